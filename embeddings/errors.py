@@ -1,0 +1,18 @@
+"""The error a user can cause: shown as one line, without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Input that a user can mend. The text says what, got, allowed and the next step.
+
+    The command line prints it without a traceback and exits with status 2.
+    Any other exception is a defect of ours and keeps its traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the known name closest to ``name``, or an empty string."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{found[0]}'?" if found else ""

@@ -1,0 +1,152 @@
+"""The data schema: how the columns of parquet rows become features, tables and modalities."""
+
+from pathlib import Path
+from typing import Literal
+
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from embeddings.errors import InputError
+from recsys.validation import validated
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Table(_Strict):
+    """One embedding table, shared by every feature that names it."""
+
+    num_embeddings: int = Field(ge=1, description="rows of the table")
+    embedding_dim: int | None = Field(None, ge=1, description="width; null takes model.embedding_dim")
+    ids: Literal["modulo", "identity"] = Field(
+        "modulo", description="modulo: any int64, id mod rows; identity: ids are rows, others are an error"
+    )
+
+
+class Feature(_Strict):
+    """One model input, read from one column."""
+
+    name: str
+    column: str | None = Field(None, description="parquet column; null takes the feature's name")
+    kind: Literal["id", "bag", "sequence", "dense"] = Field(
+        description="id: one int64; bag: list<int64>, pooled; sequence: list<int64>, oldest first, "
+        "attended by its target; dense: one float"
+    )
+    table: str | None = Field(None, description="embedding table of an id, bag or sequence")
+    target: str | None = Field(None, description="sequence only: the id feature that attends to it, on the same table")
+    max_length: int | None = Field(None, ge=1, description="bag and sequence: keep the newest; the rest is cut and counted")
+    pooling: Literal["sum", "mean"] = Field("mean", description="bag only")
+
+    @property
+    def source(self) -> str:
+        return self.column or self.name
+
+
+class Modality(_Strict):
+    """Frozen vectors of one kind: which store, and which raw ids they are looked up by."""
+
+    store: str = Field(description="folder of the frozen store; relative paths start at the schema's folder")
+    target: str = Field(description="id feature whose raw ids name the target items")
+    history: str = Field(description="sequence feature whose raw ids name the behaviours")
+    max_missing: float = Field(
+        0.5, ge=0, le=1, description="largest share of lookups without a vector before reading stops with an error"
+    )
+
+
+class Schema(_Strict):
+    """Everything that reading a data set needs to know. See the README for an example."""
+
+    version: Literal[1] = 1
+    label: str = Field("label", description="column with 0 or 1")
+    user: str = Field("user", description="int64 column that groups impressions for GAUC")
+    target: str = Field("item", description="id feature of the impression's item: frequency groups and new items go by it")
+    timestamp: str | None = Field(None, description="int64 column, seconds; kept in predictions")
+    tables: dict[str, Table]
+    features: list[Feature] = Field(min_length=1)
+    modalities: dict[str, Modality] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Schema":
+        by_name = {f.name: f for f in self.features}
+        if len(by_name) != len(self.features):
+            raise ValueError("feature names repeat; give each feature a name of its own")
+        for f in self.features:
+            self._check_feature(f, by_name)
+        if (t := by_name.get(self.target)) is None or t.kind != "id":
+            raise ValueError(f"target '{self.target}' is no feature of kind id; allowed: {self._names('id')}")
+        for name, m in self.modalities.items():
+            for role, kind in (("target", "id"), ("history", "sequence")):
+                if getattr(m, role) not in self._names(kind):
+                    raise ValueError(
+                        f"modality '{name}': {role} '{getattr(m, role)}' is no feature of kind {kind}; "
+                        f"allowed: {self._names(kind)}"
+                    )
+        unused = set(self.tables) - {f.table for f in self.features}
+        if unused:
+            raise ValueError(f"tables {sorted(unused)} are used by no feature; remove them")
+        return self
+
+    def _check_feature(self, f: Feature, by_name: dict[str, Feature]) -> None:
+        if f.kind == "dense":
+            if f.table:
+                raise ValueError(f"feature '{f.name}' is dense and cannot have a table; remove 'table'")
+            return
+        if f.table not in self.tables:
+            raise ValueError(f"feature '{f.name}': table '{f.table}' is not in tables; allowed: {sorted(self.tables)}")
+        if f.kind == "sequence":
+            target = by_name.get(f.target or "")
+            if target is None or target.kind != "id" or target.table != f.table:
+                allowed = [g.name for g in self.features if g.kind == "id" and g.table == f.table]
+                raise ValueError(
+                    f"sequence '{f.name}': target '{f.target}' must be an id feature on table '{f.table}'; allowed: {allowed}"
+                )
+        if f.kind == "bag" and f.table in self.sequence_tables:
+            raise ValueError(
+                f"bag '{f.name}' shares table '{f.table}' with a sequence; give the bag a table of its own"
+            )
+
+    def _names(self, kind: str) -> list[str]:
+        return [f.name for f in self.features if f.kind == kind]
+
+    @property
+    def sequence_tables(self) -> set[str]:
+        """Tables held by the EmbeddingCollection, because a sequence reads them."""
+        return {f.table for f in self.features if f.kind == "sequence"}
+
+    def feature(self, name: str) -> Feature:
+        return next(f for f in self.features if f.name == name)
+
+    @property
+    def pooled(self) -> list[Feature]:
+        """Features of the EmbeddingBagCollection: ids and bags on tables that no sequence reads."""
+        return [f for f in self.features if f.kind in ("id", "bag") and f.table not in self.sequence_tables]
+
+    @property
+    def sequential(self) -> list[Feature]:
+        """Features of the EmbeddingCollection: sequences and the ids that share their tables."""
+        return [f for f in self.features if f.table in self.sequence_tables]
+
+    @property
+    def dense(self) -> list[Feature]:
+        return [f for f in self.features if f.kind == "dense"]
+
+
+def load_schema(folder: str) -> Schema:
+    """Read ``folder/schema.yaml``. Raises InputError where it is missing or wrong."""
+    path = Path(folder) / "schema.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"no schema.yaml in '{folder}'; make the folder with 'python -m train prepare' or write a schema (README, own data)"
+        )
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception as error:  # the YAML parsers raise many kinds
+        raise InputError(f"'{path}' is not readable YAML: {error}") from error
+    return validated(Schema, raw, where=str(path))
+
+
+def save_schema(schema: Schema, folder: str) -> None:
+    """Write ``folder/schema.yaml``."""
+    raw = schema.model_dump(exclude_none=True, exclude_defaults=False)
+    OmegaConf.save(OmegaConf.create(raw), Path(folder) / "schema.yaml")

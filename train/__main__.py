@@ -1,0 +1,64 @@
+"""The command line: python -m train VERB. Verbs are imported only when they run."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from embeddings.errors import InputError, nearest
+
+# verb -> (module, one-line help). The module has a click command named `command`.
+VERBS = {
+    "prepare": ("train.prepare", "Write standard rows and a frozen store (shop, microlens)."),
+    "store": ("train.store", "Build, verify or show a frozen store."),
+    "check": ("train.check", "Check a config, and its data set's schema, without training."),
+    "ctr": ("train.ctr", "Train a CTR model."),
+    "evaluate": ("train.evaluate", "Evaluate a run's checkpoint on a split."),
+    "predict": ("train.predict", "Write a run's scores to parquet."),
+    "report": ("train.report", "Compare runs: a table and an HTML report with plots."),
+    "env": ("train.env", "Print versions and what was found on this machine."),
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        return importlib.import_module(VERBS[name][0]).command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        if args and args[0] not in VERBS:
+            ctx.fail(f"no verb '{args[0]}'{nearest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Train CTR models with frozen multimodal vectors."""
+
+
+def run() -> int:
+    """Run the command line and return the exit status: 0, 2 for bad input, 130 for ^C."""
+    rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
+    try:
+        return main.main(prog_name="python -m train", standalone_mode=False) or 0
+    except click.UsageError as error:
+        error.show()
+    except InputError as error:
+        print(f"{rank}error: {error}", file=sys.stderr, flush=True)
+    except (KeyboardInterrupt, click.Abort):
+        print(f"{rank}interrupted", file=sys.stderr, flush=True)
+        return 130
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,152 @@
+"""A run's settings: YAML files plus key.sub=value overrides, checked before torch is imported."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from embeddings.errors import InputError
+from recsys.config import ModelConfig
+from recsys.validation import validated
+
+SHARDING_TYPES = (
+    "data_parallel",
+    "table_wise",
+    "column_wise",
+    "row_wise",
+    "table_row_wise",
+    "table_column_wise",
+    "grid_shard",
+)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Strict):
+    """Where rows come from and how they are read."""
+
+    path: str = Field(description="folder with schema.yaml and the splits")
+    train: str = Field("train", description="split to learn from")
+    validation: str = Field("validation", description="split that chooses the epoch")
+    test: str = Field("test", description="split that is only reported; an empty string skips it")
+    batch_size: int = Field(1024, ge=1, description="rows a step and rank")
+    eval_batch_size: int = Field(8192, ge=1, description="rows a step and rank in evaluation")
+    shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")
+    workers: int = Field(1, ge=1, description="reading threads a rank")
+    prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
+
+
+class DenseOptimizerConfig(_Strict):
+    """AdamW on everything but the tables."""
+
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    eps: float = Field(1e-8, gt=0)
+
+
+class SparseOptimizerConfig(_Strict):
+    """The tables' optimizer, fused into the backward."""
+
+    name: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
+    lr: float = Field(0.02, gt=0)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class TableConstraint(_Strict):
+    """What the planner may do with one table."""
+
+    sharding_types: list[Literal[SHARDING_TYPES]] | None = None  # type: ignore[valid-type]
+    min_partition: int | None = Field(None, ge=1, description="narrowest column shard")
+
+
+class ShardingConfig(_Strict):
+    """What the embedding-sharding planner may choose from."""
+
+    sharding_types: list[Literal[SHARDING_TYPES]] | None = Field(  # type: ignore[valid-type]
+        None, description="for every table not named below; null lets the planner choose from all"
+    )
+    tables: dict[str, TableConstraint] = {}
+
+
+class TrainConfig(_Strict):
+    """The loop."""
+
+    epochs: int = Field(1, ge=1)
+    max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
+    seed: int = 0
+    warmup_steps: int = Field(100, ge=0, description="linear warm-up of both learning rates")
+    clip_grad_norm: float | None = Field(10.0, gt=0, description="of the dense gradients; null does not clip")
+    autocast: Literal["auto", "bfloat16", "off"] = Field("auto", description="auto: bfloat16 on CUDA, off elsewhere")
+    log_every: int = Field(50, ge=1, description="steps between rows of metrics.jsonl")
+    select: Literal["gauc", "auc", "ne", "log_loss"] = Field("gauc", description="validation metric that picks the best epoch")
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one")
+    checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at each epoch's end")
+    keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
+    profile: bool = Field(False, description="time each part of a step: input, forward, backward, sparse, wait")
+
+
+class ProcessConfig(_Strict):
+    """The ranks."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(None, ge=1, description="torch threads a rank; null: the machine's cores over its ranks")
+    timeout_s: int = Field(600, ge=10, description="longest wait for another rank")
+
+
+class RunConfig(_Strict):
+    """Where results go."""
+
+    name: str | None = Field(None, description="folder below root; null: the config's file name")
+    root: str = "runs"
+    resume: bool = Field(False, description="go on from the run's newest checkpoint")
+    overwrite: bool = Field(False, description="delete an existing run of that name first")
+
+
+class Config(_Strict):
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    dense_optimizer: DenseOptimizerConfig = DenseOptimizerConfig()
+    sparse_optimizer: SparseOptimizerConfig = SparseOptimizerConfig()
+    sharding: ShardingConfig = ShardingConfig()
+    train: TrainConfig = TrainConfig()
+    process: ProcessConfig = ProcessConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if self.run.resume and self.run.overwrite:
+            raise ValueError("run.resume and run.overwrite exclude each other; keep one")
+        return self
+
+    @property
+    def run_folder(self) -> str:
+        return str(Path(self.run.root) / str(self.run.name))
+
+
+def load_config(path: str, overrides: tuple[str, ...] = ()) -> Config:
+    """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError."""
+    if not Path(path).is_file():
+        raise InputError(f"config '{path}' does not exist; the shipped ones are in configs/")
+    for item in overrides:
+        if "=" not in item:
+            raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
+    try:
+        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        raw: Any = OmegaConf.to_container(merged, resolve=True)
+    except Exception as error:  # the YAML parsers raise many kinds
+        raise InputError(f"config '{path}' with {list(overrides)} is not readable: {error}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"config '{path}' is not a mapping of keys; see configs/ for examples")
+    config = validated(Config, raw, where=f"config '{path}'")
+    if config.run.name is None:
+        config = config.model_copy(update={"run": config.run.model_copy(update={"name": Path(path).stem})})
+    return config
+
+
+def save_config(config: Config, path: str) -> None:
+    """Write the resolved config as YAML."""
+    OmegaConf.save(OmegaConf.create(config.model_dump()), path)
