@@ -86,7 +86,6 @@ class TrainConfig(_Strict):
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one")
     checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at each epoch's end")
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
-    profile: bool = Field(False, description="time each part of a step: input, forward, backward, sparse, wait")
 
 
 class ProcessConfig(_Strict):

@@ -1,0 +1,58 @@
+# Every target sets up ./.venv first; a set-up that is there already is skipped. `make help` lists the targets.
+#
+# PYTHON=python3.12           use this Python (3.10 to 3.12) for .venv
+# TIERWISE_DEVICE=cpu|cuda    install this list instead of the one that fits the machine
+# RANKS=2                     processes of each training run in `make demo`
+# TESTS=tests/recsys          what `make test` and `make test-slow` run
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHON TIERWISE_DEVICE
+
+RANKS ?= 2
+TESTS ?= tests
+CODE := embeddings recsys train torchx_components benchmarks tests setup.py
+
+DEMO_DATA := data/shop
+DEMO_MODES := none vector simscore simtier
+
+.PHONY: help setup setup-test demo test test-slow lint bench clean
+
+help:                  ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
+
+setup:                 ## make ./.venv and install the pinned lists
+	@requirements/install.sh
+
+setup-test:
+	@requirements/install.sh test
+
+demo: setup            ## train four models on a generated market over 2 ranks and compare them
+	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --output $(DEMO_DATA); fi
+	@for mode in $(DEMO_MODES); do \
+		echo "== multimodal.mode=$$mode, $(RANKS) ranks"; \
+		torchx --log_level WARNING run -s local_cwd torchx_components/train.py:ctr --config configs/shop.yaml -j 1x$(RANKS) -- \
+			model.multimodal.mode=$$mode run.name=demo-$$mode run.overwrite=true; \
+	done
+	@python -m train report $(DEMO_MODES:%=runs/demo-%)
+
+test: setup-test       ## run the tests, without the slow ones
+	@python -m pytest $(TESTS) -m "not slow" -n 2 --dist loadfile
+
+test-slow: setup-test  ## run the slow tests
+	@python -m pytest $(TESTS) -m slow
+
+lint: setup-test       ## check style and layout of the code
+	@ruff check $(CODE)
+	@ruff format --check $(CODE)
+
+bench: setup-test      ## measure speed; appends rows to benchmarks/results
+	@python -m benchmarks
+
+clean:                 ## remove the environment and what tools left behind; data/ and runs/ stay
+	@rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

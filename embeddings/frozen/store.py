@@ -1,0 +1,105 @@
+"""The frozen store on disk: item id -> unit vector, memory-mapped. A folder per modality.
+
+ids.npy      [N]     int64, sorted, unique
+vectors.npy  [N, M]  float32, float16 or int8; rows of norm 1 (int8: after multiplying by the scale)
+scale.npy    [N]     float32, int8 only
+meta.json            format, width, dtype, encoder, count; bytes and SHA-256 of each file; one checksum of all
+"""
+
+import os
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from embeddings.errors import InputError
+from embeddings.frozen.layout import META, REBUILD, file_digest, map_array, read_meta
+from embeddings.frozen.lookup import RowIndex
+from embeddings.frozen.writer import write_store
+
+
+class FrozenStore:
+    """A frozen store, opened. Arrays are memory-mapped: ranks of one machine share the pages they read.
+
+    ids      [N]     int64, sorted, unique
+    vectors  [N, M]  float32, float16 or int8
+    scale    [N]     float32, or None unless int8
+    """
+
+    def __init__(
+        self, path: str, meta: dict[str, Any], ids: np.ndarray, vectors: np.ndarray, scale: np.ndarray | None
+    ) -> None:
+        self.path, self.meta = path, meta
+        self.ids, self.vectors, self.scale = ids, vectors, scale
+        self.width: int = meta["width"]
+        self.count: int = meta["count"]
+        self.dtype: str = meta["dtype"]
+        self.encoder: str = meta["encoder"]
+        self.checksum: str = meta["checksum"]
+
+    @classmethod
+    def open(cls, path: str) -> "FrozenStore":
+        """Open the store in folder ``path``, which iopath resolves. Reads headers only; see ``verify``.
+
+        Raises InputError where a file is missing, unreadable, or at odds with meta.json.
+        """
+        path = os.fspath(path)
+        meta = read_meta(path)
+        count, width, dtype = meta["count"], meta["width"], meta["dtype"]
+        ids = map_array(path, meta, "ids.npy", (count,), "int64")
+        vectors = map_array(path, meta, "vectors.npy", (count, width), dtype)
+        scale = map_array(path, meta, "scale.npy", (count,), "float32") if dtype == "int8" else None
+        return cls(path, meta, ids, vectors, scale)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays' files."""
+        return sum(entry["bytes"] for entry in self.meta["files"].values())
+
+    @cached_property
+    def _index(self) -> RowIndex:
+        return RowIndex(self.ids)
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Row of each raw id, -1 for an id that the store does not hold.
+
+        ids      [...]  int64, any value
+        returns  [...]  int64
+        """
+        return self._index.rows(ids)
+
+    def verify(self) -> None:
+        """Read every file and compare checksums. Raises InputError naming the file that differs."""
+        for name, entry in self.meta["files"].items():
+            got = file_digest(os.path.join(self.path, name))
+            if got != entry["sha256"]:
+                raise InputError(
+                    f"'{os.path.join(self.path, name)}' has SHA-256 {got}, but {META} says {entry['sha256']}: the file "
+                    f"changed after it was built; copy it again or {REBUILD}"
+                )
+        if not (np.diff(self.ids) > 0).all():
+            raise InputError(f"'{self.path}': ids.npy is not sorted and unique; {REBUILD}")
+
+
+def build_store(
+    path: str,
+    ids: np.ndarray,
+    vectors: np.ndarray,
+    *,
+    dtype: str = "float16",
+    encoder: str = "",
+    overwrite: bool = False,
+) -> FrozenStore:
+    """Write a frozen store of unit vectors to folder ``path`` and open it.
+
+    Writes beside and renames at the end: an interrupted build leaves nothing. ``vectors`` may be memory-mapped.
+
+        ids      [N]     integers that fit int64, unique, any order; N >= 1
+        vectors  [N, M]  float16, float32, float64 or int8; need not be normalised; M >= 1
+
+    ``dtype`` is float32, float16 or int8. int8 vectors stored as int8 keep their values (the scale makes their norm 1).
+    ``encoder`` names what made the vectors. Raises InputError for ids that repeat, a row that is zero or not finite,
+    wrong shapes or dtypes, an existing ``path`` without ``overwrite``, or a folder that cannot be written.
+    """
+    write_store(path, ids, vectors, dtype=dtype, encoder=encoder, overwrite=overwrite)
+    return FrozenStore.open(path)

@@ -1,0 +1,69 @@
+"""Initial table weights that do not depend on the sharding plan or the number of ranks."""
+
+import math
+import zlib
+
+import torch
+from torch import nn
+from torch.distributed._shard.sharded_tensor import ShardedTensor
+
+_CHUNK_ROWS = 1 << 18
+
+
+def uniform_rows(seed: int, first_row: int, rows: int, columns: slice, width: int) -> torch.Tensor:
+    """Uniform numbers in [-1, 1) for a block of a table, a pure function of (seed, row, column).
+
+    The counter row * width + column goes through the splitmix64 mixer (Steele, Lea and Flood, 2014), so any
+    shard of a table holds what the whole table would hold there.
+
+    Args:
+        width: columns of the whole table.
+        columns: the shard's columns.
+
+    Returns:
+        float32 [rows, columns.stop - columns.start]
+    """
+    row = torch.arange(first_row, first_row + rows, dtype=torch.int64).unsqueeze(1)
+    column = torch.arange(columns.start, columns.stop, dtype=torch.int64)
+    z = (row * width + column + 1) * _signed(0x9E3779B97F4A7C15) + _signed(seed * 0xD1B54A32D192ED03)
+    z = (z ^ _shift(z, 30)) * _signed(0xBF58476D1CE4E5B9)
+    z = (z ^ _shift(z, 27)) * _signed(0x94D049BB133111EB)
+    z = z ^ _shift(z, 31)
+    return _shift(z, 40).to(torch.float32) * 2.0**-23 - 1.0
+
+
+@torch.no_grad()
+def initialise_tables(model: nn.Module, seed: int) -> None:
+    """Fill every sharded or replicated table of ``model`` with uniform(-1/sqrt(n), 1/sqrt(n)), n its rows.
+
+    The bound is the one that TorchRec's collections use. The stream of a table follows from ``seed`` and its name.
+    """
+    for key, value in model.state_dict().items():
+        if ".embedding_bags." not in key and ".embeddings." not in key:
+            continue
+        table_seed = zlib.crc32(key.split(".")[-2].encode()) + (seed << 32)
+        if isinstance(value, ShardedTensor):
+            rows, width = value.size()
+            for shard in value.local_shards():
+                _fill(shard.tensor, shard.metadata.shard_offsets, rows, width, table_seed)
+        else:
+            _fill(value, [0, 0], *value.shape, table_seed)
+
+
+def _fill(tensor: torch.Tensor, offsets: list[int], total_rows: int, width: int, seed: int) -> None:
+    bound = 1.0 / math.sqrt(total_rows)
+    columns = slice(offsets[1], offsets[1] + tensor.shape[1])
+    for start in range(0, tensor.shape[0], _CHUNK_ROWS):
+        part = tensor[start : start + _CHUNK_ROWS]
+        part.copy_(uniform_rows(seed, offsets[0] + start, part.shape[0], columns, width) * bound)
+
+
+def _signed(value: int) -> int:
+    """The low 64 bits of ``value`` as the int64 that torch can hold; its products wrap around as the mixer wants."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _shift(z: torch.Tensor, bits: int) -> torch.Tensor:
+    """Logical right shift of int64."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)

@@ -1,0 +1,46 @@
+"""SimTier, the oracle: one pair at a time in float64. Every other implementation must agree with it."""
+
+import math
+
+import torch
+
+
+def simtier(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    history_rows: torch.Tensor,
+    offsets: torch.Tensor,
+    bag_index: torch.Tensor | None,
+    num_tiers: int,
+) -> torch.Tensor:
+    """How many behaviours lie in each of N equal tiers of similarity to the target.
+
+    Sheng et al., CIKM 2024 (arXiv 2407.19467), SimTier, with s = v_i . v_c for behaviour i and target c:
+
+        tier(s) = min(floor((clamp(s, -1, 1) + 1) N / 2), N - 1),  so tier n covers [-1 + 2n/N, -1 + 2(n+1)/N)
+
+    Against the paper's pseudo-code, which takes ceil and so drops its top tier, a similarity of 1, and what rounding
+    pushes past it, belongs to the last tier. Missing behaviours (row -1) are not counted at all.
+
+    Arguments and result as in ``embeddings.kernels.simtier.op``; the table may be float64 too.
+    """
+    counts = torch.zeros(target_rows.numel(), num_tiers)
+    for b, target_row in enumerate(target_rows.tolist()):
+        if target_row == -1:
+            continue
+        target = _vector(table, scale, target_row)
+        bag = b if bag_index is None else int(bag_index[b])
+        for row in history_rows[int(offsets[bag]) : int(offsets[bag + 1])].tolist():
+            if row == -1:
+                continue
+            similarity = min(max(float(target @ _vector(table, scale, row)), -1.0), 1.0)
+            tier = min(math.floor((similarity + 1) * num_tiers / 2), num_tiers - 1)
+            counts[b, tier] += 1
+    return counts.to(table.device)
+
+
+def _vector(table: torch.Tensor, scale: torch.Tensor | None, row: int) -> torch.Tensor:
+    assert row >= 0, row
+    vector = table[row].double()
+    return vector if scale is None else vector * scale[row].double()

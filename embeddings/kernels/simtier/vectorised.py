@@ -1,0 +1,66 @@
+"""SimTier in plain torch: no compiler, no loop over bags, vectors in memory a chunk of pairs at a time."""
+
+import torch
+
+# Floats in one chunk of gathered vectors. On CPU a chunk stays in the cache (256 KiB beat 0.5 to 64 MiB, most of all
+# at M = 128); elsewhere a launch costs more than memory does (128 MiB).
+_CPU_CHUNK = 1 << 16
+_DEVICE_CHUNK = 1 << 25
+
+
+def simtier(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    history_rows: torch.Tensor,
+    offsets: torch.Tensor,
+    bag_index: torch.Tensor | None,
+    num_tiers: int,
+) -> torch.Tensor:
+    """Tier counts as in ``embeddings.kernels.simtier.reference``, similarities in float32.
+
+    A pair is a target and one behaviour of its bag. On CUDA the number of pairs is read back: one synchronisation.
+    """
+    pair_target, pair_rows = _pairs(target_rows.numel(), history_rows, offsets, bag_index)
+    known = (pair_rows != -1) & (target_rows != -1)[pair_target]
+    similarity = _similarities(table, scale, target_rows, pair_rows.masked_fill(~known, 0), pair_target)
+    tier = similarity.clamp_(-1, 1).add_(1).mul_(num_tiers / 2).floor_().clamp_(max=num_tiers - 1).long()
+    bins = target_rows.numel() * num_tiers
+    place = torch.where(known, pair_target * num_tiers + tier, bins)  # one bin more takes what is not counted
+    counts = torch.zeros(bins + 1, device=table.device)
+    counts.scatter_add_(0, place, torch.ones((), device=table.device).expand_as(place))
+    return counts[:bins].view(-1, num_tiers).clone()
+
+
+def _pairs(
+    targets: int, history_rows: torch.Tensor, offsets: torch.Tensor, bag_index: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Target and table row of each of P pairs, both int64 [P], pairs of one target side by side."""
+    begins, lengths = offsets[:-1].long(), offsets.diff().long()
+    if bag_index is not None:
+        begins, lengths = begins.index_select(0, bag_index), lengths.index_select(0, bag_index)
+    pair_target = torch.repeat_interleave(torch.arange(targets, device=offsets.device), lengths)
+    shift = begins - (lengths.cumsum(0) - lengths)  # from a pair's number to its place in the history
+    position = torch.arange(pair_target.numel(), device=offsets.device) + shift.index_select(0, pair_target)
+    return pair_target, history_rows.index_select(0, position).long()
+
+
+def _similarities(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    pair_rows: torch.Tensor,
+    pair_target: torch.Tensor,
+) -> torch.Tensor:
+    """Dot products, float32 [P]. Of a missing target: anything finite."""
+    known_targets = target_rows.masked_fill(target_rows == -1, 0)
+    targets = table.index_select(0, known_targets).float()
+    if scale is not None:
+        targets *= scale.index_select(0, known_targets).unsqueeze(1)
+    similarity = torch.empty(pair_rows.numel(), device=table.device)
+    chunk = max(1, (_CPU_CHUNK if table.device.type == "cpu" else _DEVICE_CHUNK) // table.shape[1])
+    for start in range(0, pair_rows.numel(), chunk):
+        part = slice(start, start + chunk)
+        products = targets.index_select(0, pair_target[part]).mul_(table.index_select(0, pair_rows[part]))
+        torch.sum(products, 1, out=similarity[part])
+    return similarity if scale is None else similarity.mul_(scale.index_select(0, pair_rows))

@@ -1,0 +1,62 @@
+"""Embedding tables as TorchRec collections, on the meta device until they are sharded."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig, PoolingType
+from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
+
+_POOLING = {"sum": PoolingType.SUM, "mean": PoolingType.MEAN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableConfig:
+    """One table and the features that look up in it.
+
+    num_embeddings  rows
+    embedding_dim   D, columns
+    features        names of the KeyedJaggedTensor's keys that read it
+    pooling         "sum" or "mean" for a table of the EmbeddingBagCollection, None for a sequence's
+    mean_length     mean ids per feature and example; the planner's pooling factor
+    """
+
+    name: str
+    num_embeddings: int
+    embedding_dim: int
+    features: tuple[str, ...]
+    pooling: str | None
+    mean_length: tuple[float, ...]
+
+
+def bag_collection(tables: Iterable[TableConfig]) -> EmbeddingBagCollection:
+    """Pooled tables: ``KeyedJaggedTensor -> KeyedTensor`` with one [B, D] per feature."""
+    return EmbeddingBagCollection(
+        device=torch.device("meta"),
+        tables=[
+            EmbeddingBagConfig(
+                name=t.name,
+                num_embeddings=t.num_embeddings,
+                embedding_dim=t.embedding_dim,
+                feature_names=list(t.features),
+                pooling=_POOLING[t.pooling or "sum"],
+            )
+            for t in tables
+        ],
+    )
+
+
+def sequence_collection(tables: Iterable[TableConfig]) -> EmbeddingCollection:
+    """Sequence tables: ``KeyedJaggedTensor -> dict of JaggedTensor`` with values [T, D]."""
+    return EmbeddingCollection(
+        device=torch.device("meta"),
+        tables=[
+            EmbeddingConfig(
+                name=t.name,
+                num_embeddings=t.num_embeddings,
+                embedding_dim=t.embedding_dim,
+                feature_names=list(t.features),
+            )
+            for t in tables
+        ],
+    )

@@ -1,0 +1,124 @@
+"""The CTR model: ID embeddings, target attention, frozen multimodal features, one logit."""
+
+import torch
+from torch import nn
+from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
+
+from embeddings.frozen.table import FrozenTable
+from embeddings.tables import TableConfig
+from recsys.batch import Batch
+from recsys.config import ModelConfig
+from recsys.din import TargetAttention
+from recsys.interaction import InteractionArch, OverArch
+from recsys.multimodal import SimilarityScores, multimodal_features
+from recsys.schema import Schema
+from recsys.sparse import SparseArch, pooled_embeddings
+
+Output = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+class DenseArch(nn.Module):
+    """Everything after the ID tables. TorchRec's pipeline takes it as one leaf."""
+
+    def __init__(
+        self, schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: dict[str, FrozenTable]
+    ) -> None:
+        super().__init__()
+        self.schema = schema
+        widths = {f: t.embedding_dim for t in tables for f in t.features}
+        self.sequences = [f for f in schema.sequential if f.kind == "sequence"]
+        self.ids = [f for f in schema.sequential if f.kind == "id"]
+        # sequence name -> modalities whose similarity joins its behaviours
+        self.scored = {
+            f.name: [m for m, x in schema.modalities.items() if x.history == f.name and m in self._scored(config, frozen)]
+            for f in self.sequences
+        }
+        self.scores = nn.ModuleDict({m: SimilarityScores(frozen[m]) for ms in self.scored.values() for m in ms})
+        features = {m: multimodal_features(table, config.modality(m)) for m, table in frozen.items()}
+        self.multimodal = nn.ModuleDict({m: module for m, module in features.items() if module is not None})
+        attended = {f.name: widths[f.name] + len(self.scored[f.name]) for f in self.sequences}
+        self.attention = nn.ModuleDict(
+            {name: TargetAttention(width, config.attention.hidden) for name, width in attended.items()}
+        )
+        width = (
+            len(schema.dense)
+            + sum(widths[f.name] for f in schema.pooled + self.ids)
+            + sum(attended.values())
+            + sum(module.width for module in self.multimodal.values())
+        )
+        self.interaction = InteractionArch(width, config)
+        self.over = OverArch(self.interaction.width, config)
+
+    @staticmethod
+    def _scored(config: ModelConfig, frozen: dict[str, FrozenTable]) -> set[str]:
+        return {m for m in frozen if config.modality(m).mode == "simscore"}
+
+    def forward(
+        self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
+    ) -> torch.Tensor:
+        """Logits [B], float32."""
+        features = [batch.dense]
+        if pooled is not None:
+            features += pooled_embeddings(pooled, self.schema.pooled)
+        if sequences is not None:
+            features += [sequences[f.name].values() for f in self.ids]
+            features += [self._attend(f.name, f.target, sequences, batch) for f in self.sequences]
+        features += [module(batch.frozen[name]) for name, module in self.multimodal.items()]
+        return self.over(self.interaction(features)).float()
+
+    def _attend(
+        self, name: str, target: str | None, sequences: dict[str, JaggedTensor], batch: Batch
+    ) -> torch.Tensor:
+        assert target is not None, "the schema gives every sequence a target"
+        behaviours, query = sequences[name].values(), sequences[target].values()
+        scores = [self.scores[m](batch.frozen[m]) for m in self.scored[name]]
+        if scores:
+            behaviours = torch.cat([behaviours, *scores], dim=1)
+            query = torch.cat([query, query.new_ones(query.shape[0], len(scores))], dim=1)
+        return self.attention[name](query, behaviours, sequences[name].lengths())
+
+
+class CTRModel(nn.Module):
+    """Batch in, (loss, (loss, logits, labels)) out, as TorchRec's pipeline wants it; the inner three are detached.
+
+        loss    []   float32 mean binary cross entropy of the batch
+        logits  [B]  float32
+        labels  [B]  float32
+
+    Args:
+        frozen: modality -> table. A modality of mode none need not be there.
+        autocast: dtype of the dense part on CUDA; None computes in float32.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        config: ModelConfig,
+        tables: list[TableConfig],
+        frozen: dict[str, FrozenTable],
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.sparse = SparseArch(tables)
+        self.dense = _Head(DenseArch(schema, config, tables, frozen), autocast)
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, Output]:
+        pooled, sequences = self.sparse(batch.pooled, batch.sequence)
+        return self.dense(pooled, sequences, batch)
+
+
+class _Head(nn.Module):
+    """DenseArch and the loss."""
+
+    def __init__(self, arch: DenseArch, autocast: torch.dtype | None) -> None:
+        super().__init__()
+        self.arch = arch
+        self.autocast = autocast
+
+    def forward(
+        self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
+    ) -> tuple[torch.Tensor, Output]:
+        with torch.autocast(batch.labels.device.type, self.autocast, enabled=self.autocast is not None):
+            logits = self.arch(pooled, sequences, batch)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels)
+        return loss, (loss.detach(), logits.detach(), batch.labels)

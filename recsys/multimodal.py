@@ -1,0 +1,69 @@
+"""How frozen vectors enter the model: vector, simscore or simtier, one module per modality."""
+
+import torch
+from torch import nn
+
+from embeddings.frozen.table import FrozenTable
+from embeddings.kernels.simtier.op import simtier
+from recsys.batch import FrozenRows
+from recsys.config import MultimodalConfig
+from recsys.din import bag_of
+
+
+class VectorFeatures(nn.Module):
+    """The target's raw vector and the mean of the behaviours' (paper, table 2, row Vector)."""
+
+    def __init__(self, table: FrozenTable) -> None:
+        super().__init__()
+        self.table = table
+        self.width = 2 * table.width
+
+    @torch.no_grad()
+    def forward(self, rows: FrozenRows) -> torch.Tensor:
+        """Rows to [B, 2M]; zeros where the target, or every behaviour, has no vector."""
+        lengths = rows.offsets.diff()
+        bags = bag_of(lengths, rows.history.numel())
+        known = (rows.history >= 0).float()
+        total = torch.zeros(lengths.numel(), self.table.width, device=known.device)
+        total.index_add_(0, bags, self.table.gather(rows.history))
+        count = torch.zeros(lengths.numel(), device=known.device).index_add_(0, bags, known)
+        return torch.cat([self.table.gather(rows.target), total / count.clamp(min=1).unsqueeze(1)], dim=1)
+
+
+class TierFeatures(nn.Module):
+    """SimTier: log(1 + count) of behaviours per similarity tier (paper, section 3; the log is MUSE's)."""
+
+    def __init__(self, table: FrozenTable, num_tiers: int) -> None:
+        super().__init__()
+        self.table = table
+        self.width = num_tiers
+
+    @torch.no_grad()
+    def forward(self, rows: FrozenRows) -> torch.Tensor:
+        """Rows to [B, N]; zeros where the target has no vector."""
+        t = self.table
+        return simtier(t.table, t.scale, rows.target, rows.history, rows.offsets, None, self.width).log1p()
+
+
+class SimilarityScores(nn.Module):
+    """SimScore: the cosine of target and behaviour, as side information of each behaviour."""
+
+    def __init__(self, table: FrozenTable) -> None:
+        super().__init__()
+        self.table = table
+
+    @torch.no_grad()
+    def forward(self, rows: FrozenRows) -> torch.Tensor:
+        """Rows to [T, 1]; 0 where either side has no vector."""
+        bags = bag_of(rows.offsets.diff(), rows.history.numel())
+        targets = self.table.gather(rows.target).index_select(0, bags)
+        return (targets * self.table.gather(rows.history)).sum(dim=1, keepdim=True)
+
+
+def multimodal_features(table: FrozenTable, config: MultimodalConfig) -> VectorFeatures | TierFeatures | None:
+    """The module that turns one modality's rows into [B, width] features, or None where the mode has none."""
+    if config.mode == "vector":
+        return VectorFeatures(table)
+    if config.mode == "simtier":
+        return TierFeatures(table, config.num_tiers)
+    return None

@@ -1,0 +1,65 @@
+"""SparseArch: ids to ID embeddings, through collections that TorchRec shards."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor, KeyedTensor
+
+from embeddings.tables import TableConfig, bag_collection, sequence_collection
+from recsys.schema import Feature, Schema
+
+
+def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str, float]) -> list[TableConfig]:
+    """The schema's tables.
+
+    Args:
+        embedding_dim: width of tables that name none.
+        mean_lengths: feature name -> mean ids per row, for the planner; 1 where absent.
+    """
+    configs = []
+    for name, table in schema.tables.items():
+        features = [f for f in schema.features if f.table == name]
+        configs.append(
+            TableConfig(
+                name=name,
+                num_embeddings=table.num_embeddings,
+                embedding_dim=table.embedding_dim or embedding_dim,
+                features=tuple(f.name for f in features),
+                pooling=None if name in schema.sequence_tables else _pooling(features),
+                mean_length=tuple(mean_lengths.get(f.name, 1.0) for f in features),
+            )
+        )
+    return configs
+
+
+def _pooling(features: list[Feature]) -> str:
+    return next((f.pooling for f in features if f.kind == "bag"), "sum")
+
+
+class SparseArch(nn.Module):
+    """Both collections. Either may be absent.
+
+    Traced by TorchRec's pipeline, so ``forward`` only calls them.
+    """
+
+    def __init__(self, tables: list[TableConfig]) -> None:
+        super().__init__()
+        bags = [t for t in tables if t.pooling]
+        sequences = [t for t in tables if not t.pooling]
+        self.bags = bag_collection(bags) if bags else None
+        self.sequences = sequence_collection(sequences) if sequences else None
+
+    def forward(
+        self, pooled: KeyedJaggedTensor | None, sequence: KeyedJaggedTensor | None
+    ) -> tuple[KeyedTensor | None, dict[str, JaggedTensor] | None]:
+        return (
+            self.bags(pooled) if self.bags is not None else None,
+            self.sequences(sequence) if self.sequences is not None else None,
+        )
+
+
+def pooled_embeddings(output: KeyedTensor, features: list[Feature]) -> list[torch.Tensor]:
+    """[B, D] per feature in schema order, whatever order the sharding plan gave."""
+    by_name = output.to_dict()
+    return [by_name[f.name] for f in features]

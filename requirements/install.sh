@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Make ./.venv and install the pinned lists into it; what is already there is skipped.
+#
+#   requirements/install.sh        what running needs
+#   requirements/install.sh test   and what testing needs
+#
+# PYTHON=python3.12            the Python to use; otherwise the first of python3, python3.12, python3.11, python3.10 that fits
+# TIERWISE_DEVICE=cpu|cuda     the list to install; otherwise cuda where nvidia-smi finds a device
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH=${PATH//"$PWD/.venv/bin:"/} # .venv is what we make, so it must not be what we make it with
+
+fail() { echo "set-up: $*" >&2; exit 1; }
+say() { echo "set-up: $*"; }
+
+# A Python that starts, is one of ours and can make an environment; version managers leave names on the path that only print an error.
+fits() {
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1
+}
+
+choose_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        fits "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.10, 3.11 or 3.12 with the modules venv and ensurepip; name another one"
+        echo "$PYTHON"
+        return
+    fi
+    local candidate
+    for candidate in python3 python3.12 python3.11 python3.10; do
+        if fits "$candidate"; then echo "$candidate"; return; fi
+    done
+    fail "no Python 3.10, 3.11 or 3.12 with the modules venv and ensurepip on the path;" \
+        "install one (on Debian: python3 and python3-venv) or name one: make setup PYTHON=/path/to/python3.12"
+}
+
+device=${TIERWISE_DEVICE:-}
+if [ -z "$device" ]; then
+    if nvidia-smi -L >/dev/null 2>&1; then device=cuda; else device=cpu; fi
+fi
+case $device in cpu | cuda) ;; *) fail "TIERWISE_DEVICE=$device; allowed: cpu, cuda" ;; esac
+
+# A stamp is written last, so an interrupted set-up leaves none; its name is a hash of all that was installed.
+key=$(cat "requirements/$device.txt" requirements/base.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
+    sha256sum | cut -c1-16)
+run_stamp=.venv/ready-$device-$key
+test_stamp=$run_stamp-test-$(sha256sum <requirements/test.txt | cut -c1-16)
+pip="./.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet"
+
+if [ ! -e "$run_stamp" ]; then
+    python=$(choose_python)
+    say "new .venv with $("$python" -V), for $device"
+    "$python" -m venv --clear .venv
+    say "1/2 torch, the largest download"
+    # torch keeps its own needs, held to our versions; everything else is listed in full.
+    $pip install --constraint requirements/base.txt "$(grep '^torch==' "requirements/$device.txt")"
+    say "2/2 everything else"
+    # iopath comes as source: it is built with the setuptools just installed.
+    $pip install --no-deps --no-build-isolation --requirement "requirements/$device.txt"
+    $pip install --no-deps --no-build-isolation --editable .
+    touch "$run_stamp"
+    say "done in $SECONDS s"
+fi
+
+if [ "${1:-}" = test ] && [ ! -e "$test_stamp" ]; then
+    say "adding what tests and lint need"
+    $pip install --no-deps --requirement requirements/test.txt
+    touch "$test_stamp"
+fi

@@ -1,0 +1,306 @@
+"""Frozen stores: what is written is what is opened, damage is named, an interrupted build leaves nothing."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from iopath.common.file_io import PathHandler, g_pathmgr
+
+from embeddings.errors import InputError
+from embeddings.frozen import writer
+from embeddings.frozen.store import FrozenStore, build_store
+
+DTYPES = ("float32", "float16", "int8")
+IDS = np.array([42, -(2**63), 7, 2**63 - 1, -5], dtype=np.int64)
+
+
+def _vectors(count: int = 5, width: int = 6) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(count, width)).astype(np.float32)
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> str:
+    path = str(tmp_path / "store")
+    build_store(path, IDS, _vectors(), dtype="int8", encoder="some encoder")
+    return path
+
+
+def _dequantised(store: FrozenStore) -> np.ndarray:
+    scale = 1 if store.scale is None else store.scale[:, None]
+    return store.vectors.astype(np.float64) * scale
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("block_bytes", [1, 100, 1 << 20])  # one row a block, a few, all
+def test_round_trip_from_any_order(tmp_path: Path, dtype: str, block_bytes: int, monkeypatch) -> None:
+    monkeypatch.setattr(writer, "BLOCK_BYTES", block_bytes)
+    vectors = _vectors()
+    store = build_store(str(tmp_path / "s"), IDS, vectors, dtype=dtype, encoder="e")
+    assert (store.width, store.count, store.dtype, store.encoder) == (6, 5, dtype, "e")
+    assert store.ids.dtype == np.int64 and store.ids.tolist() == sorted(IDS.tolist())
+    assert store.vectors.dtype == dtype and store.vectors.shape == (5, 6)
+    assert (store.scale is None) == (dtype != "int8")
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    tolerance = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}[dtype]
+    np.testing.assert_allclose(_dequantised(store)[store.rows(IDS)], unit, atol=tolerance)
+    assert store.rows(np.array([0, 43])).tolist() == [-1, -1]
+    assert sum(f.stat().st_size for f in (tmp_path / "s").glob("*.npy")) == store.nbytes
+    store.verify()
+
+
+def test_checksum_follows_the_content_alone(tmp_path: Path) -> None:
+    def checksum(name: str, order: slice, vectors: np.ndarray) -> str:
+        return build_store(str(tmp_path / name), IDS[order], vectors[order], encoder=name).checksum
+
+    same, forward = _vectors(), slice(None)
+    changed = same.copy()
+    changed[2, 3] += 0.5
+    assert checksum("a", forward, same) == checksum("b", slice(None, None, -1), same)
+    assert checksum("c", forward, changed) != checksum("a2", forward, same)
+
+
+def test_vectors_are_mapped_and_writes_never_reach_the_file(built: str) -> None:
+    before = Path(built, "vectors.npy").read_bytes()
+    store = FrozenStore.open(built)
+    base = store.vectors
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap)
+    store.vectors[:] = 0
+    assert Path(built, "vectors.npy").read_bytes() == before
+
+
+def test_files_are_plain_numpy_and_json(built: str) -> None:
+    assert np.load(Path(built, "ids.npy")).tolist() == sorted(IDS.tolist())
+    assert np.load(Path(built, "vectors.npy")).dtype == np.int8
+    assert np.load(Path(built, "scale.npy")).dtype == np.float32
+    meta = json.loads(Path(built, "meta.json").read_text())
+    assert (meta["width"], meta["dtype"], meta["count"]) == (6, "int8", 5)
+    assert sorted(os.listdir(built)) == ["ids.npy", "meta.json", "scale.npy", "vectors.npy"]
+
+
+@pytest.mark.parametrize("name", ["ids.npy", "vectors.npy", "scale.npy"])
+def test_verify_names_a_changed_file(built: str, name: str) -> None:
+    raw = bytearray(Path(built, name).read_bytes())
+    raw[-1] ^= 1
+    Path(built, name).write_bytes(raw)
+    with pytest.raises(InputError, match=f"{name}' has SHA-256 .* but meta.json says .* build the store again"):
+        FrozenStore.open(built).verify()
+
+
+@pytest.mark.parametrize("name", ["ids.npy", "vectors.npy", "scale.npy"])
+@pytest.mark.parametrize("keep", [0, 20, -1])
+def test_truncated_files_are_named(built: str, name: str, keep: int) -> None:
+    raw = Path(built, name).read_bytes()
+    Path(built, name).write_bytes(raw[:keep])
+    with pytest.raises(InputError, match=f"{name}' has .* bytes, but meta.json says {len(raw)}: it is truncated"):
+        FrozenStore.open(built)
+
+
+@pytest.mark.parametrize("name", ["ids.npy", "vectors.npy", "scale.npy"])
+def test_missing_and_garbled_files_are_named(built: str, name: str) -> None:
+    file = Path(built, name)
+    size = file.stat().st_size
+    file.write_bytes(b"x" * size)
+    with pytest.raises(InputError, match=f"{name}' is not a readable .npy file"):
+        FrozenStore.open(built)
+    file.unlink()
+    with pytest.raises(InputError, match=f"{name}' is missing"):
+        FrozenStore.open(built)
+
+
+def test_no_store_says_where_and_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no frozen store at .*nowhere' \(no such folder\); make one with"):
+        FrozenStore.open(str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"exists but has no meta\.json"):
+        FrozenStore.open(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 7}, r"vectors.npy' is int8 \[5, 6\], but meta.json says int8 \[5, 7\]"),
+        ({"count": 4}, r"ids.npy' is int64 \[5\], but meta.json says int64 \[4\]"),
+        ({"dtype": "float16"}, "files must give bytes and sha256 of"),
+        ({"dtype": "float64"}, "dtype 'float64'; allowed: float32, float16, int8"),
+        ({"format": 2}, "format 2, but this version reads 1"),
+        ({"width": "6"}, "width is '6', not int"),
+        ({"count": 0}, "count 0 and width 6 must be at least 1"),
+        ({"files": {}}, "files must give bytes and sha256 of"),
+        ({"files": {"ids.npy": 1, "vectors.npy": 1, "scale.npy": 1}}, "files must give bytes and sha256 of"),
+        ({"checksum": "0"}, "checksum does not belong to the files' digests"),
+    ],
+)
+def test_meta_at_odds_with_the_files(built: str, change: dict, message: str) -> None:
+    file = Path(built, "meta.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        FrozenStore.open(built)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "nonsense", "\x00"])
+def test_unreadable_meta(built: str, text: str) -> None:
+    Path(built, "meta.json").write_text(text)
+    with pytest.raises(InputError, match=r"meta\.json' (is not readable JSON|holds list)"):
+        FrozenStore.open(built)
+
+
+@pytest.mark.parametrize(
+    ("ids", "vectors", "message"),
+    [
+        ([1, 2, 1, 2, 3], _vectors(), r"id 1 repeats \(2 repeats in all\)"),
+        ([1, 2], _vectors(), "2 ids but 5 vectors"),
+        ([1.0, 2.0], _vectors(2), r"ids are float64 \[2\]; allowed: integers"),
+        ([[1], [2]], _vectors(2), r"ids are int64 \[2, 1\]"),
+        ([1, 2], np.ones(2), r"vectors are float64 \[2\]; allowed: float or int8 \[N, M\]"),
+        ([1, 2], np.ones((2, 3), np.int32), "vectors are int32"),
+        (np.empty(0, np.int64), np.empty((0, 3)), "nothing to store"),
+        ([1, 2], np.empty((2, 0)), "nothing to store"),
+        (np.array([1, 2**63], np.uint64), _vectors(2), "id 9223372036854775808 does not fit int64"),
+        ([3, 9], np.array([[1.0, 2.0], [0.0, 0.0]]), "vector of id 9 is zero"),
+        ([9, 3], np.array([[1.0, np.nan], [1.0, 0.0]]), "vector of id 9 is not finite"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_nothing(tmp_path: Path, ids, vectors: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_store(str(tmp_path / "s"), np.asarray(ids), vectors)
+    assert os.listdir(tmp_path) == []
+
+
+def test_unknown_dtype(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="dtype 'float64' of a frozen store; allowed: float32, float16, int8"):
+        build_store(str(tmp_path / "s"), IDS, _vectors(), dtype="float64")
+
+
+def test_an_existing_store_is_kept_unless_told(built: str) -> None:
+    before = FrozenStore.open(built).checksum
+    with pytest.raises(InputError, match="exists; pass --overwrite"):
+        build_store(built, IDS, -_vectors())
+    assert FrozenStore.open(built).checksum == before
+    open_already = FrozenStore.open(built)
+    assert build_store(built, IDS[:2], _vectors(2), overwrite=True).count == 2
+    assert open_already.vectors.shape == (5, 6) and open_already.vectors.any()  # its files live on until it closes
+    assert os.listdir(Path(built).parent) == ["store"]
+
+
+def test_a_folder_that_is_no_store_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").write_text("!")
+    with pytest.raises(InputError, match="is no frozen store, so it is not replaced"):
+        build_store(str(tmp_path / "precious"), IDS, _vectors(), overwrite=True)
+    (tmp_path / "empty").mkdir()
+    assert build_store(str(tmp_path / "empty"), IDS, _vectors()).count == 5
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    ("failure", "raised", "message"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+        (OSError(errno.ENOSPC, "No space left on device"), InputError, "cannot write .*No space left.* free space"),
+    ],
+)
+def test_an_interrupted_build_leaves_what_was_there(
+    tmp_path: Path, overwrite: bool, failure: BaseException, raised: type, message: str | None, monkeypatch
+) -> None:
+    path = str(tmp_path / "s")
+    before = build_store(path, IDS, _vectors()).checksum if overwrite else None
+    monkeypatch.setattr(writer, "BLOCK_BYTES", 1)
+    blocks = iter(range(3))
+
+    def failing(*arguments):
+        if next(blocks, None) is None:
+            raise failure
+        return encoded(*arguments)
+
+    encoded = writer.encoded
+    monkeypatch.setattr(writer, "encoded", failing)
+    with pytest.raises(raised, match=message):
+        build_store(path, IDS, -_vectors(), overwrite=overwrite)
+    assert os.listdir(tmp_path) == (["s"] if overwrite else [])
+    if overwrite:
+        assert FrozenStore.open(path).checksum == before
+
+
+def test_a_killed_build_leaves_no_store_and_does_not_stop_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    (tmp_path / f".s.partial-{os.getpid()}").mkdir()
+    (tmp_path / f".s.partial-{os.getpid()}" / "ids.npy").write_text("left over")
+    with pytest.raises(InputError, match="no such folder"):
+        FrozenStore.open(str(path))
+    build_store(str(path), IDS, _vectors()).verify()
+    assert os.listdir(tmp_path) == ["s"]
+
+
+def test_a_mapped_source_is_not_read_whole(tmp_path: Path) -> None:
+    """64 MiB of vectors pass through while the process's own memory grows by far less."""
+    code = f"""
+import numpy as np, resource
+from embeddings.frozen import writer
+from embeddings.frozen.store import build_store
+writer.BLOCK_BYTES = 1 << 20
+count = 1 << 17
+np.lib.format.open_memmap({str(tmp_path / "v.npy")!r}, "w+", "float32", (count, 128))[:] = 1
+vectors = np.load({str(tmp_path / "v.npy")!r}, mmap_mode="r")
+ids = np.arange(count)[::-1]
+def anonymous():
+    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) >> 10
+before, peak, encoded = anonymous(), 0, writer.encoded
+def watched(*arguments):
+    global peak
+    result = encoded(*arguments)
+    peak = max(peak, anonymous())
+    return result
+writer.encoded = watched
+build_store({str(tmp_path / "s")!r}, ids, vectors, dtype="float16")
+print(peak - before)
+"""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc to see the process's own memory")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 20, f"grew by {done.stdout} MiB"
+
+
+def test_paths_go_through_iopath(tmp_path: Path) -> None:
+    class Elsewhere(PathHandler):
+        """elsewhere://x is tmp_path/x."""
+
+        def _get_supported_prefixes(self) -> list[str]:
+            return ["elsewhere://"]
+
+        def _local(self, path: str) -> str:
+            return str(tmp_path / path.removeprefix("elsewhere://"))
+
+        def _get_local_path(self, path: str, force: bool = False, **_) -> str:
+            return self._local(path)
+
+        def _copy_from_local(self, local_path: str, dst_path: str, overwrite: bool = False, **_) -> None:
+            Path(self._local(dst_path)).write_bytes(Path(local_path).read_bytes())
+
+        def _open(self, path: str, mode: str = "r", buffering: int = -1, **_):
+            return open(self._local(path), mode)
+
+        def _exists(self, path: str, **_) -> bool:
+            return os.path.exists(self._local(path))
+
+        def _isdir(self, path: str, **_) -> bool:
+            return os.path.isdir(self._local(path))
+
+        def _ls(self, path: str, **_) -> list[str]:
+            return os.listdir(self._local(path))
+
+        def _mkdirs(self, path: str, **_) -> None:
+            os.makedirs(self._local(path), exist_ok=True)
+
+    g_pathmgr.register_handler(Elsewhere(), allow_override=True)
+    store = build_store("elsewhere://far/store", IDS, _vectors(), dtype="int8")
+    assert sorted(os.listdir(tmp_path / "far" / "store")) == ["ids.npy", "meta.json", "scale.npy", "vectors.npy"]
+    store.verify()
+    assert FrozenStore.open("elsewhere://far/store").rows(IDS).tolist() == [3, 0, 2, 4, 1]
+    with pytest.raises(InputError, match="exists; pass --overwrite"):
+        build_store("elsewhere://far/store", IDS, _vectors())

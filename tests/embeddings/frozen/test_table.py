@@ -1,0 +1,73 @@
+"""The frozen table: zero-copy on CPU, unit vectors, zeros for missing rows, invisible to modules."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from embeddings.frozen.store import FrozenStore, build_store
+from embeddings.frozen.table import FrozenTable
+
+DTYPES = ("float32", "float16", "int8")
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+@pytest.fixture(params=DTYPES)
+def store(request, tmp_path: Path) -> FrozenStore:
+    vectors = np.random.default_rng(1).normal(size=(9, 5))
+    return build_store(str(tmp_path / "s"), np.arange(9) * 10, vectors, dtype=request.param)
+
+
+@pytest.fixture(params=DEVICES)
+def device(request) -> str:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return request.param
+
+
+def test_cpu_tensors_are_the_memory_map(store: FrozenStore) -> None:
+    table = FrozenTable(store)
+    assert table.table.data_ptr() == store.vectors.ctypes.data
+    assert table.table.dtype == getattr(torch, store.dtype)
+    assert (table.scale is None) == (store.dtype != "int8")
+    if table.scale is not None:
+        assert table.scale.data_ptr() == store.scale.ctypes.data
+    assert (table.width, table.count, table.checksum) == (5, 9, store.checksum)
+
+
+def test_gather(store: FrozenStore, device: str) -> None:
+    rows = np.array([[3, -1, 8], [0, 3, -1]])
+    got = FrozenTable(store, device).gather(torch.from_numpy(rows).to(device))
+    assert got.dtype == torch.float32 and got.device.type == device
+    scale = 1 if store.scale is None else store.scale[rows][..., None]
+    expected = np.where((rows >= 0)[..., None], store.vectors[rows].astype(np.float32) * scale, 0)
+    assert np.array_equal(got.cpu().numpy(), expected)
+    norms = np.linalg.norm(expected, axis=-1)
+    np.testing.assert_allclose(norms, rows >= 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (2, 0), ()])
+def test_gather_keeps_empty_and_scalar_shapes(store: FrozenStore, shape: tuple) -> None:
+    assert FrozenTable(store).gather(torch.zeros(shape, dtype=torch.int64)).shape == (*shape, 5)
+
+
+def test_gather_takes_strided_rows_and_leaves_the_table_alone(store: FrozenStore) -> None:
+    before = store.vectors.copy()
+    table = FrozenTable(store)
+    rows = torch.tensor([[1, -1], [4, 2], [-1, 7]])
+    assert torch.equal(table.gather(rows.t()), table.gather(rows.t().contiguous()))
+    assert np.array_equal(store.vectors, before)
+
+
+@pytest.mark.parametrize("row", [-2, 9])
+def test_rows_out_of_range_are_never_answered(store: FrozenStore, row: int) -> None:
+    with pytest.raises((IndexError, RuntimeError), match="out of range"):
+        FrozenTable(store).gather(torch.tensor([0, row]))
+
+
+def test_modules_optimizers_and_state_dicts_do_not_see_it(store: FrozenStore) -> None:
+    module = torch.nn.Linear(2, 2)
+    module.frozen = FrozenTable(store)
+    assert set(module.state_dict()) == {"weight", "bias"}
+    assert len(list(module.parameters())) == 2 and not list(module.buffers()) and not list(module.children())

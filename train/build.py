@@ -1,0 +1,133 @@
+"""A run's parts from its config: frozen tables, the sharded model, its optimizer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchrec.optim
+from torch import nn
+from torch.distributed.optim import _apply_optimizer_in_backward as apply_in_backward
+from torchrec.distributed.model_parallel import DistributedModelParallel
+from torchrec.distributed.types import ShardingEnv, ShardingPlan, ShardingType
+from torchrec.optim.clipping import GradientClipping, GradientClippingOptimizer
+from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
+from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
+
+from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.table import FrozenTable
+from embeddings.initialise import initialise_tables
+from embeddings.sharding import Constraint, local_topology, make_plan, sharders
+from recsys.config import ModelConfig
+from recsys.model import CTRModel
+from recsys.schema import Schema
+from recsys.sparse import table_configs
+from train.config import Config
+from train.process import Ranks
+
+_SPARSE_OPTIMIZERS = {
+    "rowwise_adagrad": torchrec.optim.RowWiseAdagrad,
+    "adagrad": torch.optim.Adagrad,
+    "sgd": torch.optim.SGD,
+}
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A sharded model, the one optimizer over all of it, and how many parameters are dense."""
+
+    model: DistributedModelParallel
+    optimizer: KeyedOptimizer
+    plan: ShardingPlan
+    dense_parameters: int
+
+
+def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, FrozenStore]:
+    """The stores of the modalities that the model uses, by modality."""
+    return {
+        name: FrozenStore.open(str(Path(folder) / m.store))
+        for name, m in schema.modalities.items()
+        if model.modality(name).mode != "none"
+    }
+
+
+def build(
+    schema: Schema, config: Config, stores: Mapping[str, FrozenStore], mean_lengths: Mapping[str, float], ranks: Ranks
+) -> Trainable:
+    """Model on the meta device -> plan -> DistributedModelParallel -> weights -> optimizers.
+
+    Args:
+        mean_lengths: feature -> mean ids a row, for the planner.
+    """
+    tables = table_configs(schema, config.model.embedding_dim, mean_lengths)
+    frozen = {name: FrozenTable(store, ranks.device) for name, store in stores.items()}
+    model = CTRModel(schema, config.model, tables, frozen, _autocast(config, ranks.device))
+    plan = make_plan(
+        model,
+        tables,
+        {name: Constraint(**c.model_dump()) for name, c in config.sharding.tables.items()},
+        Constraint(sharding_types=config.sharding.sharding_types),
+        local_topology(ranks.device, ranks.world_size, ranks.local_world_size),
+        config.data.batch_size,
+    )
+    dense_parameters = sum(p.numel() for p in model.dense.parameters())
+    replicated = _fuse_sparse_optimizer(model, plan, config)
+    sharded = DistributedModelParallel(
+        module=model,
+        env=ShardingEnv.from_process_group(torch.distributed.group.WORLD),
+        device=ranks.device,
+        plan=plan,
+        sharders=sharders(),
+    )
+    initialise_tables(sharded, config.train.seed)
+    return Trainable(sharded, _optimizer(sharded, replicated, config), plan, dense_parameters)
+
+
+def _autocast(config: Config, device: torch.device) -> torch.dtype | None:
+    wanted = config.train.autocast
+    return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda") else None
+
+
+def _sparse_settings(config: Config) -> dict[str, float]:
+    c = config.sparse_optimizer
+    eps = {} if c.name == "sgd" else {"eps": c.eps}
+    return {"lr": c.lr, "weight_decay": c.weight_decay, **eps}
+
+
+def _fuse_sparse_optimizer(model: nn.Module, plan: ShardingPlan, config: Config) -> set[str]:
+    """Give every sharded table its optimizer in backward; return the names of replicated tables, which cannot."""
+    kinds = {table: p.sharding_type for m in plan.plan.values() for table, p in m.items()}  # type: ignore[attr-defined]
+    replicated = {table for table, kind in kinds.items() if kind == ShardingType.DATA_PARALLEL.value}
+    fused = [p for name, p in model.sparse.named_parameters() if name.split(".")[-2] not in replicated]
+    apply_in_backward(_SPARSE_OPTIMIZERS[config.sparse_optimizer.name], fused, _sparse_settings(config))
+    return replicated
+
+
+def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Config) -> KeyedOptimizer:
+    """Fused tables, replicated tables and dense parameters, each warmed up; the dense gradients clipped."""
+    tables, dense = {}, {}
+    sparse_keys = set(model.fused_optimizer.params)
+    for name, parameter in model.named_parameters():
+        if name.split(".")[-2] in replicated and ".sparse." in f".{name}":
+            tables[name] = parameter
+        elif name not in sparse_keys:
+            dense[name] = parameter
+    sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
+    parts = [("fused", _warm(model.fused_optimizer, config, config.sparse_optimizer.lr))]
+    if tables:
+        keyed = KeyedOptimizerWrapper(tables, lambda p: sparse(p, **_sparse_settings(config)))
+        parts.append(("replicated", _warm(keyed, config, config.sparse_optimizer.lr)))
+    adam = config.dense_optimizer
+    keyed = KeyedOptimizerWrapper(
+        dense, lambda p: torch.optim.AdamW(p, lr=adam.lr, weight_decay=adam.weight_decay, eps=adam.eps)
+    )
+    if config.train.clip_grad_norm is not None:
+        keyed = GradientClippingOptimizer(keyed, GradientClipping.NORM, config.train.clip_grad_norm)
+    parts.append(("dense", _warm(keyed, config, adam.lr)))
+    return CombinedOptimizer(parts)
+
+
+def _warm(optimizer: KeyedOptimizer, config: Config, lr: float) -> KeyedOptimizer:
+    steps = config.train.warmup_steps
+    stages = [WarmupStage(WarmupPolicy.LINEAR, max_iters=steps, value=1.0 / (steps + 1))] if steps else []
+    return WarmupOptimizer(optimizer, stages, lr)

@@ -1,0 +1,24 @@
+"""The ctr verb: train a CTR model."""
+
+import click
+
+from train.config import load_config
+
+
+@click.command()
+@click.option("--config", "path", required=True, help="YAML file; the shipped ones are in configs/.")
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+def command(path: str, overrides: tuple[str, ...]) -> None:
+    """Train a CTR model, choose its epoch on validation, report it on test.
+
+    One process: python -m train ctr --config configs/shop.yaml train.epochs=2
+
+    Two ranks: torchx run -s local_cwd dist.ddp -j 1x2 -m train -- ctr --config configs/shop.yaml
+    """
+    config = load_config(path, overrides)
+
+    from train.loop import train
+    from train.process import process_group
+
+    with process_group(config.process, config.train.seed) as ranks:
+        train(config, ranks)

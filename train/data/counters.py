@@ -1,0 +1,34 @@
+"""What a reader counts while it reads."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Counters:
+    """What an epoch has read so far on this rank.
+
+    rows       rows handed out
+    truncated  feature -> rows whose list was cut to max_length
+    lookups    modality -> raw ids looked up in its store, target and history
+    missing    modality -> those that the store does not hold
+    """
+
+    rows: int = 0
+    truncated: dict[str, int] = field(default_factory=dict)
+    lookups: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: "Counters") -> None:
+        self.rows += other.rows
+        for mine, more in (
+            (self.truncated, other.truncated),
+            (self.lookups, other.lookups),
+            (self.missing, other.missing),
+        ):
+            for key, count in more.items():
+                mine[key] = mine.get(key, 0) + count
+
+    def missing_share(self, modality: str) -> float:
+        """Share of lookups without a vector; 0 before the first lookup."""
+        lookups = self.lookups.get(modality, 0)
+        return self.missing.get(modality, 0) / lookups if lookups else 0.0

@@ -1,0 +1,145 @@
+"""Which rows go to which shard, window and batch. Pure arithmetic on footers: every rank computes the same plan.
+
+Row groups, shuffled by (seed, epoch), are laid end to end and cut by rows into world_size * workers shards:
+
+    groups   | 7        | 2     | 9            | 0      | 4          |
+    shards   |  rank 0, worker 0 |  0, 1            |  1, 0         | ...      sizes differ by at most one row
+    windows  |     |     |     |~|                                            shuffled inside; whole batches
+    batches  | | | | | | | | | |~|                                            the last is shorter, or one row longer
+
+A shard's last batch takes the odd row, so all shards have the same number of batches, every row is used exactly once,
+and ranks need not agree on anything at run time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embeddings.errors import InputError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Rows ``skip`` to ``skip + rows`` of one row group."""
+
+    file: int
+    group: int
+    skip: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of one split.
+
+        file_of, group_of, group_rows  [G]  int64, one entry a row group
+
+    ``window_rows`` is the number of rows that one worker shuffles together.
+    """
+
+    file_of: np.ndarray
+    group_of: np.ndarray
+    group_rows: np.ndarray
+    batch_size: int
+    world_size: int
+    workers: int
+    window_rows: int
+    seed: int
+    shuffle: bool
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.group_rows.sum())
+
+    @property
+    def batches_per_shard(self) -> int:
+        return -(-(self.num_rows // (self.world_size * self.workers)) // self.batch_size)
+
+    @property
+    def num_batches(self) -> int:
+        """Batches of an epoch on each rank."""
+        return self.workers * self.batches_per_shard
+
+    @property
+    def window_batches(self) -> int:
+        return max(1, self.window_rows // self.batch_size)
+
+    @property
+    def num_windows(self) -> int:
+        """Windows of a shard."""
+        return -(-self.batches_per_shard // self.window_batches)
+
+    def shard(self, index: int) -> tuple[int, int]:
+        """First row and end of shard ``index``, in the epoch's order of rows."""
+        base, odd = divmod(self.num_rows, self.world_size * self.workers)
+        return index * base + min(index, odd), (index + 1) * base + min(index + 1, odd)
+
+    def rows_of_batches(self, shard: int, first: int, end: int) -> tuple[int, int]:
+        """First row and end of batches ``first`` to ``end`` of a shard, in the epoch's order of rows."""
+        start, stop = self.shard(shard)
+        last = stop if end >= self.batches_per_shard else start + end * self.batch_size
+        return min(start + first * self.batch_size, stop), last
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Row groups in the order of ``epoch``: [G] int64."""
+        groups = len(self.group_rows)
+        return self._random(epoch).permutation(groups) if self.shuffle else np.arange(groups)
+
+    def permutation(self, epoch: int, shard: int, window: int, rows: int) -> np.ndarray:
+        """Order of the rows inside a window: [rows] int64."""
+        return self._random(epoch, 1 + shard, window).permutation(rows)
+
+    def segments(self, order: np.ndarray, start: int, stop: int) -> list[Segment]:
+        """The parts of row groups that make up rows ``start`` to ``stop``."""
+        ends = np.cumsum(self.group_rows[order])
+        result = []
+        for place in range(int(np.searchsorted(ends, start, side="right")), len(order)):
+            group = int(order[place])
+            end, begin = int(ends[place]), int(ends[place] - self.group_rows[group])
+            if begin >= stop:
+                break
+            skip = max(start - begin, 0)
+            rows = min(end, stop) - begin - skip
+            if rows > 0:
+                result.append(Segment(int(self.file_of[group]), int(self.group_of[group]), skip, rows))
+        return result
+
+    def _random(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed % 2**63, *stream])
+
+
+def make_plan(
+    group_rows: list[np.ndarray],
+    *,
+    split: str,
+    batch_size: int,
+    world_size: int,
+    workers: int,
+    shuffle_rows: int,
+    chunk_rows: int,
+    seed: int,
+) -> Plan:
+    """The plan for files whose row groups have ``group_rows`` rows (one int64 array a file).
+
+    Workers are fewer where a rank has fewer rows than workers. Raises InputError where a rank would have no row.
+    """
+    rows = np.concatenate(group_rows)
+    total = int(rows.sum())
+    if total == 0:
+        raise InputError(f"split '{split}' has no rows in {len(group_rows)} files; write some, or name another split")
+    if total < world_size:
+        raise InputError(
+            f"split '{split}' has {total} rows for {world_size} ranks, at least one a rank is needed; start fewer ranks"
+        )
+    workers = min(workers, total // world_size)
+    return Plan(
+        file_of=np.repeat(np.arange(len(group_rows)), [len(g) for g in group_rows]),
+        group_of=np.concatenate([np.arange(len(g)) for g in group_rows]),
+        group_rows=rows,
+        batch_size=batch_size,
+        world_size=world_size,
+        workers=workers,
+        window_rows=shuffle_rows // workers if shuffle_rows else chunk_rows,
+        seed=seed,
+        shuffle=shuffle_rows > 0,
+    )

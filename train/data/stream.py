@@ -1,0 +1,154 @@
+"""One worker's rows: row groups decoded piece by piece into windows, one window read ahead of the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from recsys.schema import Schema
+from train.data.columns import Field, feature_field
+from train.data.decode import Column, Ragged, check_identity, decode, nulls
+from train.data.files import DataFile, open_file, unreadable_group
+from train.data.plan import Plan, Segment
+
+Piece = dict[Field, Column]
+
+
+@dataclass
+class Window:
+    """Rows held in memory together.
+
+    columns  field -> [R] array, or Ragged of R bags with ``starts``
+    starts   list field -> [R] int64, where each bag begins
+    """
+
+    rows: int
+    columns: dict[Field, Column]
+    starts: dict[Field, np.ndarray]
+
+
+class RowSource:
+    """Decoded rows of a list of segments, in order, at most ``chunk_rows`` at a time."""
+
+    def __init__(
+        self, files: list[DataFile], fields: list[Field], schema: Schema, segments: list[Segment], chunk_rows: int
+    ) -> None:
+        self._fields, self._schema = fields, schema
+        self._batches = _record_batches(files, sorted({f.column for f in fields}), segments, chunk_rows)
+        self._rest: tuple[pa.RecordBatch, DataFile, int] | None = None
+
+    def take(self, limit: int) -> tuple[Piece, int]:
+        """The next rows, at least one and at most ``limit``, and how many they are."""
+        batch, file, group = self._rest or next(self._batches)
+        self._rest = (batch.slice(limit), file, group) if batch.num_rows > limit else None
+        batch = batch.slice(0, limit)
+        place = f"'{file.path}', row group {group}"
+        piece = {}
+        for field in self._fields:
+            piece[field] = decode(field, batch.column(field.column), place, partial(_count_nulls, file, group))
+        for feature in self._schema.features:
+            if feature.table and (table := self._schema.tables[feature.table]).ids == "identity":
+                column = piece[feature_field(feature)]
+                check_identity(feature.name, feature.table, table.num_embeddings, column, place)
+        return piece, batch.num_rows
+
+
+class Filler:
+    """Collects the pieces of one window."""
+
+    def __init__(self, source: RowSource, rows: int) -> None:
+        self._source, self._goal, self._rows = source, rows, 0
+        self._pieces: list[Piece] = []
+
+    def fill(self, rows: int) -> None:
+        """Read until at least ``rows`` rows, or all of the window, are there."""
+        while self._rows < min(rows, self._goal):
+            piece, count = self._source.take(self._goal - self._rows)
+            self._pieces.append(piece)
+            self._rows += count
+
+    def finish(self) -> Window:
+        """The whole window. The pieces are let go column by column, so that memory holds little twice."""
+        self.fill(self._goal)
+        columns, starts = {}, {}
+        for field in list(self._pieces[0]):
+            parts = [piece.pop(field) for piece in self._pieces]
+            if field.kind == "list":
+                joined = Ragged(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("values", "lengths", "cut")))
+                starts[field] = np.cumsum(joined.lengths) - joined.lengths
+            else:
+                joined = np.concatenate(parts)
+            columns[field] = joined
+        return Window(self._rows, columns, starts)
+
+
+def window_rows(plan: Plan, shard: int, window: int) -> tuple[int, int]:
+    """First row and end of a window, in the epoch's order of rows."""
+    first = window * plan.window_batches
+    return plan.rows_of_batches(shard, first, min(first + plan.window_batches, plan.batches_per_shard))
+
+
+def selections(
+    plan: Plan, source: RowSource, epoch: int, shard: int, first_batch: int
+) -> Iterator[tuple[Window, slice | np.ndarray]]:
+    """For each batch of a shard from ``first_batch`` on: the window it lies in and the rows that it takes.
+
+    While a window's batches are handed out, the next window is read at the same pace, so that no batch waits for
+    a whole window. ``source`` must begin at the first row of the window of ``first_batch``.
+    """
+    size = plan.batch_size
+    filler = _filler(plan, source, shard, first_batch // plan.window_batches)
+    for window in range(first_batch // plan.window_batches, plan.num_windows):
+        held = filler.finish()
+        ahead = window + 1 < plan.num_windows
+        if ahead:
+            filler = _filler(plan, source, shard, window + 1)
+        order = plan.permutation(epoch, shard, window, held.rows) if plan.shuffle else None
+        begin = window * plan.window_batches
+        end = min(begin + plan.window_batches, plan.batches_per_shard)
+        for batch in range(max(begin, first_batch), end):
+            low = (batch - begin) * size
+            high = held.rows if batch == plan.batches_per_shard - 1 else low + size
+            yield held, slice(low, high) if order is None else order[low:high]
+            if ahead:
+                filler.fill(high)
+        del held
+
+
+def _filler(plan: Plan, source: RowSource, shard: int, window: int) -> Filler:
+    start, stop = window_rows(plan, shard, window)
+    return Filler(source, stop - start)
+
+
+def _record_batches(
+    files: list[DataFile], columns: list[str], segments: list[Segment], chunk_rows: int
+) -> Iterator[tuple[pa.RecordBatch, DataFile, int]]:
+    """The rows of every segment as record batches. Raises InputError naming file and row group of bad data."""
+    opened, reader = -1, None
+    for s in segments:
+        file = files[s.file]
+        left, skip = s.rows, s.skip
+        try:
+            if opened != s.file:
+                opened, reader = s.file, open_file(file)
+            for batch in reader.iter_batches(chunk_rows, row_groups=[s.group], columns=columns, use_threads=False):
+                part = batch.slice(min(skip, batch.num_rows), left)
+                skip = max(skip - batch.num_rows, 0)
+                left -= part.num_rows
+                if part.num_rows:
+                    yield part, file, s.group
+                if not left:
+                    break
+        except MemoryError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable_group(file, s.group, error) from error
+        if left:
+            raise unreadable_group(file, s.group, f"{left} of {s.skip + s.rows} rows are missing")
+
+
+def _count_nulls(file: DataFile, group: int, column: str) -> int:
+    batches = open_file(file).iter_batches(8192, row_groups=[group], columns=[column], use_threads=False)
+    return sum(nulls(batch.column(0)) for batch in batches)

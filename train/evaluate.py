@@ -1,0 +1,23 @@
+"""The evaluate verb: a run's metrics on a split."""
+
+import click
+
+
+@click.command()
+@click.argument("run")
+@click.option("--split", default="test", show_default=True, help="Split of the data folder.")
+@click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+def command(run: str, split: str, checkpoint: str, overrides: tuple[str, ...]) -> None:
+    """Evaluate RUN, a folder such as runs/shop, and write RUN/evaluation/SPLIT.json.
+
+    Any number of ranks will do. Overrides change the run's config, such as data.path=other/folder.
+    """
+    from train.finished import open_run, run_config
+    from train.process import process_group
+    from train.scoring import write_evaluation
+
+    config = run_config(run, overrides)
+    with process_group(config.process, config.train.seed) as ranks:
+        opened = open_run(config, split, checkpoint, ranks)
+        write_evaluation(config, opened.schema, opened.model, opened.reader, ranks, opened.epoch)

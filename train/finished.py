@@ -1,0 +1,66 @@
+"""A finished run opened for scoring: its config, its data and its best weights."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from embeddings.errors import InputError
+from recsys.schema import Schema, load_schema
+from train.build import build, open_stores
+from train.checkpoint import Checkpoints
+from train.config import Config, load_config
+from train.data.lengths import mean_lengths
+from train.data.reader import RowReader
+from train.loop import make_reader
+from train.process import Ranks
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What scoring needs. ``epoch`` is the one, counted from 1, whose weights are loaded."""
+
+    config: Config
+    schema: Schema
+    model: torch.nn.Module
+    reader: RowReader
+    epoch: int
+
+
+def run_config(run: str, overrides: tuple[str, ...]) -> Config:
+    """The config that a run folder holds, with overrides on top. Raises InputError where it is no run."""
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"'{run}' is no run folder: it has no config.yaml; runs are in runs/ unless run.root says else")
+    config = load_config(str(path), overrides)
+    here = {"root": str(Path(run).parent), "name": Path(run).name}
+    return config.model_copy(update={"run": config.run.model_copy(update=here)})
+
+
+def open_run(config: Config, split: str, checkpoint: str, ranks: Ranks, *, with_labels: bool = True) -> FinishedRun:
+    """Load a run's weights and open ``split``. All ranks call it.
+
+    Args:
+        checkpoint: "best", "newest" or the name of a folder in the run's ``checkpoints``.
+
+    Raises InputError where the run has no such checkpoint, or its frozen stores have changed.
+    """
+    schema = load_schema(config.data.path)
+    stores = open_stores(schema, config.model, config.data.path)
+    checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
+    path = {"best": checkpoints.best(), "newest": checkpoints.newest()}.get(checkpoint, checkpoints.path / checkpoint)
+    if path is None or not path.is_dir():
+        there = sorted(p.name for p in checkpoints.path.glob("step-*"))
+        raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")
+    reader = make_reader(config, schema, stores, ranks, split, training=False, with_labels=with_labels)
+    trainable = build(schema, config, stores, mean_lengths(config.data.path, split, schema), ranks)
+    progress = checkpoints.load(path, trainable, weights_only=True)
+    trained = json.loads((Path(config.run_folder) / "run.json").read_text()).get("stores", {})
+    for name, store in stores.items():
+        if trained.get(name, store.checksum) != store.checksum:
+            raise InputError(
+                f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with {trained[name]}; "
+                f"bring that store back, or train again"
+            )
+    return FinishedRun(config, schema, trainable.model, reader, max(int(progress["epoch"]), 1))

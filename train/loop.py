@@ -1,0 +1,250 @@
+"""The life of a training run: train an epoch, validate, keep the best; at the end, test the best."""
+
+import statistics
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
+
+from embeddings.errors import InputError
+from embeddings.sharding import plan_as_dict
+from recsys.metrics import compute_metrics
+from recsys.schema import Schema, load_schema
+from train.build import build, open_stores
+from train.checkpoint import Checkpoints
+from train.config import Config
+from train.data.reader import RowReader
+from train.data.lengths import mean_lengths
+from train.scoring import collect, write_evaluation
+from train.process import Ranks, on_first
+from train.progress import Progress
+from train.run_folder import RunFolder, claim, write_json
+from train.window import Window
+
+_LOWER_IS_BETTER = {"ne", "log_loss"}
+
+
+@dataclass
+class Position:
+    """How far the run has come: steps in all, the epoch, batches trained in it, the best validation so far."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+
+
+def make_reader(
+    config: Config, schema: Schema, stores: dict, ranks: Ranks, split: str, *, training: bool, with_labels: bool = True
+) -> RowReader:
+    """This rank's reader of ``split``: shuffled for training, in the files' order for evaluation."""
+    c = config.data
+    return RowReader(
+        c.path,
+        split,
+        schema,
+        stores,
+        batch_size=c.batch_size if training else c.eval_batch_size,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        seed=config.train.seed,
+        shuffle_rows=c.shuffle_rows if training else 0,
+        workers=c.workers,
+        prefetch=c.prefetch,
+        with_labels=with_labels,
+    )
+
+
+class Run:
+    """One training run. Every rank makes one; rank 0 writes.
+
+    Raises InputError for what the user can mend: the folder, the data, the stores, a plan that does not fit.
+    """
+
+    def __init__(self, config: Config, ranks: Ranks) -> None:
+        self.config, self.ranks = config, ranks
+        on_first(ranks, lambda: claim(config))
+        self.schema = load_schema(config.data.path)
+        self.stores = open_stores(self.schema, config.model, config.data.path)
+        self.reader = self._reader(config.data.train, training=True)
+        self.validation = self._reader(config.data.validation)
+        self.test_reader = self._reader(config.data.test) if config.data.test else None
+        lengths = mean_lengths(config.data.path, config.data.train, self.schema)
+        self.trainable = build(self.schema, config, self.stores, lengths, ranks)
+        self.pipeline = TrainPipelineSparseDist(self.trainable.model, self.trainable.optimizer, ranks.device)
+        self.checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
+        self.position = Position()
+        self.speeds: list[float] = []
+        self.folder = RunFolder(config, self._about()) if ranks.first else None
+
+    def _reader(self, split: str, training: bool = False) -> RowReader:
+        return make_reader(self.config, self.schema, self.stores, self.ranks, split, training=training)
+
+    def _about(self) -> dict[str, Any]:
+        modes = {m: self.config.model.modality(m).mode for m in self.schema.modalities}
+        return {
+            "mode": "+".join(sorted(set(modes.values()) - {"none"})) or "none",
+            "modes": modes,
+            "world_size": self.ranks.world_size,
+            "device": self.ranks.device.type,
+            "stores": {name: store.checksum for name, store in self.stores.items()},
+            "dense_parameters": self.trainable.dense_parameters,
+            "table_parameters": sum(
+                t.num_embeddings * (t.embedding_dim or self.config.model.embedding_dim)
+                for t in self.schema.tables.values()
+            ),
+        }
+
+    def fit(self) -> None:
+        """Train to the last epoch, from the newest checkpoint if the run is resumed."""
+        config, position = self.config.train, self.position
+        if self.config.run.resume:
+            self._resume()
+        if self.folder:
+            write_json(self.folder.path / "plan.json", plan_as_dict(self.trainable.plan))
+        while position.epoch < config.epochs and not self._stopped():
+            self._train_epoch()
+            better = self._validate()
+            position.epoch, position.batch = position.epoch + 1, 0
+            self._save(best=better)
+
+    def _stopped(self) -> bool:
+        config, position = self.config.train, self.position
+        if config.max_steps is not None and position.step >= config.max_steps:
+            return True
+        since = position.epoch - 1 - (position.best_epoch if position.best_epoch is not None else position.epoch)
+        return config.patience is not None and since >= config.patience
+
+    def _train_epoch(self) -> None:
+        config, position = self.config.train, self.position
+        model = self.trainable.model.train()
+        self.pipeline.attach(model)
+        batches = self.reader.epoch(position.epoch, position.batch)
+        window = Window(self.ranks.device, self.ranks.world_size)
+        done = position.batch * self.config.data.batch_size * self.ranks.world_size
+        bar = Progress(f"epoch {position.epoch + 1}/{config.epochs}", self.reader.num_rows, self.ranks.first, done)
+        try:
+            while position.batch < self.reader.num_batches and position.step != config.max_steps:
+                loss, _, labels = self.pipeline.progress(batches)
+                position.step, position.batch = position.step + 1, position.batch + 1
+                window.add(position.step, loss, labels)
+                bar.advance(labels.numel() * self.ranks.world_size)
+                if window.steps == config.log_every or position.batch == self.reader.num_batches:
+                    self._log(window, bar)
+                if config.checkpoint_every and position.step % config.checkpoint_every == 0:
+                    self._save(best=False)
+                    window.restart_clock()
+        finally:
+            batches.close()
+            bar.close()
+        self.pipeline.detach()
+        self.pipeline.reset()
+
+    def _log(self, window: Window, bar: Progress) -> None:
+        position, whole = self.position, window.steps == self.config.train.log_every
+        figures = window.summary()
+        if figures.bad_step is not None:
+            where = ""
+            if window.bad_here:
+                batch = position.batch - 1 - (position.step - figures.bad_step)
+                where = f": {self.reader.position(batch)}"
+            raise InputError(
+                f"the loss is not finite at step {figures.bad_step}{where}; look at those rows, lower the learning "
+                f"rates, or set train.clip_grad_norm; run.resume=true goes on from the last checkpoint"
+            )
+        if whole:
+            self.speeds.append(figures.examples_per_s)
+        bar.facts(loss=figures.loss, NE=figures.ne if figures.ne is not None else "undefined")
+        if self.folder:
+            self.folder.log(
+                {
+                    "kind": "train",
+                    "step": position.step,
+                    "epoch": position.epoch + 1,
+                    "loss": figures.loss,
+                    "ne": figures.ne,
+                    "examples_per_s": figures.examples_per_s,
+                    "lr_dense": self.trainable.optimizer.param_groups[-1]["lr"],
+                    "lr_sparse": self.trainable.optimizer.param_groups[0]["lr"],
+                }
+            )
+
+    def _validate(self) -> bool:
+        """Evaluate, log, and say whether this epoch is the best so far; the same answer on every rank."""
+        position, split = self.position, self.config.data.validation
+        bar = Progress("validation", self.validation.num_rows, self.ranks.first)
+        scores = collect(self.trainable.model, self.validation, self.ranks, bar.advance)
+        bar.close()
+        metrics = on_first(
+            self.ranks, lambda: compute_metrics(scores.labels, scores.logits, scores.users)  # type: ignore[union-attr]
+        )
+        value = metrics[self.config.train.select]
+        if value is None:
+            raise InputError(
+                f"validation split '{split}' gives no {self.config.train.select}, which picks the best epoch "
+                f"({metrics['rows']} rows, {metrics['positives']} positive); set train.select to another metric"
+            )
+        if self.folder:
+            row = {"kind": "evaluation", "step": position.step, "epoch": position.epoch + 1, "split": split, **metrics}
+            self.folder.log(row)
+            print(
+                f"epoch {position.epoch + 1}: {split} "
+                + "  ".join(f"{k} {metrics[k]:.4f}" for k in ("gauc", "auc", "ne", "log_loss") if metrics[k] is not None),
+                flush=True,
+            )
+        sign = -1 if self.config.train.select in _LOWER_IS_BETTER else 1
+        better = position.best is None or sign * value > sign * position.best
+        if better:
+            position.best, position.best_epoch = value, position.epoch
+        return better
+
+    def test(self) -> None:
+        """Score the test split once, with the best epoch's weights."""
+        if self.test_reader is None:
+            return
+        best = self.checkpoints.best()
+        assert best is not None, "an epoch was validated"
+        self.checkpoints.load(best, self.trainable, weights_only=True)
+        epoch = (self.position.best_epoch or 0) + 1
+        write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)
+
+    def _save(self, best: bool) -> None:
+        progress = {**asdict(self.position), "reader": self.reader.state_dict(batch=self.position.batch)}
+        progress["reader"]["epoch"] = self.position.epoch
+        self.checkpoints.save(self.trainable, progress, best)
+
+    def _resume(self) -> None:
+        newest = self.checkpoints.newest()
+        if newest is None:
+            raise InputError(f"run.resume is set, but '{self.checkpoints.path}' is empty; start it without run.resume")
+        progress = self.checkpoints.load(newest, self.trainable)
+        self.reader.load_state_dict(progress.pop("reader"))
+        self.position = Position(**progress)
+        if self.folder:
+            rows = self.folder.rewind(self.position.step)
+            self.speeds = [r["examples_per_s"] for r in rows if r["kind"] == "train"]
+            print(f"resumed from {newest.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
+
+    def end(self, status: str) -> None:
+        """Close the run's folder with its status."""
+        if self.folder:
+            best = self.position.best_epoch
+            self.folder.update(
+                status=status,
+                examples_per_s=statistics.median(self.speeds) if self.speeds else None,
+                best_epoch=None if best is None else best + 1,
+            )
+            self.folder.close()
+
+
+def train(config: Config, ranks: Ranks) -> None:
+    """Train, validate and test as ``config`` says. All ranks call it."""
+    run = Run(config, ranks)
+    try:
+        run.fit()
+        run.test()
+    except BaseException as error:
+        run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    run.end("done")

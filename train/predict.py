@@ -1,0 +1,72 @@
+"""The predict verb: a run's scores as parquet."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from embeddings.errors import InputError
+
+if TYPE_CHECKING:
+    from train.finished import FinishedRun
+    from train.process import Ranks
+
+
+@click.command()
+@click.argument("run")
+@click.option("--out", required=True, help="Folder for part-<rank>.parquet; must not exist.")
+@click.option("--split", default="test", show_default=True, help="Split of the data folder.")
+@click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")
+@click.option("--labels/--no-labels", default=False, help="Read the label column and copy it.")
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overrides: tuple[str, ...]) -> None:
+    """Score a split with RUN, a folder such as runs/shop.
+
+    Writes columns user, target, score (a probability), and the timestamp and label where there are, in the order
+    of the split's rows: rank after rank.
+    """
+    from train.finished import open_run, run_config
+    from train.process import on_first, process_group
+
+    config = run_config(run, overrides)
+    with process_group(config.process, config.train.seed) as ranks:
+        beside = Path(f"{out}.writing")
+        on_first(ranks, lambda: _fresh(Path(out), beside))
+        opened = open_run(config, split, checkpoint, ranks, with_labels=labels)
+        _write_part(opened, ranks, beside / f"part-{ranks.rank:05d}.parquet", labels)
+        on_first(ranks, lambda: None)  # every part is written
+        on_first(ranks, lambda: os.rename(beside, out))
+        if ranks.first:
+            click.echo(f"wrote {opened.reader.num_rows:,} scores to {out}")
+
+
+def _fresh(out: Path, beside: Path) -> None:
+    import shutil
+
+    if out.exists():
+        raise InputError(f"'{out}' exists; name another --out, or remove it")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+
+
+def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from train.progress import Progress
+    from train.scoring import scored
+
+    bar = Progress("predict", opened.reader.num_rows, ranks.first)
+    writer = None
+    for batch, logits in scored(opened.model, opened.reader.epoch(0), ranks.device):
+        columns = {"user": batch.users, "target": batch.targets, **batch.extra, "score": logits.sigmoid()}
+        if labels:
+            columns["label"] = batch.labels.to(dtype=batch.labels.new_zeros(0).char().dtype)
+        rows = pa.table({name: column.numpy() for name, column in columns.items()})
+        writer = writer or pq.ParquetWriter(path, rows.schema)
+        writer.write_table(rows)
+        bar.advance(len(batch) * ranks.world_size)
+    bar.close()
+    assert writer is not None, "every rank has a batch"
+    writer.close()

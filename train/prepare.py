@@ -1,0 +1,58 @@
+"""The prepare verb: raw or generated data into a data folder."""
+
+import click
+
+_OUT = click.option("--out", required=True, help="Data folder to write; nothing half-written is ever left there.")
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a data folder that prepare wrote before.")
+_SEED = click.option("--seed", default=0, show_default=True, help="Same seed and flags, same files.")
+
+
+@click.group()
+def command() -> None:
+    """Write standard rows (parquet), their schema and a frozen store."""
+
+
+@command.command()
+@click.option("--rows", default=300_000, show_default=True, help="Impressions over all splits, 10^3 to 10^10.")
+@click.option("--users", type=int, show_default="rows / 50", help="Users; each has at least one impression.")
+@click.option(
+    "--items", type=int, show_default="rows ^ 0.75", help="Items on sale over time; memory goes by their number."
+)
+@click.option("--history", default=30, show_default=True, help="Longest history, in items.")
+@click.option("--width", default=64, show_default=True, help="Width of the frozen vectors.")
+@click.option("--click-rate", default=0.17, show_default=True, help="Mean click rate.")
+@_SEED
+@_OUT
+@_OVERWRITE
+def shop(out: str, overwrite: bool, **flags: int | float | None) -> None:
+    """A generated market: long-tailed users and items, new items, timestamps.
+
+    Clicks follow taste that no content shows and closeness of content to a user's interests. The vectors are an
+    imperfect encoder's view of the content. The first 24 of 30 days are train, then 3 validation, 3 test.
+    """
+    from recsys.datasets import shop
+
+    _announce("shop", out, shop.prepare(out, shop.ShopConfig(**flags), overwrite=overwrite))
+
+
+@command.command()
+@click.option("--source", required=True, help="Folder with the pairs file, title_ids.npy and title_vectors_128.npy.")
+@click.option("--history", default=20, show_default=True, help="Longest history, in items.")
+@_SEED
+@_OUT
+@_OVERWRITE
+def microlens(source: str, out: str, overwrite: bool, **flags: int) -> None:
+    """MicroLens-50k: short videos with title vectors, from its public files.
+
+    A user's last item is test, the one before validation, the others train. Negatives are drawn, as none are recorded.
+    """
+    from recsys.datasets import microlens
+
+    _announce("microlens", out, microlens.prepare(source, out, microlens.MicroLensConfig(**flags), overwrite=overwrite))
+
+
+def _announce(config: str, out: str, counts: dict) -> None:
+    for split, count in counts.items():
+        click.echo(f"{split:<10} {count.rows:>13,} rows  {count.positives / count.rows:.1%} clicked")
+    click.echo(f"written to {out}")
+    click.echo(f"next: python -m train ctr --config configs/{config}.yaml data.path={out}")

@@ -1,0 +1,129 @@
+"""This process among the ranks: device, process group, seeds, and what to say when another rank is gone."""
+
+import contextlib
+import datetime
+import logging
+import os
+import random
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from embeddings.errors import InputError
+from train.config import ProcessConfig
+
+Result = TypeVar("Result")
+
+_LOST = ("connection closed by peer", "connection reset", "connection refused", "broken pipe", "socket closed",
+         "timed out", "timeout", "remote process has exited", "gloo")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where this process stands."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    local_world_size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+
+@contextlib.contextmanager
+def process_group(config: ProcessConfig, seed: int) -> Iterator[Ranks]:
+    """Join the process group that torchrun's environment describes, or make one of a single rank.
+
+    Sets threads and seeds. Raises InputError where CUDA is asked for and absent, and where another rank is lost.
+    """
+    number = {key: int(os.environ.get(key, default)) for key, default in
+              (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
+    _quiet()
+    ranks = Ranks(*number.values(), device=_device(config.device, number["LOCAL_RANK"]))
+    torch.set_num_threads(config.threads or max(1, _cores() // ranks.local_world_size))
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    backend = "cpu:gloo,cuda:nccl" if ranks.device.type == "cuda" else "gloo"
+    timeout = datetime.timedelta(seconds=config.timeout_s)
+    with tempfile.TemporaryDirectory() as folder, _losses_named(ranks):
+        if "RANK" in os.environ:
+            dist.init_process_group(backend, timeout=timeout)
+        else:
+            dist.init_process_group(backend, init_method=f"file://{folder}/join", rank=0, world_size=1, timeout=timeout)
+        try:
+            yield ranks
+        finally:
+            dist.destroy_process_group()
+
+
+def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
+    """What ``action`` returns on rank 0, on every rank. Where it fails, rank 0 says why and all ranks end.
+
+    Raises:
+        InputError, OSError: on rank 0, from ``action``.
+        SystemExit: with status 2, on the other ranks.
+    """
+    answer: list = [None, False]
+    failure: Exception | None = None
+    if ranks.first:
+        try:
+            answer[0] = action()
+        except (InputError, OSError) as error:
+            failure, answer[1] = error, True
+    dist.broadcast_object_list(answer, src=0)
+    if failure is not None:
+        raise failure
+    if answer[1]:
+        raise SystemExit(2)
+    return answer[0]
+
+
+@contextlib.contextmanager
+def _losses_named(ranks: Ranks) -> Iterator[None]:
+    """Turn the errors of a broken connection into one line."""
+    try:
+        yield
+    except (RuntimeError, dist.DistError) as error:
+        text = str(error).lower()
+        if ranks.world_size == 1 or not any(sign in text for sign in _LOST):
+            raise
+        raise InputError(
+            f"lost the connection to another rank ({str(error).strip().splitlines()[0][:160]}); "
+            f"that rank's own message or exit status says why; start the run again with run.resume=true"
+        ) from error
+
+
+def _quiet() -> None:
+    """Leave out what TorchRec and torch say about each other's interfaces; nobody who runs this can act on it."""
+    for message in (
+        "Please use DTensor instead",
+        "`broadcast_buffers` is deprecated",
+        r"`torch\.distributed\.\w+_tensor` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message=message, category=FutureWarning)
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+
+
+def _device(wanted: str, local_rank: int) -> torch.device:
+    found = torch.cuda.is_available()
+    if wanted == "cuda" and not found:
+        raise InputError("process.device is cuda, but torch finds no CUDA device; 'python -m train env' says what is there")
+    if wanted == "cpu" or not found:
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

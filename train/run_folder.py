@@ -1,0 +1,116 @@
+"""A run's folder: config, versions and git state, metrics.jsonl, TensorBoard events. Written by rank 0 alone."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from embeddings.errors import InputError
+from train.config import Config, save_config
+
+_PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "torchx", "numpy", "pyarrow")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``value`` as JSON at ``path``: written beside, then renamed, so no half-written file is ever seen."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as out:
+            json.dump(value, out, indent=1)
+            out.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def claim(config: Config) -> None:
+    """Make the run's folder, or delete or keep the old one as the config says.
+
+    Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is set and
+    there is nothing to go on with, and where run.overwrite would delete something that is no run.
+    """
+    path = Path(config.run_folder)
+    exists = path.exists() and any(path.iterdir())
+    if exists and config.run.overwrite:
+        if not (path / "run.json").is_file():
+            raise InputError(f"'{path}' holds no run, and run.overwrite deletes runs only; choose another run.name")
+        shutil.rmtree(path)
+    elif exists and not config.run.resume:
+        raise InputError(
+            f"run folder '{path}' exists; set run.name to another name, run.resume=true to go on with it, "
+            f"or run.overwrite=true to delete it"
+        )
+    elif config.run.resume and not (path / "checkpoints").is_dir():
+        raise InputError(f"run.resume is set, but '{path}' has no checkpoint; start it without run.resume")
+    path.mkdir(parents=True, exist_ok=True)
+
+
+class RunFolder:
+    """A claimed folder, open for writing."""
+
+    def __init__(self, config: Config, about: dict[str, Any]) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        self.path = Path(config.run_folder)
+        save_config(config, str(self.path / "config.yaml"))
+        self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
+        self.update(**about, versions=versions(), git=git_state())
+        self._board = SummaryWriter(str(self.path / "tensorboard"))
+
+    def update(self, **about: Any) -> None:
+        """Add to run.json."""
+        self._about |= about
+        write_json(self.path / "run.json", self._about)
+
+    def log(self, row: dict[str, Any]) -> None:
+        """One row of metrics.jsonl, and its numbers as TensorBoard scalars."""
+        with open(self.path / "metrics.jsonl", "a") as out:
+            out.write(json.dumps(row) + "\n")
+        prefix = row.get("split", row["kind"])
+        for key, value in row.items():
+            if isinstance(value, (int, float)) and key not in ("step", "epoch"):
+                self._board.add_scalar(f"{prefix}/{key}", value, row["step"])
+
+    def rewind(self, step: int) -> list[dict[str, Any]]:
+        """Drop rows of metrics.jsonl after ``step``, which a resumed run writes again; return the rows kept."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        rows = [row for row in map(json.loads, lines) if row["step"] <= step]
+        beside = path.with_suffix(".kept")
+        beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        os.replace(beside, path)
+        return rows
+
+    def close(self) -> None:
+        self._board.close()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code and whether the tree differs from it; empty outside a checkout."""
+    here = Path(sys.modules["train"].__file__ or ".").resolve().parent
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
