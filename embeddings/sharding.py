@@ -27,10 +27,7 @@ _GIB_PER_MS = 2**30 / 1000
 # ranks on CPU exchange through gloo, over loopback or a 10 Gbit/s network, and not over NVLink
 _HOST_BANDWIDTH = {"ddr_mem_bw": 10 * _GIB_PER_MS, "intra_host_bw": 2 * _GIB_PER_MS, "inter_host_bw": 1.0 * _GIB_PER_MS}
 _BAG_TYPES = [t.value for t in ShardingType]
-_SEQUENCE_TYPES = [
-    t.value
-    for t in (ShardingType.DATA_PARALLEL, ShardingType.TABLE_WISE, ShardingType.COLUMN_WISE, ShardingType.ROW_WISE)
-]
+_SEQUENCE_TYPES = [t.value for t in (ShardingType.TABLE_WISE, ShardingType.COLUMN_WISE, ShardingType.ROW_WISE)]
 
 
 class BagSharder(EmbeddingBagCollectionSharder):
@@ -44,7 +41,12 @@ class SequenceSharder(EmbeddingCollectionSharder):
     """Offers every type that an EmbeddingCollection implements."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
-        return _SEQUENCE_TYPES
+        return _sequence_types(compute_device_type)
+
+
+def _sequence_types(device_type: str) -> list[str]:
+    """Replicated tables use FBGEMM's dense kernel, which on CPU pools a sequence although asked not to."""
+    return _SEQUENCE_TYPES + ([] if device_type == "cpu" else [ShardingType.DATA_PARALLEL.value])
 
 
 def sharders() -> list[ModuleSharder[nn.Module]]:
@@ -100,7 +102,9 @@ def make_plan(
         topology=topology,
         batch_size=batch_size,
         storage_reservation=FixedPercentageStorageReservation(percentage=_RESERVED),
-        constraints={t.name: _planner_constraint(t, constraints.get(t.name, default)) for t in tables},
+        constraints={
+            t.name: _planner_constraint(t, constraints.get(t.name, default), topology.compute_device) for t in tables
+        },
         debug=False,
     )
     try:
@@ -114,9 +118,9 @@ def make_plan(
         ) from error
 
 
-def _planner_constraint(table: TableConfig, wanted: Constraint) -> ParameterConstraints:
+def _planner_constraint(table: TableConfig, wanted: Constraint, device_type: str) -> ParameterConstraints:
     types = list(wanted.sharding_types) if wanted.sharding_types else None
-    allowed = _BAG_TYPES if table.pooling else _SEQUENCE_TYPES
+    allowed = _BAG_TYPES if table.pooling else _sequence_types(device_type)
     if types and not set(types) & set(allowed):
         raise InputError(f"table '{table.name}': sharding types {types} are not possible here; allowed: {allowed}")
     return ParameterConstraints(

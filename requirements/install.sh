@@ -38,6 +38,10 @@ if [ -z "$device" ]; then
 fi
 case $device in cpu | cuda) ;; *) fail "TIERWISE_DEVICE=$device; allowed: cpu, cuda" ;; esac
 
+# Two at once would undo each other's work: the second waits here, then finds the first one's stamp.
+exec 9<requirements/install.sh
+flock 9
+
 # A stamp is written last, so an interrupted set-up leaves none; its name is a hash of all that was installed.
 key=$(cat "requirements/$device.txt" requirements/base.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
     sha256sum | cut -c1-16)

@@ -60,6 +60,7 @@ def build(
         mean_lengths: feature -> mean ids a row, for the planner.
     """
     tables = table_configs(schema, config.model.embedding_dim, mean_lengths)
+    torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
     frozen = {name: FrozenTable(store, ranks.device) for name, store in stores.items()}
     model = CTRModel(schema, config.model, tables, frozen, _autocast(config, ranks.device))
     plan = make_plan(
@@ -80,6 +81,7 @@ def build(
         sharders=sharders(),
     )
     initialise_tables(sharded, config.train.seed)
+    torch.manual_seed(config.train.seed + 1 + ranks.rank)  # dropout: different on every rank
     return Trainable(sharded, _optimizer(sharded, replicated, config), plan, dense_parameters)
 
 

@@ -20,5 +20,5 @@ def command(path: str, overrides: tuple[str, ...]) -> None:
     from train.loop import train
     from train.process import process_group
 
-    with process_group(config.process, config.train.seed) as ranks:
+    with process_group(config.process) as ranks:
         train(config, ranks)

@@ -17,7 +17,7 @@ import click
 PACKAGES = ("torch", "fbgemm-gpu", "fbgemm-gpu-cpu", "torchrec", "torchx", "numpy", "pyarrow", "triton")
 KERNELS = Path(__file__).parent.parent / "embeddings" / "kernels"
 
-# torch 2.11 was the first that we know to pair with fbgemm and torchrec 1.6; each next minor version goes with the next.
+# torch 2.11 goes with fbgemm and torchrec 1.6, and each minor version after it with the next one.
 _FIRST_TORCH, _LAST_TORCH = (2, 11), (2, 13)
 _MINORS_APART = 5
 
@@ -93,7 +93,9 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
     mend = f"install {suited} anew: 'make clean setup'"
     torch, gpu, cpu = versions["torch"], versions["fbgemm-gpu"], versions["fbgemm-gpu-cpu"]
     fbgemm = gpu or cpu
-    missing = [name for name, found in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", versions["torchrec"])) if not found]
+    missing = [
+        name for name, found in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", versions["torchrec"])) if not found
+    ]
     if missing:
         return [f"{', '.join(missing)} not installed; {mend}"], []
     if cuda is None:
@@ -102,7 +104,9 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
     problems, notes = [], []
     expected = matching_minor(torch)
     if expected is None:
-        notes.append(f"which fbgemm and torchrec go with torch {torch} is not known here; 2.11 to 2.13 go with 1.6 to 1.8")
+        notes.append(
+            f"which fbgemm and torchrec go with torch {torch} is not known here; 2.11 to 2.13 go with 1.6 to 1.8"
+        )
     else:
         for name, found in (("fbgemm-gpu" if gpu else "fbgemm-gpu-cpu", fbgemm), ("torchrec", versions["torchrec"])):
             if minor(found) != expected:

@@ -18,6 +18,6 @@ def command(run: str, split: str, checkpoint: str, overrides: tuple[str, ...]) -
     from train.scoring import write_evaluation
 
     config = run_config(run, overrides)
-    with process_group(config.process, config.train.seed) as ranks:
+    with process_group(config.process) as ranks:
         opened = open_run(config, split, checkpoint, ranks)
         write_evaluation(config, opened.schema, opened.model, opened.reader, ranks, opened.epoch)

@@ -30,7 +30,7 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
     from train.process import on_first, process_group
 
     config = run_config(run, overrides)
-    with process_group(config.process, config.train.seed) as ranks:
+    with process_group(config.process) as ranks:
         beside = Path(f"{out}.writing")
         on_first(ranks, lambda: _fresh(Path(out), beside))
         opened = open_run(config, split, checkpoint, ranks, with_labels=labels)

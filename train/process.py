@@ -1,17 +1,15 @@
-"""This process among the ranks: device, process group, seeds, and what to say when another rank is gone."""
+"""This process among the ranks: device, process group, and what to say when another rank is gone."""
 
 import contextlib
 import datetime
 import logging
 import os
-import random
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -40,19 +38,16 @@ class Ranks:
 
 
 @contextlib.contextmanager
-def process_group(config: ProcessConfig, seed: int) -> Iterator[Ranks]:
+def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     """Join the process group that torchrun's environment describes, or make one of a single rank.
 
-    Sets threads and seeds. Raises InputError where CUDA is asked for and absent, and where another rank is lost.
+    Sets torch's threads. Raises InputError where CUDA is asked for and absent, and where another rank is lost.
     """
     number = {key: int(os.environ.get(key, default)) for key, default in
               (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
     _quiet()
     ranks = Ranks(*number.values(), device=_device(config.device, number["LOCAL_RANK"]))
     torch.set_num_threads(config.threads or max(1, _cores() // ranks.local_world_size))
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
     backend = "cpu:gloo,cuda:nccl" if ranks.device.type == "cuda" else "gloo"
     timeout = datetime.timedelta(seconds=config.timeout_s)
     with tempfile.TemporaryDirectory() as folder, _losses_named(ranks):

@@ -1,4 +1,4 @@
-"""What a block of users of the generated market is shown and clicks, and what of it lies in each impression's history."""
+"""What a block of the generated market's users is shown and clicks, and each impression's history."""
 
 from dataclasses import dataclass
 
@@ -41,9 +41,8 @@ def show(rng: np.random.Generator, market: Market, users: Users, rows: int, base
     offsets = np.concatenate([[0], np.cumsum(count)])
     opens = rng.random(rows, np.float32) < 1 / REQUEST_ROWS
     opens[offsets[:-1]] = True
-    time = rng.integers(START, START + DAYS * DAY, size=rows)[
-        np.maximum.accumulate(np.where(opens, np.arange(rows), 0))
-    ]
+    request = np.maximum.accumulate(np.where(opens, np.arange(rows), 0))  # first row of each row's request
+    time = rng.integers(START, START + DAYS * DAY, size=rows)[request]
     time = time[np.lexsort((time, owner))]
     item = market.shown(rng, users, owner, time)
     clicked = rng.random(rows, np.float32) < click_probability(market.log_odds(users, owner, item) + np.float32(base))

@@ -59,7 +59,7 @@ def prepare(
 ) -> dict[str, Count]:
     """Write MicroLens-50k from folder ``source`` as a data folder ``out``; return what each split holds.
 
-    Raises InputError for a missing or malformed source file (naming the line), and for an ``out`` that cannot be written.
+    Raises InputError for a missing or malformed source file (naming the line), or an ``out`` that cannot be written.
     """
     config = config or MicroLensConfig()
     with data_folder(out, overwrite=overwrite) as folder:

@@ -8,7 +8,7 @@ ROUNDS = 32  # of rejection before the rest is drawn from an explicit list of wh
 
 
 class NegativeSampler:
-    """Half uniform over the catalogue, half by popularity. Never an item of the user's sequence, nor one twice for a positive.
+    """Half uniform over the catalogue, half by popularity. Never from the user's sequence, nor twice for a positive.
 
     owners      [T]  int64 user index of each step of the sequences
     items       [T]  int64 catalogue index of each step
@@ -25,8 +25,8 @@ class NegativeSampler:
     def draw(self, rng: np.random.Generator, owners: np.ndarray, count: int) -> np.ndarray:
         """``count`` negatives for each positive.
 
-        Half of all slots go by popularity: every second one, and where ``count`` is odd the positives are mixed first, so
-        that a random half of them gets the extra popular slot.
+        Half of all slots go by popularity: every second one. Where ``count`` is odd, a random half of the positives has
+        the extra popular slot.
 
             owners   [P]         int64 user index of each positive
             returns  [P, count]  int64 catalogue indices

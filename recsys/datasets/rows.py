@@ -140,7 +140,7 @@ def _arrow(column: np.ndarray | Lists) -> pa.Array:
 def data_folder(path: str, *, overwrite: bool = False) -> Iterator[Path]:
     """A fresh folder beside ``path`` that becomes ``path`` when the block ends well, and vanishes when it does not.
 
-    Raises InputError where ``path`` exists without ``overwrite``, is no data folder, cannot be made, or the disk is full.
+    Raises InputError where ``path`` exists without ``overwrite``, is no data folder or cannot be made; or a full disk.
     """
     out = Path(os.path.abspath(path))
     _check_target(out, path, overwrite)

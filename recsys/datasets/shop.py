@@ -32,6 +32,7 @@ from recsys.schema import Feature, Modality, Schema, Table
 BLOCK_ROWS = 131_072
 BLOCK_VALUES = 4 << 20  # of histories: longer ones make smaller blocks
 ENCODER_NOISE = 0.5  # norm of the noise that the encoder adds to a unit vector
+LARGEST_USER_ROWS = 10_000  # mean over users, who are never split between blocks
 PILOT_ROWS = 50_000  # impressions that set the base rate
 SPLITS = {
     "train": (START, START + TRAIN_DAYS * DAY),
@@ -58,9 +59,9 @@ class ShopConfig:
             object.__setattr__(self, "users", self.rows // 50)
         if self.items is None:
             object.__setattr__(self, "items", round(self.rows**0.75))
-        self._check("users", 1, self.rows)
+        self._check("users", -(-self.rows // LARGEST_USER_ROWS), self.rows)
         self._check("items", 20, 10**9)
-        self._check("history", 1, 100_000)
+        self._check("history", 1, 10_000)
         self._check("width", 2, 65_536)
         self._check("click_rate", 0.001, 0.999)
         self._check("seed", 0, 2**63 - 1)
@@ -121,8 +122,8 @@ def _write_splits(folder: Path, market: Market, config: ShopConfig) -> dict[str,
     base = _base_odds(market, config)
     block_rows = max(1, min(BLOCK_ROWS, BLOCK_VALUES // config.history))
     blocks = max(1, min(-(-config.rows // block_rows), config.users))
-    longest = max(config.history, MAX_TAGS)
-    writers = {split: SplitWriter(folder / split, row_group_rows(longest)) for split in SPLITS}
+    group_rows = row_group_rows(config.history)
+    writers = {split: SplitWriter(folder / split, group_rows) for split in SPLITS}
     with (
         writers["train"],
         writers["validation"],
@@ -137,7 +138,9 @@ def _write_splits(folder: Path, market: Market, config: ShopConfig) -> dict[str,
             impressions = show(rng, market, users, wanted, base)
             history = remember(rng, market, users, impressions, config.history)
             for split, rows in _split_rows(rng, impressions).items():
-                writers[split].write(_columns(market, users, first, impressions, history, rows))
+                for start in range(0, rows.size, group_rows):
+                    part = rows[start : start + group_rows]
+                    writers[split].write(_columns(market, users, first, impressions, history, part))
             bar.update(wanted)
     return {split: writer.count for split, writer in writers.items()}
 
@@ -157,7 +160,7 @@ def _base_odds(market: Market, config: ShopConfig) -> float:
 
 
 def _split_rows(rng: np.random.Generator, shown: Impressions) -> dict[str, np.ndarray]:
-    """Rows of each split, by time. Train is mixed, which suits a reader with a shuffle window; the others go by time."""
+    """Rows of each split. Train is mixed, which suits a reader with a shuffle window; the others go by time."""
     rows = {split: np.flatnonzero((shown.time >= a) & (shown.time < b)) for split, (a, b) in SPLITS.items()}
     return {
         split: rng.permutation(index) if split == "train" else index[np.argsort(shown.time[index], kind="stable")]

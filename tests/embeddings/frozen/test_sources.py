@@ -46,6 +46,12 @@ def test_parquet_equals_arrays(tmp_path: Path, kind: str, batch_rows: int, monke
     assert sorted(os.listdir(tmp_path)) == ["arrays", "rows", "s"]
 
 
+@pytest.mark.parametrize("kind", LIST_TYPES)
+def test_a_slice_of_a_column_gives_its_own_values(kind: str) -> None:
+    column = pa.array(VECTORS.tolist(), LIST_TYPES[kind])[2:5]
+    assert np.array_equal(sources._vectors("f", IDS[2:5], column), VECTORS[2:5])
+
+
 def test_int8_parquet_keeps_its_values(tmp_path: Path) -> None:
     values = np.array([[1, -2, 2], [127, 0, 0]], dtype=np.int8)
     _write(tmp_path / "a.parquet", np.array([9, 4]), values.tolist(), pa.list_(pa.int8()))
@@ -76,7 +82,8 @@ F4 = pa.list_(pa.float32())
         ({"item": [1], "v": [1.0]}, "vectors are double; allowed: lists of floats or int8"),
         ({"item": [1], "v": [[1]]}, "vectors are list<.*int64>; allowed: lists of floats or int8"),
         ({"item": [1, 2], "v": [[1.0], None]}, "the vector of id 2 is null"),
-        ({"item": [1, 2], "v": pa.array([[1.0], None], pa.list_(pa.float32(), 1))}, "the vector of id 2 is null"),
+        # pyarrow before 26 cannot read this file at all, and says so.
+        ({"item": [1, 2], "v": pa.array([[1.0], None], pa.list_(pa.float32(), 1))}, "id 2 is null|not a readable parquet"),
         ({"item": [1, 2], "v": [[1.0, 2.0], [1.0]]}, "vector of id 2 has 1 values, that of id 1 has 2"),
         ({"item": [1], "v": pa.array([[]], F4)}, "the vector of id 1 is empty"),
         ({"item": [1, 2], "v": [[1.0], [None]]}, "1 values inside vectors are null"),

@@ -19,13 +19,6 @@ def store(request, tmp_path: Path) -> FrozenStore:
     return build_store(str(tmp_path / "s"), np.arange(9) * 10, vectors, dtype=request.param)
 
 
-@pytest.fixture(params=DEVICES)
-def device(request) -> str:
-    if request.param == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    return request.param
-
-
 def test_cpu_tensors_are_the_memory_map(store: FrozenStore) -> None:
     table = FrozenTable(store)
     assert table.table.data_ptr() == store.vectors.ctypes.data
@@ -36,6 +29,7 @@ def test_cpu_tensors_are_the_memory_map(store: FrozenStore) -> None:
     assert (table.width, table.count, table.checksum) == (5, 9, store.checksum)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 def test_gather(store: FrozenStore, device: str) -> None:
     rows = np.array([[3, -1, 8], [0, 3, -1]])
     got = FrozenTable(store, device).gather(torch.from_numpy(rows).to(device))

@@ -213,6 +213,16 @@ def test_a_corrupt_row_group(tmp_path, refused, checksums):
     refused("a.parquet', row group 3 of 5: data cannot be read", "write or copy it again")
 
 
+def test_a_changed_value_is_found_by_the_page_checksum(tmp_path, refused):
+    path = tmp_path / "train" / "a.parquet"
+    write_rows(path, make_rows(40), group=8, write_page_checksum=True, compression="none", use_dictionary=False)
+    chunk = pq.read_metadata(path).row_group(1).column(1)
+    data = bytearray(path.read_bytes())
+    data[chunk.data_page_offset + chunk.total_compressed_size - 1] ^= 1  # the last byte of a user id
+    path.write_bytes(data)
+    refused("a.parquet', row group 1 of 5: data cannot be read (", "could not verify page integrity")
+
+
 def test_a_file_that_shrinks_while_it_is_read(tmp_path, reader):
     write_split(tmp_path, [40])
     made = reader()

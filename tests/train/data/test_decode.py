@@ -17,6 +17,10 @@ def read(array: pa.Array, kind: str, max_length: int | None = None):
     return decode(Field("c", kind, max_length), array, "'f', row group 0", lambda column: -1)
 
 
+def numpy_kind(kind: pa.DataType) -> np.dtype:
+    return pa.array([], kind).to_numpy().dtype  # to_pandas_dtype needs pandas
+
+
 @pytest.mark.parametrize("offset", [0, 2])
 @pytest.mark.parametrize("kind", INTEGERS, ids=str)
 def test_integers(kind, offset):
@@ -26,14 +30,14 @@ def test_integers(kind, offset):
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.int8(), pa.uint32(), pa.float16(), pa.float64()], ids=str)
 def test_labels(kind):
-    values = [True, False, False, True] if kind == pa.bool_() else np.array([1, 0, 0, 1], kind.to_pandas_dtype())
+    values = [True, False, False, True] if kind == pa.bool_() else np.array([1, 0, 0, 1], numpy_kind(kind))
     got = read(pa.array(values, kind)[1:], "label")
     assert got.dtype == np.float32 and got.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.int64(), pa.float16(), pa.float32(), pa.float64()], ids=str)
 def test_floats(kind):
-    values = [True, False] if kind == pa.bool_() else np.array([1, 0], kind.to_pandas_dtype())
+    values = [True, False] if kind == pa.bool_() else np.array([1, 0], numpy_kind(kind))
     got = read(pa.array(values, kind), "float")
     assert got.dtype == np.float32 and got.tolist() == [1, 0]
 

@@ -1,0 +1,125 @@
+"""FuxiCTR's DIN on our rows, in an environment of its own: python -m benchmarks.fuxictr_peer.peer --data FOLDER."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.fuxictr_peer.loaders import DEFAULT, LOADERS
+from embeddings.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+
+def environment(folder: Path = ROOT / ".venv-fuxictr") -> Path:
+    """The interpreter of the peer's environment, made first where it is missing or its requirements changed.
+
+    Raises InputError where pip fails.
+    """
+    python, stamp = folder / "bin" / "python", folder / "requirements.sha256"
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return python
+    print(f"making {folder} for FuxiCTR (once, about a minute)", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, stdout=sys.stderr)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
+        subprocess.run(pip, check=True, stdout=sys.stderr)
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"'{folder}' could not be made ({error}); see pip's words above, then run again") from error
+    stamp.write_text(wanted)  # last: an environment without it is remade
+    return python
+
+
+def measure(
+    data: str,
+    *,
+    loaders: tuple[str, ...] = tuple(LOADERS),
+    epochs: int = 1,
+    seed: int = 0,
+    threads: int = 2,
+    modality: str | None = None,
+    attention_activation: str = "Dice",
+) -> list[dict[str, Any]]:
+    """One row per loader: speed of training, and quality on validation and test by our metrics.
+
+    ``examples_per_s`` is the median over epochs of the training steps alone, without each epoch's first 20. ``modality``
+    adds that modality's frozen vectors to what the attention sees. Raises InputError for data that cannot be converted
+    and for a peer that fails.
+    """
+    from benchmarks.fuxictr_peer.convert import convert
+
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="fuxictr-") as folder:
+        convert(data, folder, modality=modality)
+        python = environment()
+        for loader in loaders:
+            settings = {
+                "--loader": loader,
+                "--epochs": epochs,
+                "--seed": seed,
+                "--threads": threads,
+                "--attention-activation": attention_activation,
+            }
+            about = {"peer": "fuxictr-din", "data": data, "vectors": modality, "loader": loader, "default": loader == DEFAULT}
+            rows.append(about | _run(python, folder, settings))
+    fastest = max(rows, key=lambda row: row["examples_per_s"])
+    return [row | {"fastest": row is fastest} for row in rows]
+
+
+def _run(python: Path, folder: str, settings: dict[str, Any]) -> dict[str, Any]:
+    command = [str(python), "-m", "benchmarks.fuxictr_peer.run", folder]
+    for name, value in settings.items():
+        command += [name, str(value)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise InputError(f"the peer ended with status {done.returncode}; see its words above, then run again")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--data", required=True, help="Folder with schema.yaml, the splits and the frozen stores.")
+@click.option("--epochs", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="torch threads")
+@click.option("--loader", "loaders", multiple=True, type=click.Choice(list(LOADERS)), help="Default: each in turn.")
+@click.option("--vectors", is_flag=True, help="The attention sees [id ; frozen vector].")
+@click.option("--modality", help="Which vectors; needed with --vectors where the data has several.")
+@click.option("--attention-activation", default="Dice", show_default=True, help="Of the attention's hidden layer.")
+def main(data: str, vectors: bool, modality: str | None, loaders: tuple[str, ...], **settings: Any) -> None:
+    """Train FuxiCTR's DIN on the rows in a data folder; print one JSON row per loader."""
+    if vectors and modality is None:
+        from recsys.schema import load_schema
+
+        known = sorted(load_schema(data).modalities)
+        if len(known) != 1:
+            raise InputError(f"--vectors with modalities {known} in '{data}'; choose one with --modality")
+        modality = known[0]
+    for row in measure(data, loaders=loaders or tuple(LOADERS), modality=modality if vectors else None, **settings):
+        print(json.dumps(row), flush=True)
+
+
+def run() -> int:
+    """Run the command line and return the exit status: 0, 2 for bad input, 130 for ^C."""
+    try:
+        return main.main(prog_name="python -m benchmarks.fuxictr_peer.peer", standalone_mode=False) or 0
+    except click.UsageError as error:
+        error.show()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr, flush=True)
+        return 130
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(run())

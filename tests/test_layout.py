@@ -1,0 +1,116 @@
+"""The tree's rules: one-way imports, a light command line, ASCII, small files that say what they are."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from train.__main__ import VERBS
+
+# Lowest first: a package imports itself and what stands before it.
+LAYERS = ("embeddings.kernels", "embeddings", "recsys", "train")
+OUTSIDE = ("benchmarks", "torchx_components", "tests")
+HEAVY = ("torch", "torchrec", "fbgemm_gpu", "pyarrow", "matplotlib", "tensorboard", "triton", "pandas", "scipy")
+MAX_LINES = 300
+VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
+
+MODULES = sorted(p for top in ("embeddings", "recsys", "train", *OUTSIDE) for p in (ROOT / top).rglob("*.py"))
+LAYERED = [p for p in MODULES if p.relative_to(ROOT).parts[0] not in OUTSIDE]
+TEXTS = [ROOT / "Makefile", ROOT / ".ci" / "run", *ROOT.glob("*.cfg"), *ROOT.glob("*.toml"), ROOT / "setup.py"]
+TEXTS += [p for top in ("requirements", "configs") for p in (ROOT / top).rglob("*") if p.is_file()]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def layer(module: str) -> int | None:
+    """The place of a dotted name in LAYERS; None for everything else."""
+    return next((i for i, top in enumerate(LAYERS) if module == top or module.startswith(top + ".")), None)
+
+
+def imports(source: str, package: str) -> Iterator[str]:
+    """Every dotted name that ``source`` imports, at any depth; relative ones resolved against ``package``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = parts[: len(parts) + 1 - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def wrong_imports(source: str, module: str, package: str) -> list[str]:
+    own = layer(module)
+    assert own is not None
+    wrong = []
+    for imported in imports(source, package):
+        other = layer(imported)
+        # The errors are the one thing that every layer shares.
+        upwards = other is not None and other > own and not imported.startswith("embeddings.errors.")
+        if upwards or imported.split(".")[0] in OUTSIDE or (own == 0 and imported.split(".")[0] == "torchrec"):
+            wrong.append(imported)
+    return wrong
+
+
+def test_wrong_imports_are_seen():
+    source = (
+        "import train.loop\nfrom recsys import model\ndef f():\n    from torchrec import x\nfrom ..frozen import store"
+    )
+    seen = wrong_imports(source, "embeddings.kernels.registry", "embeddings.kernels")
+    assert sorted(seen) == ["embeddings.frozen.store", "recsys.model", "torchrec.x", "train.loop"]
+    assert wrong_imports("from embeddings.tables import x\nimport torch", "recsys.model", "recsys") == []
+
+
+@pytest.mark.parametrize("path", LAYERED, ids=name)
+def test_imports_go_one_way(path: Path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    package = ".".join(parts[:-1])
+    module = package if parts[-1] == "__init__" else ".".join(parts)
+    assert wrong_imports(path.read_text(), module, package) == []
+
+
+def heavy_after(*arguments: str) -> tuple[int, list[str]]:
+    """The exit status of ``python -m train`` with these arguments, and which heavy packages it had imported."""
+    script = f"""
+import sys
+sys.argv = ["train", *{list(arguments)!r}]
+from train.__main__ import run
+status = run()
+print("HEAVY", status, *[m for m in {HEAVY!r} if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    _, status, *heavy = done.stdout.splitlines()[-1].split()
+    return int(status), heavy
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_is_light(verb: str):
+    assert heavy_after(verb, "--help") == (0, [])
+
+
+def test_check_is_light(tmp_path: Path):
+    (tmp_path / "schema.yaml").write_text(
+        "user: user\ntables: {item: {num_embeddings: 10}}\nfeatures: [{name: item, kind: id, table: item}]\n"
+    )
+    (tmp_path / "run.yaml").write_text(f"data: {{path: {tmp_path}}}\n")
+    assert heavy_after("check", "--config", str(tmp_path / "run.yaml")) == (0, [])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_module_is_small_plain_and_says_what_it_is(path: Path):
+    text = path.read_bytes().decode("ascii")
+    assert len(text.splitlines()) <= MAX_LINES
+    assert not text or ast.get_docstring(ast.parse(text)), "the first line says what the module is"
+    assert not VAGUE_NAMES & set(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
+def test_text_is_ascii(path: Path):
+    assert path.read_bytes().isascii()

@@ -1,0 +1,5 @@
+"""The report: what runs achieved, as a table in the terminal and as one HTML page with plots."""
+
+from train.report.verb import command
+
+__all__ = ["command"]
