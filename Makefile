@@ -32,7 +32,7 @@ setup-test:
 	@requirements/install.sh test
 
 demo: setup            ## train four models on a generated market over 2 ranks and compare them
-	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --output $(DEMO_DATA); fi
+	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi
 	@for mode in $(DEMO_MODES); do \
 		echo "== multimodal.mode=$$mode, $(RANKS) ranks"; \
 		torchx --log_level WARNING run -s local_cwd torchx_components/train.py:ctr --config configs/shop.yaml -j 1x$(RANKS) -- \
@@ -53,6 +53,6 @@ lint: setup-test       ## check style and layout of the code
 bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@python -m benchmarks
 
-clean:                 ## remove the environment and what tools left behind; data/ and runs/ stay
-	@rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+clean:                 ## remove the environments and what tools left behind; data/ and runs/ stay
+	@rm -rf .venv .venv-* build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

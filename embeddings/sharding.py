@@ -120,7 +120,7 @@ def make_plan(
 
 def _planner_constraint(table: TableConfig, wanted: Constraint, device_type: str) -> ParameterConstraints:
     types = list(wanted.sharding_types) if wanted.sharding_types else None
-    allowed = _BAG_TYPES if table.pooling else _sequence_types(device_type)
+    allowed = _BAG_TYPES if table.pooled else _sequence_types(device_type)
     if types and not set(types) & set(allowed):
         raise InputError(f"table '{table.name}': sharding types {types} are not possible here; allowed: {allowed}")
     return ParameterConstraints(

@@ -7,9 +7,6 @@ import torch
 from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 
-_POOLING = {"sum": PoolingType.SUM, "mean": PoolingType.MEAN}
-
-
 @dataclass(frozen=True, kw_only=True)
 class TableConfig:
     """One table and the features that look up in it.
@@ -17,7 +14,7 @@ class TableConfig:
     num_embeddings  rows
     embedding_dim   D, columns
     features        names of the KeyedJaggedTensor's keys that read it
-    pooling         "sum" or "mean" for a table of the EmbeddingBagCollection, None for a sequence's
+    pooled          held by the EmbeddingBagCollection, else by the EmbeddingCollection of the sequences
     mean_length     mean ids per feature and example; the planner's pooling factor
     """
 
@@ -25,12 +22,16 @@ class TableConfig:
     num_embeddings: int
     embedding_dim: int
     features: tuple[str, ...]
-    pooling: str | None
+    pooled: bool
     mean_length: tuple[float, ...]
 
 
 def bag_collection(tables: Iterable[TableConfig]) -> EmbeddingBagCollection:
-    """Pooled tables: ``KeyedJaggedTensor -> KeyedTensor`` with one [B, D] per feature."""
+    """Pooled tables: ``KeyedJaggedTensor -> KeyedTensor`` with one [B, D] sum per feature.
+
+    Always sums: TorchRec 1.8 gives wrong means for grid_shard, and where row-wise and other tables mix, so the model
+    divides by the bag's length itself.
+    """
     return EmbeddingBagCollection(
         device=torch.device("meta"),
         tables=[
@@ -39,7 +40,7 @@ def bag_collection(tables: Iterable[TableConfig]) -> EmbeddingBagCollection:
                 num_embeddings=t.num_embeddings,
                 embedding_dim=t.embedding_dim,
                 feature_names=list(t.features),
-                pooling=_POOLING[t.pooling or "sum"],
+                pooling=PoolingType.SUM,
             )
             for t in tables
         ],

@@ -58,8 +58,8 @@ class DenseArch(nn.Module):
     ) -> torch.Tensor:
         """Logits [B], float32."""
         features = [batch.dense]
-        if pooled is not None:
-            features += pooled_embeddings(pooled, self.schema.pooled)
+        if pooled is not None and batch.pooled is not None:
+            features += pooled_embeddings(pooled, batch.pooled, self.schema.pooled)
         if sequences is not None:
             features += [sequences[f.name].values() for f in self.ids]
             features += [self._attend(f.name, f.target, sequences, batch) for f in self.sequences]

@@ -26,15 +26,11 @@ def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str,
                 num_embeddings=table.num_embeddings,
                 embedding_dim=table.embedding_dim or embedding_dim,
                 features=tuple(f.name for f in features),
-                pooling=None if name in schema.sequence_tables else _pooling(features),
+                pooled=name not in schema.sequence_tables,
                 mean_length=tuple(mean_lengths.get(f.name, 1.0) for f in features),
             )
         )
     return configs
-
-
-def _pooling(features: list[Feature]) -> str:
-    return next((f.pooling for f in features if f.kind == "bag"), "sum")
 
 
 class SparseArch(nn.Module):
@@ -45,8 +41,8 @@ class SparseArch(nn.Module):
 
     def __init__(self, tables: list[TableConfig]) -> None:
         super().__init__()
-        bags = [t for t in tables if t.pooling]
-        sequences = [t for t in tables if not t.pooling]
+        bags = [t for t in tables if t.pooled]
+        sequences = [t for t in tables if not t.pooled]
         self.bags = bag_collection(bags) if bags else None
         self.sequences = sequence_collection(sequences) if sequences else None
 
@@ -59,7 +55,16 @@ class SparseArch(nn.Module):
         )
 
 
-def pooled_embeddings(output: KeyedTensor, features: list[Feature]) -> list[torch.Tensor]:
-    """[B, D] per feature in schema order, whatever order the sharding plan gave."""
-    by_name = output.to_dict()
-    return [by_name[f.name] for f in features]
+def pooled_embeddings(
+    output: KeyedTensor, ids: KeyedJaggedTensor, features: list[Feature]
+) -> list[torch.Tensor]:
+    """[B, D] per feature in schema order, whatever order the sharding plan gave; means where the schema wants them.
+
+        output  sums of embeddings per feature
+        ids     what was looked up; an empty bag gives zeros
+    """
+    sums = output.to_dict()
+    for f in features:
+        if f.kind == "bag" and f.pooling == "mean":
+            sums[f.name] = sums[f.name] / ids[f.name].lengths().clamp(min=1).unsqueeze(1)
+    return [sums[f.name] for f in features]

@@ -1,4 +1,4 @@
-"""Standard rows and a frozen store into the peer's files: arrays of vocabulary indices, a feature map, a key-value store.
+"""Standard rows and a frozen store into the peer's files: arrays of vocabulary indices, a feature map, vectors.
 
 What lands in the output folder:
 
@@ -27,7 +27,7 @@ BLOCKS = 4
 
 
 class Vocabulary:
-    """Raw ids to the peer's indices: 0 padding, 1..n ids of the training rows, n + 1 unknown, then ids with a vector only.
+    """Raw ids to the peer's indices: 0 padding, 1..n ids of the training rows, n + 1 unknown, then ids with a vector.
 
     The order is the peer's own, so that an id seen in training never has an index above ``oov``.
     """
@@ -71,12 +71,15 @@ def padded(values: np.ndarray, offsets: np.ndarray, width: int) -> np.ndarray:
 def convert(data: str, out: str, *, modality: str | None = None) -> dict[str, Any]:
     """Write the peer's files for the rows in ``data`` to the existing folder ``out``; return what peer.json holds.
 
-    Reads a split at a time into memory, as the peer does. Vocabularies come from the training rows, the peer's way; with
-    a ``modality`` also from its store. Raises InputError for an unknown modality, a missing split or column.
+    All rows are held in memory, as the peer does. Vocabularies come from the training rows, the peer's way; with a
+    ``modality`` also from its store. Raises InputError for an unknown modality, a missing split or column.
     """
     schema, folder = load_schema(data), Path(out)
     if modality is not None and modality not in schema.modalities:
-        raise InputError(f"no modality '{modality}' in '{data}'{nearest(modality, schema.modalities)}; allowed: {sorted(schema.modalities)}")
+        raise InputError(
+            f"no modality '{modality}' in '{data}'{nearest(modality, schema.modalities)}; "
+            f"allowed: {sorted(schema.modalities)}"
+        )
     tables = {split: _read(Path(data) / split, schema) for split in SPLITS}
     raw = {split: {f.name: _column(tables[split], f) for f in schema.features} for split in SPLITS}
     store = FrozenStore.open(str(Path(data) / schema.modalities[modality].store)) if modality else None
@@ -153,7 +156,9 @@ def _other_formats(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     for n, part in enumerate(np.array_split(np.arange(rows), BLOCKS)):
         chosen = slice(part[0], part[-1] + 1) if part.size else slice(0, 0)
         np.savez(folder / "blocks" / f"part-{n:05d}.npz", **{name: a[chosen] for name, a in arrays.items()})
-    pq.write_table(pa.table({name: a if a.ndim == 1 else list(a) for name, a in arrays.items()}), folder / "train.parquet")
+    pq.write_table(
+        pa.table({name: a if a.ndim == 1 else list(a) for name, a in arrays.items()}), folder / "train.parquet"
+    )
 
 
 def _feature_map(schema: Schema, vocabularies: dict[str, Vocabulary], widths: dict[str, int]) -> dict[str, Any]:
@@ -175,7 +180,13 @@ def _spec(feature: Feature, vocabularies: dict, widths: dict[str, int], first_on
     if feature.kind == "dense":
         return {"source": "", "type": "numeric"}
     vocabulary = vocabularies[feature.table]
-    spec = {"source": "", "type": "categorical", "padding_idx": 0, "oov_idx": vocabulary.oov, "vocab_size": vocabulary.size}
+    spec = {
+        "source": "",
+        "type": "categorical",
+        "padding_idx": 0,
+        "oov_idx": vocabulary.oov,
+        "vocab_size": vocabulary.size,
+    }
     if feature.name in widths:
         spec |= {"type": "sequence", "max_len": widths[feature.name]}
     if feature.kind == "bag":

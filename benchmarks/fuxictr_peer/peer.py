@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -30,11 +31,12 @@ def environment(folder: Path = ROOT / ".venv-fuxictr") -> Path:
     print(f"making {folder} for FuxiCTR (once, about a minute)", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, stdout=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, text=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
-        subprocess.run(pip, check=True, stdout=sys.stderr)
+        subprocess.run(pip, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
-        raise InputError(f"'{folder}' could not be made ({error}); see pip's words above, then run again") from error
+        print(error.stdout, error.stderr, sep="", file=sys.stderr)
+        raise InputError(f"'{folder}' could not be made; see the words above, mend the cause and run again") from error
     stamp.write_text(wanted)  # last: an environment without it is remade
     return python
 
@@ -51,9 +53,9 @@ def measure(
 ) -> list[dict[str, Any]]:
     """One row per loader: speed of training, and quality on validation and test by our metrics.
 
-    ``examples_per_s`` is the median over epochs of the training steps alone, without each epoch's first 20. ``modality``
-    adds that modality's frozen vectors to what the attention sees. Raises InputError for data that cannot be converted
-    and for a peer that fails.
+    ``examples_per_s`` is the median over epochs of the training steps alone, without each epoch's first 20. A
+    ``modality`` adds its frozen vectors to what the attention sees. Raises InputError for data that cannot be
+    converted and for a peer that fails.
     """
     from benchmarks.fuxictr_peer.convert import convert
 
@@ -69,7 +71,13 @@ def measure(
                 "--threads": threads,
                 "--attention-activation": attention_activation,
             }
-            about = {"peer": "fuxictr-din", "data": data, "vectors": modality, "loader": loader, "default": loader == DEFAULT}
+            about = {
+                "peer": "fuxictr-din",
+                "data": data,
+                "vectors": modality,
+                "loader": loader,
+                "default": loader == DEFAULT,
+            }
             rows.append(about | _run(python, folder, settings))
     fastest = max(rows, key=lambda row: row["examples_per_s"])
     return [row | {"fastest": row is fastest} for row in rows]
@@ -79,7 +87,8 @@ def _run(python: Path, folder: str, settings: dict[str, Any]) -> dict[str, Any]:
     command = [str(python), "-m", "benchmarks.fuxictr_peer.run", folder]
     for name, value in settings.items():
         command += [name, str(value)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    private = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=private)
     if done.returncode:
         raise InputError(f"the peer ended with status {done.returncode}; see its words above, then run again")
     return json.loads(done.stdout.splitlines()[-1])

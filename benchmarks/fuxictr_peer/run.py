@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import logging
 import platform
 import statistics
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
-import fuxictr
 import numpy as np
 import torch
 from fuxictr.features import FeatureMap
@@ -89,6 +90,7 @@ def main() -> None:
     options = parsed()
     folder = Path(options.folder)
     about = json.loads((folder / "peer.json").read_text())
+    logging.getLogger("ray.data").setLevel(logging.WARNING)  # its loader tells of every execution otherwise
     torch.set_num_threads(options.threads)
     seed_everything(options.seed)
     feature_map = FeatureMap("rows", str(folder))
@@ -132,7 +134,7 @@ def main() -> None:
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "fuxictr": fuxictr.__version__ if hasattr(fuxictr, "__version__") else None,
+            "fuxictr": version("fuxictr"),
         },
     }
     print(json.dumps(row), flush=True)

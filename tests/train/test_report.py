@@ -185,11 +185,24 @@ def test_other_settings_make_rows_of_their_own_that_say_which(tmp_path):
 
 
 def test_a_modality_of_another_mode_is_named(tmp_path):
-    config = {"model": {"multimodal": {"mode": "none"}, "modalities": {"image": {"mode": "vector"}}}}.items()
-    runs = [write_run(tmp_path / "m", "none", found=evaluation(gauc=0.7), config=config)]
-    runs.append(write_run(tmp_path / "i", "none", found=evaluation(gauc=0.5)))
-    found = cells(text(*runs))
-    assert found["ID + image: Vector"]["gain over ID"] == "+40.00 %"
+    def run(gauc, **modes):
+        modalities = {"model": {"modalities": {name: {"mode": mode} for name, mode in modes.items()}}}
+        name = "-".join(modes.values())
+        return write_run(tmp_path / name, found=evaluation(gauc=gauc), config=modalities.items(), modes=modes)
+
+    runs = [
+        run(0.7, image="vector", text="none"),
+        run(0.6, image="vector", text="simtier"),
+        run(0.5, image="none", text="none"),
+        run(0.8, image="simscore", text="simscore"),
+    ]
+    found = {name: row["gain over ID"] for name, row in cells(text(*runs)).items()}
+    assert found == {
+        "ID": "-",
+        "ID + SimScore": "+60.00 %",
+        "ID + image: Vector": "+40.00 %",
+        "ID + image: Vector + text: SimTier": "+20.00 %",
+    }
 
 
 def test_the_id_run_with_the_same_settings_is_the_one_to_compare_with(tmp_path):

@@ -82,24 +82,27 @@ def compared(runs: list[Run], split: str) -> Comparison:
     return Comparison(split, rows, _notes(rows, runs, data))
 
 
-def _mode(run: Run) -> str:
-    multimodal = (run.config.get("model") or {}).get("multimodal") or {}
-    return str(run.about.get("mode") or multimodal.get("mode", "unknown"))
+def _modes(run: Run) -> dict[str, str]:
+    """Mode by modality; a run that ended before it knew its modalities has the one in its settings."""
+    return run.about.get("modes") or {"all": str(run.about.get("mode", "unknown"))}
 
 
 def _kind(run: Run) -> str:
-    mode, modalities = _mode(run), (run.config.get("model") or {}).get("modalities") or {}
-    own = {name: str((settings or {}).get("mode", mode)) for name, settings in modalities.items()}
-    label = MODES.get(mode, f"ID + {mode}")
-    return label + "".join(
-        f" + {name}: {MODES.get(m, m).removeprefix('ID + ')}" for name, m in own.items() if m != mode
-    )
+    modes = _modes(run)
+    if len(set(modes.values())) == 1:
+        return _mode_label(next(iter(modes.values())))
+    used = {name: mode for name, mode in modes.items() if mode != "none"}
+    return "ID" + "".join(f" + {name}: {_mode_label(mode).removeprefix('ID + ')}" for name, mode in used.items())
+
+
+def _mode_label(mode: str) -> str:
+    return MODES.get(mode, f"ID + {mode}")
 
 
 def _settings(run: Run) -> dict[str, Any]:
     """All that a result depends on but the seed, by dotted key."""
     flat = {k: v for k, v in _flat(run.config).items() if not k.startswith(_NOT_SETTINGS)}
-    if _mode(run) != "simtier":
+    if "simtier" not in _modes(run).values():
         flat.pop("model.multimodal.num_tiers", None)  # without tiers it changes nothing
     return flat | {"data.path": run.data, "ranks": run.about.get("world_size")}
 
