@@ -62,6 +62,11 @@ class Schema(_Strict):
     user: str = Field("user", description="int64 column that groups impressions for GAUC")
     target: str = Field("item", description="id feature of the impression's item: frequency groups and new items go by it")
     timestamp: str | None = Field(None, description="int64 column, seconds; kept in predictions")
+    frequency: Literal["rows", "clicks"] = Field(
+        "rows",
+        description="what counts as one occurrence of an item in training, for frequency groups and new items; clicks "
+        "where negatives are sampled and were never shown",
+    )
     tables: dict[str, Table]
     features: list[Feature] = Field(min_length=1)
     modalities: dict[str, Modality] = {}

@@ -9,17 +9,17 @@ from train.data.files import find_files, open_file, read_footers, unreadable_gro
 
 
 def item_counts(folder: str, split: str, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
-    """Raw target ids of a split and how many rows each has: two int64 arrays [I], ids sorted.
+    """Raw target ids of a split and how often each occurs: two int64 arrays [I], ids sorted.
 
-    Reads one column, a row group at a time. Raises InputError where a file cannot be read.
+    An occurrence is a row, or a row with label 1, as ``schema.frequency`` says. Reads a row group at a time. Raises InputError where a file cannot be read.
     """
-    column = schema.feature(schema.target).source
+    columns = [schema.feature(schema.target).source] + ([schema.label] if schema.frequency == "clicks" else [])
     ids, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for file in read_footers(find_files(folder, split)):
         opened = open_file(file)
         for group in range(len(file.group_rows)):
             try:
-                seen = pc.value_counts(opened.read_row_group(group, columns=[column]).column(0))
+                seen = pc.value_counts(_targets(opened.read_row_group(group, columns=columns), schema))
             except (pa.ArrowException, OSError) as error:
                 raise unreadable_group(file, group, error) from error
             ids, counts = _merged(
@@ -27,6 +27,12 @@ def item_counts(folder: str, split: str, schema: Schema) -> tuple[np.ndarray, np
                 np.concatenate([counts, seen.field("counts").to_numpy()]),
             )
     return ids, counts
+
+
+def _targets(rows: pa.Table, schema: Schema) -> pa.ChunkedArray:
+    if schema.frequency == "clicks":
+        rows = rows.filter(pc.equal(rows[schema.label].cast(pa.int8()), 1))
+    return rows[schema.feature(schema.target).source]
 
 
 def _merged(ids: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,7 @@ def _run(python: Path, folder: str, settings: dict[str, Any]) -> dict[str, Any]:
     command = [str(python), "-m", "benchmarks.fuxictr_peer.run", folder]
     for name, value in settings.items():
         command += [name, str(value)]
-    private = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    private = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder}
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=private)
     if done.returncode:
         raise InputError(f"the peer ended with status {done.returncode}; see its words above, then run again")

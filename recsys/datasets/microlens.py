@@ -198,6 +198,7 @@ def _write_splits(
 
 def _schema(sequences: Sequences, catalogue: np.ndarray, history: int) -> Schema:
     return Schema(
+        frequency="clicks",  # negatives are sampled from all items, so that they say nothing of what was shown
         tables={
             "user": Table(num_embeddings=int(sequences.users.max()) + 1, ids="identity"),
             "item": Table(num_embeddings=int(catalogue.max()) + 1, ids="identity"),
