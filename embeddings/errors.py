@@ -1,7 +1,12 @@
 """The error a user can cause: shown as one line, without a traceback."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What the system refuses for a reason that its user can mend; other OSErrors are defects of ours.
+MENDABLE = DISK_FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class InputError(ValueError):

@@ -7,6 +7,7 @@ import torch
 from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 
+
 @dataclass(frozen=True, kw_only=True)
 class TableConfig:
     """One table and the features that look up in it.

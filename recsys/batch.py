@@ -14,9 +14,9 @@ __all__ = ["Batch", "FrozenRows"]
 class FrozenRows:
     """Where one modality's vectors lie in its frozen table. Row -1 is an item without a vector.
 
-        target   [B]      int64 rows of the target items
-        history  [T]      int64 rows of the behaviours, oldest first, bag after bag
-        offsets  [B + 1]  int64; bag b is history[offsets[b] : offsets[b + 1]]; may be empty
+    target   [B]      int64 rows of the target items
+    history  [T]      int64 rows of the behaviours, oldest first, bag after bag
+    offsets  [B + 1]  int64; bag b is history[offsets[b] : offsets[b + 1]]; may be empty
     """
 
     target: torch.Tensor
@@ -28,14 +28,16 @@ class FrozenRows:
 class Batch(Pipelineable):
     """One batch. ``B`` impressions on this rank.
 
-        labels   [B]       float32, 0 or 1
-        dense    [B, F]    float32, F dense features in schema order; F may be 0
-        pooled   KeyedJaggedTensor over schema.pooled: table rows; None without such features
-        sequence KeyedJaggedTensor over schema.sequential: table rows; None without such features
-        frozen   modality name -> FrozenRows
-        users    [B]       int64 raw user ids (GAUC groups)
-        targets  [B]       int64 raw target item ids (frequency groups)
-        extra    column name -> [B] tensor, passed through to predictions (the timestamp, if any)
+    labels   [B]       float32, 0 or 1
+    dense    [B, F]    float32, F dense features in schema order; F may be 0
+    pooled   KeyedJaggedTensor over schema.pooled: table rows; None without such features
+    sequence KeyedJaggedTensor over schema.sequential: table rows; None without such features
+    frozen   modality name -> FrozenRows
+    users    [B]       int64 raw user ids (GAUC groups)
+    targets  [B]       int64 raw target item ids (frequency groups)
+    extra    column name -> [B] tensor, passed through to predictions (the timestamp, if any)
+    repeated leading rows that another batch has too, so that all ranks' batches are of one size; never in
+             shuffled batches, where it does not matter; scores leave them out
     """
 
     labels: torch.Tensor
@@ -46,6 +48,7 @@ class Batch(Pipelineable):
     users: torch.Tensor
     targets: torch.Tensor
     extra: dict[str, torch.Tensor]
+    repeated: int = 0
 
     def __len__(self) -> int:
         return self.labels.numel()

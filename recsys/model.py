@@ -30,7 +30,9 @@ class DenseArch(nn.Module):
         self.ids = [f for f in schema.sequential if f.kind == "id"]
         # sequence name -> modalities whose similarity joins its behaviours
         self.scored = {
-            f.name: [m for m, x in schema.modalities.items() if x.history == f.name and m in self._scored(config, frozen)]
+            f.name: [
+                m for m, x in schema.modalities.items() if x.history == f.name and m in self._scored(config, frozen)
+            ]
             for f in self.sequences
         }
         self.scores = nn.ModuleDict({m: SimilarityScores(frozen[m]) for ms in self.scored.values() for m in ms})
@@ -66,9 +68,7 @@ class DenseArch(nn.Module):
         features += [module(batch.frozen[name]) for name, module in self.multimodal.items()]
         return self.over(self.interaction(features)).float()
 
-    def _attend(
-        self, name: str, target: str | None, sequences: dict[str, JaggedTensor], batch: Batch
-    ) -> torch.Tensor:
+    def _attend(self, name: str, target: str | None, sequences: dict[str, JaggedTensor], batch: Batch) -> torch.Tensor:
         assert target is not None, "the schema gives every sequence a target"
         behaviours, query = sequences[name].values(), sequences[target].values()
         scores = [self.scores[m](batch.frozen[m]) for m in self.scored[name]]

@@ -35,7 +35,9 @@ class Feature(_Strict):
     )
     table: str | None = Field(None, description="embedding table of an id, bag or sequence")
     target: str | None = Field(None, description="sequence only: the id feature that attends to it, on the same table")
-    max_length: int | None = Field(None, ge=1, description="bag and sequence: keep the newest; the rest is cut and counted")
+    max_length: int | None = Field(
+        None, ge=1, description="bag and sequence: keep the newest; the rest is cut and counted"
+    )
     pooling: Literal["sum", "mean"] = Field("mean", description="bag only")
 
     @property
@@ -60,7 +62,9 @@ class Schema(_Strict):
     version: Literal[1] = 1
     label: str = Field("label", description="column with 0 or 1")
     user: str = Field("user", description="int64 column that groups impressions for GAUC")
-    target: str = Field("item", description="id feature of the impression's item: frequency groups and new items go by it")
+    target: str = Field(
+        "item", description="id feature of the impression's item: frequency groups and new items go by it"
+    )
     timestamp: str | None = Field(None, description="int64 column, seconds; kept in predictions")
     frequency: Literal["rows", "clicks"] = Field(
         "rows",
@@ -104,7 +108,8 @@ class Schema(_Strict):
             if target is None or target.kind != "id" or target.table != f.table:
                 allowed = [g.name for g in self.features if g.kind == "id" and g.table == f.table]
                 raise ValueError(
-                    f"sequence '{f.name}': target '{f.target}' must be an id feature on table '{f.table}'; allowed: {allowed}"
+                    f"sequence '{f.name}': target '{f.target}' must be an id feature on table '{f.table}'; "
+                    f"allowed: {allowed}"
                 )
         if f.kind == "bag" and f.table in self.sequence_tables:
             raise ValueError(
@@ -142,7 +147,7 @@ def load_schema(folder: str) -> Schema:
     path = Path(folder) / "schema.yaml"
     if not path.is_file():
         raise InputError(
-            f"no schema.yaml in '{folder}'; make the folder with 'python -m train prepare' or write a schema (README, own data)"
+            f"no schema.yaml in '{folder}'; make the folder with 'python -m train prepare', or write one: docs/data.md"
         )
     try:
         raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)

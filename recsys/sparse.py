@@ -55,13 +55,11 @@ class SparseArch(nn.Module):
         )
 
 
-def pooled_embeddings(
-    output: KeyedTensor, ids: KeyedJaggedTensor, features: list[Feature]
-) -> list[torch.Tensor]:
+def pooled_embeddings(output: KeyedTensor, ids: KeyedJaggedTensor, features: list[Feature]) -> list[torch.Tensor]:
     """[B, D] per feature in schema order, whatever order the sharding plan gave; means where the schema wants them.
 
-        output  sums of embeddings per feature
-        ids     what was looked up; an empty bag gives zeros
+    output  sums of embeddings per feature
+    ids     what was looked up; an empty bag gives zeros
     """
     sums = output.to_dict()
     for f in features:

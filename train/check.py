@@ -10,7 +10,9 @@ from train.describe import describe
 
 @click.command()
 @click.option("--config", "path", help="YAML file; the shipped ones are in configs/.")
-@click.option("--describe", "what", type=click.Choice(["config", "schema"]), help="Print every setting there is, and stop.")
+@click.option(
+    "--describe", "what", type=click.Choice(["config", "schema"]), help="Print every setting there is, and stop."
+)
 @click.option("--schema/--no-schema", default=True, help="Check the data set's schema too.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 def command(path: str | None, what: str | None, schema: bool, overrides: tuple[str, ...]) -> None:

@@ -82,7 +82,9 @@ class TrainConfig(_Strict):
     clip_grad_norm: float | None = Field(10.0, gt=0, description="of the dense gradients; null does not clip")
     autocast: Literal["auto", "bfloat16", "off"] = Field("auto", description="auto: bfloat16 on CUDA, off elsewhere")
     log_every: int = Field(50, ge=1, description="steps between rows of metrics.jsonl")
-    select: Literal["gauc", "auc", "ne", "log_loss"] = Field("gauc", description="validation metric that picks the best epoch")
+    select: Literal["gauc", "auc", "ne", "log_loss"] = Field(
+        "gauc", description="validation metric that picks the best epoch"
+    )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one")
     checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at each epoch's end")
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
@@ -92,7 +94,9 @@ class ProcessConfig(_Strict):
     """The ranks."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(None, ge=1, description="torch threads a rank; null: the machine's cores over its ranks")
+    threads: int | None = Field(
+        None, ge=1, description="torch threads a rank; null: the machine's cores over its ranks"
+    )
     timeout_s: int = Field(600, ge=10, description="longest wait for another rank")
 
 

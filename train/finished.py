@@ -32,7 +32,9 @@ def run_config(run: str, overrides: tuple[str, ...]) -> Config:
     """The config that a run folder holds, with overrides on top. Raises InputError where it is no run."""
     path = Path(run) / "config.yaml"
     if not path.is_file():
-        raise InputError(f"'{run}' is no run folder: it has no config.yaml; runs are in runs/ unless run.root says else")
+        raise InputError(
+            f"'{run}' is no run folder: it has no config.yaml; runs are in runs/ unless run.root says else"
+        )
     config = load_config(str(path), overrides)
     here = {"root": str(Path(run).parent), "name": Path(run).name}
     return config.model_copy(update={"run": config.run.model_copy(update=here)})
@@ -60,7 +62,7 @@ def open_run(config: Config, split: str, checkpoint: str, ranks: Ranks, *, with_
     for name, store in stores.items():
         if trained.get(name, store.checksum) != store.checksum:
             raise InputError(
-                f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with {trained[name]}; "
-                f"bring that store back, or train again"
+                f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with "
+                f"{trained[name]}; bring that store back, or train again"
             )
     return FinishedRun(config, schema, trainable.model, reader, max(int(progress["epoch"]), 1))

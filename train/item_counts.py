@@ -11,7 +11,9 @@ from train.data.files import find_files, open_file, read_footers, unreadable_gro
 def item_counts(folder: str, split: str, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
     """Raw target ids of a split and how often each occurs: two int64 arrays [I], ids sorted.
 
-    An occurrence is a row, or a row with label 1, as ``schema.frequency`` says. Reads a row group at a time. Raises InputError where a file cannot be read.
+    An occurrence is a row, or a row with label 1, as ``schema.frequency`` says. Reads a row group at a time.
+
+    Raises InputError where a file cannot be read.
     """
     columns = [schema.feature(schema.target).source] + ([schema.label] if schema.frequency == "clicks" else [])
     ids, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)

@@ -13,12 +13,12 @@ from recsys.schema import Schema, load_schema
 from train.build import build, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config
-from train.data.reader import RowReader
 from train.data.lengths import mean_lengths
-from train.scoring import collect, write_evaluation
+from train.data.reader import RowReader
 from train.process import Ranks, on_first
 from train.progress import Progress
 from train.run_folder import RunFolder, claim, write_json
+from train.scoring import collect, write_evaluation
 from train.window import Window
 
 _LOWER_IS_BETTER = {"ne", "log_loss"}
@@ -177,7 +177,8 @@ class Run:
         scores = collect(self.trainable.model, self.validation, self.ranks, bar.advance)
         bar.close()
         metrics = on_first(
-            self.ranks, lambda: compute_metrics(scores.labels, scores.logits, scores.users)  # type: ignore[union-attr]
+            self.ranks,
+            lambda: compute_metrics(scores.labels, scores.logits, scores.users),  # type: ignore[union-attr]
         )
         value = metrics[self.config.train.select]
         if value is None:
@@ -190,7 +191,9 @@ class Run:
             self.folder.log(row)
             print(
                 f"epoch {position.epoch + 1}: {split} "
-                + "  ".join(f"{k} {metrics[k]:.4f}" for k in ("gauc", "auc", "ne", "log_loss") if metrics[k] is not None),
+                + "  ".join(
+                    f"{k} {metrics[k]:.4f}" for k in ("gauc", "auc", "ne", "log_loss") if metrics[k] is not None
+                ),
                 flush=True,
             )
         sign = -1 if self.config.train.select in _LOWER_IS_BETTER else 1
@@ -210,8 +213,8 @@ class Run:
         write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)
 
     def _save(self, best: bool) -> None:
-        progress = {**asdict(self.position), "reader": self.reader.state_dict(batch=self.position.batch)}
-        progress["reader"]["epoch"] = self.position.epoch
+        reader = self.reader.state_dict(self.position.epoch, self.position.batch)
+        progress = {**asdict(self.position), "reader": reader}
         self.checkpoints.save(self.trainable, progress, best)
 
     def _resume(self) -> None:

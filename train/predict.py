@@ -63,7 +63,7 @@ def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool)
         columns = {"user": batch.users, "target": batch.targets, **batch.extra, "score": logits.sigmoid()}
         if labels:
             columns["label"] = batch.labels.to(dtype=batch.labels.new_zeros(0).char().dtype)
-        rows = pa.table({name: column.numpy() for name, column in columns.items()})
+        rows = pa.table({name: column[batch.repeated :].numpy() for name, column in columns.items()})
         writer = writer or pq.ParquetWriter(path, rows.schema)
         writer.write_table(rows)
         bar.advance(len(batch) * ranks.world_size)

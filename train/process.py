@@ -112,7 +112,9 @@ def _quiet() -> None:
 def _device(wanted: str, local_rank: int) -> torch.device:
     found = torch.cuda.is_available()
     if wanted == "cuda" and not found:
-        raise InputError("process.device is cuda, but torch finds no CUDA device; 'python -m train env' says what is there")
+        raise InputError(
+            "process.device is cuda, but torch finds no CUDA device; 'python -m train env' says what is there"
+        )
     if wanted == "cpu" or not found:
         return torch.device("cpu")
     device = torch.device("cuda", local_rank)

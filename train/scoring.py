@@ -36,8 +36,13 @@ class Scores:
 
 
 @torch.no_grad()
-def scored(model: torch.nn.Module, batches: Iterator[Batch], device: torch.device) -> Iterator[tuple[Batch, torch.Tensor]]:
-    """Each batch, on the host, with its logits [B]. no_grad and not inference_mode, which breaks gloo's collectives."""
+def scored(
+    model: torch.nn.Module, batches: Iterator[Batch], device: torch.device
+) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """Each batch, on the host, with its logits [B]; the caller leaves out ``repeated`` rows.
+
+    Under no_grad and not inference_mode, which breaks gloo's collectives.
+    """
     model.eval()
     for batch in batches:
         _, (_, logits, _) = model(batch.to(device))
@@ -50,7 +55,7 @@ def collect(
     """Score the whole split. All ranks call it; rank 0 gets every row, the others None."""
     parts: list[tuple[torch.Tensor, ...]] = []
     for batch, logits in scored(model, reader.epoch(0), ranks.device):
-        parts.append((batch.labels, logits, batch.users, batch.targets))
+        parts.append(tuple(c[batch.repeated :] for c in (batch.labels, logits, batch.users, batch.targets)))
         advance(len(batch) * ranks.world_size)
     columns = [_gathered(torch.cat(column), ranks) for column in zip(*parts, strict=True)]
     return Scores(*columns) if ranks.first else None  # type: ignore[arg-type]

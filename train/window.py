@@ -34,7 +34,9 @@ class Window:
     def add(self, step: int, loss: torch.Tensor, labels: torch.Tensor) -> None:
         """One step of this rank: loss [] (the batch's mean), labels [B]."""
         rows = labels.numel()
-        self._sums += torch.stack([loss.double() * rows, loss.new_tensor(rows, dtype=torch.float64), labels.double().sum()])
+        self._sums += torch.stack(
+            [loss.double() * rows, loss.new_tensor(rows, dtype=torch.float64), labels.double().sum()]
+        )
         here = torch.where(torch.isfinite(loss), torch.full_like(self._bad, _NONE), torch.full_like(self._bad, step))
         self._bad = torch.minimum(self._bad, here)
         self.steps += 1

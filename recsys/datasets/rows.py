@@ -105,6 +105,7 @@ class SplitWriter:
                 table.schema,
                 compression="zstd",
                 compression_level=1,
+                write_page_checksum=True,
                 write_statistics=False,
             )
             self._files += 1

@@ -33,7 +33,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 def run(folders: dict[int, Path], ranks: int, jobs: dict[str, list[str]]) -> dict[str, tuple[list[float], dict]]:
     """Train each job on ``ranks`` ranks in one launch: name -> (loss of every step, plan)."""
     root = folders[1].parent
-    common = [f"data.path={folders[ranks]}", f"data.batch_size={BATCH * 2 // ranks}", f"run.root={root}", "run.overwrite=true"]
+    common = [
+        f"data.path={folders[ranks]}",
+        f"data.batch_size={BATCH * 2 // ranks}",
+        f"run.root={root}",
+        "run.overwrite=true",
+    ]
     plan = [
         {"config": str(root / "config.yaml"), "overrides": [*common, f"run.name={name}-{ranks}", *overrides]}
         for name, overrides in jobs.items()

@@ -3,12 +3,13 @@
 Row groups, shuffled by (seed, epoch), are laid end to end and cut by rows into world_size * workers shards:
 
     groups   | 7        | 2     | 9            | 0      | 4          |
-    shards   |  rank 0, worker 0 |  0, 1            |  1, 0         | ...      sizes differ by at most one row
+    shards   |  rank 0, worker 0 |  0, 1            |  1, 0         | ...      all of the same size
     windows  |     |     |     |~|                                            shuffled inside; whole batches
-    batches  | | | | | | | | | |~|                                            the last is shorter, or one row longer
+    batches  | | | | | | | | | |~|                                            the last may be shorter
 
-A shard's last batch takes the odd row, so all shards have the same number of batches, every row is used exactly once,
-and ranks need not agree on anything at run time.
+Row-wise sharding wants batches of the same size on all ranks. Where the rows do not divide evenly, a shard that would
+be one row short begins one row early, with the last row of the shard before it: it is ``repeated``, and evaluation
+leaves it out. So all ranks have the same batches in number and size, and need not agree on anything at run time.
 """
 
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ class Plan:
 
     @property
     def batches_per_shard(self) -> int:
-        return -(-(self.num_rows // (self.world_size * self.workers)) // self.batch_size)
+        start, stop = self.shard(0)
+        return -(-(stop - start) // self.batch_size)
 
     @property
     def num_batches(self) -> int:
@@ -70,9 +72,15 @@ class Plan:
         return -(-self.batches_per_shard // self.window_batches)
 
     def shard(self, index: int) -> tuple[int, int]:
-        """First row and end of shard ``index``, in the epoch's order of rows."""
+        """First row and end of shard ``index``, in the epoch's order of rows, with a repeated row."""
         base, odd = divmod(self.num_rows, self.world_size * self.workers)
-        return index * base + min(index, odd), (index + 1) * base + min(index + 1, odd)
+        start = index * base + min(index, odd) - int(self.repeats(index))
+        return start, start + base + int(odd > 0)
+
+    def repeats(self, index: int) -> bool:
+        """Whether the first row of shard ``index`` is also the last of the shard before it."""
+        odd = self.num_rows % (self.world_size * self.workers)
+        return 0 < odd <= index
 
     def rows_of_batches(self, shard: int, first: int, end: int) -> tuple[int, int]:
         """First row and end of batches ``first`` to ``end`` of a shard, in the epoch's order of rows."""

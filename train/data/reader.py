@@ -48,8 +48,8 @@ class RowReader:
     """Reads one split of a data folder as Batches, this rank's share of it.
 
     Row groups are shuffled, then rows inside windows of ``shuffle_rows`` rows. All ranks have the same number of
-    batches, and an epoch has every row exactly once. The batches depend on files, seed, epoch, world size, workers,
-    shuffle_rows and batch size alone.
+    batches of the same sizes. An epoch has every row, and fewer than W * workers of them twice. Batches depend on
+    files, seed, epoch, world size, workers, shuffle_rows and batch size alone.
 
     Only footers are read at the start. Each epoch starts ``workers`` threads, which stream row groups in bounded
     memory: about two windows of rows a rank, and ``prefetch`` batches a worker. Threads that share a row group both
@@ -58,7 +58,7 @@ class RowReader:
     Args:
         folder, split: rows are in ``folder/split/*.parquet``.
         stores: modality -> opened store; modalities without one are left out of the batches.
-        batch_size: rows a batch; a shard's last batch may have fewer, or one more.
+        batch_size: rows a batch; a shard's last batch may have fewer.
         shuffle_rows: rows shuffled together on a rank; 0 keeps the files' order.
         with_labels: False reads rows without a label column; labels are NaN then.
 
@@ -170,14 +170,15 @@ class RowReader:
         first = segments[0]
         return Position(self.split, self.epoch_index, batch, self._files[first.file].path, first.group, len(segments))
 
-    def state_dict(self, batch: int | None = None) -> dict[str, Any]:
+    def state_dict(self, epoch: int | None = None, batch: int | None = None) -> dict[str, Any]:
         """The position, the same on every rank: plain values.
 
         Args:
-            batch: batches of this epoch that are trained; None: those handed out. A pipeline that reads ahead has
-                trained fewer than it was handed.
+            epoch, batch: how far training has come; None: what was handed out. A pipeline that reads ahead has
+                trained fewer batches than it was handed.
         """
-        return {**self._state, "epoch": self.epoch_index, "batch": self.batch_index if batch is None else batch}
+        epoch = self.epoch_index if epoch is None else epoch
+        return {**self._state, "epoch": epoch, "batch": self.batch_index if batch is None else batch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set ``epoch_index`` and ``batch_index``: go on with ``epoch(reader.epoch_index, start=reader.batch_index)``.
@@ -200,8 +201,11 @@ class RowReader:
         begin, _ = window_rows(plan, shard, first // plan.window_batches)
         segments = plan.segments(plan.order(epoch), begin, plan.shard(shard)[1])
         source = RowSource(self._files, self._fields, self._schema, segments, self._chunk_rows)
+        repeated = int(plan.repeats(shard) and not plan.shuffle and first == 0)
         for window, rows in selections(plan, source, epoch, shard, first):
-            yield self._assemble(window, rows)
+            batch, counted = self._assemble(window, rows)
+            batch.repeated, repeated = repeated, 0
+            yield batch, counted
 
     def _check_missing(self, counters: Counters, least_lookups: int) -> None:
         for name in self._stores:

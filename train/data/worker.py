@@ -35,6 +35,7 @@ class Worker:
                 if self._stopped.is_set():
                     return
                 self._queue.put((result, None))
+            raise AssertionError("more results were asked for than there are")  # instead of waiting for ever
         except BaseException as error:
             if not self._stopped.is_set():
                 self._queue.put((None, error))

@@ -132,5 +132,5 @@ def unpacked(batch) -> list[dict]:
 
 
 def times(batches) -> list[list[int]]:
-    """The row numbers of each batch."""
-    return [batch.extra["time"].tolist() for batch in batches]
+    """The row numbers of each batch, without repeated rows."""
+    return [batch.extra["time"][batch.repeated :].tolist() for batch in batches]

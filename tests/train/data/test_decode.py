@@ -87,3 +87,9 @@ def test_modulo_is_never_negative_for_any_int64(rows):
     out = np.empty(len(ids), np.int64)
     table_rows(np.array(ids), Table(num_embeddings=rows), out)
     assert out.tolist() == [i % rows for i in ids]
+
+
+def test_modulo_of_ids_up_to_the_number_of_rows():
+    out = np.empty(3, np.int64)
+    table_rows(np.array([0, 6, 7]), Table(num_embeddings=7), out)
+    assert out.tolist() == [0, 6, 0]
