@@ -23,6 +23,10 @@ from embeddings.errors import InputError
 from embeddings.tables import TableConfig
 
 _RESERVED = 0.15  # share of memory that the planner leaves to dense parameters, activations and inputs
+# The planner's model has no cost per collective, so it would split even tiny tables over all ranks, and mix kinds of
+# sharding, each with an exchange of its own. Below this size a whole table on one rank is faster.
+_SMALL_TABLE_BYTES = 64 << 20
+_SMALL_TABLE_TYPES = (ShardingType.TABLE_WISE.value,)
 _GIB_PER_MS = 2**30 / 1000
 # ranks on CPU exchange through gloo, over loopback or a 10 Gbit/s network, and not over NVLink
 _HOST_BANDWIDTH = {"ddr_mem_bw": 10 * _GIB_PER_MS, "intra_host_bw": 2 * _GIB_PER_MS, "inter_host_bw": 1.0 * _GIB_PER_MS}
@@ -119,12 +123,13 @@ def make_plan(
 
 
 def _planner_constraint(table: TableConfig, wanted: Constraint, device_type: str) -> ParameterConstraints:
-    types = list(wanted.sharding_types) if wanted.sharding_types else None
     allowed = _BAG_TYPES if table.pooled else _sequence_types(device_type)
-    if types and not set(types) & set(allowed):
+    small = 4 * table.num_embeddings * table.embedding_dim < _SMALL_TABLE_BYTES
+    types = list(wanted.sharding_types or (_SMALL_TABLE_TYPES if small else allowed))
+    if not set(types) & set(allowed):
         raise InputError(f"table '{table.name}': sharding types {types} are not possible here; allowed: {allowed}")
     return ParameterConstraints(
-        sharding_types=[t for t in types if t in allowed] if types else None,
+        sharding_types=[t for t in types if t in allowed],
         min_partition=wanted.min_partition,
         pooling_factors=[max(n, 1e-3) for n in table.mean_length],
     )

@@ -1,5 +1,6 @@
 """The data schema: how the columns of parquet rows become features, tables and modalities."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from embeddings.errors import InputError
 from recsys.validation import validated
+
+_NAME = re.compile(r"[^\W_][\w-]*")
+# Public attributes of torch.nn.ModuleDict: no part of a model can have such a name.
+_RESERVED = frozenset(
+    """
+    T_destination add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items
+    keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty
+    train training type update values xpu zero_grad
+    """.split()
+)
 
 
 class _Strict(BaseModel):
@@ -77,6 +93,17 @@ class Schema(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Schema":
+        for kind, names in (
+            ("table", self.tables),
+            ("modality", self.modalities),
+            ("feature", [f.name for f in self.features]),
+        ):
+            for name in names:
+                if not _NAME.fullmatch(name) or name in _RESERVED:
+                    raise ValueError(
+                        f"{kind} name '{name}' cannot name a part of the model; use letters, digits, '_' and '-', and "
+                        f"none of torch's own words such as items, values, type; a feature's 'column' may be anything"
+                    )
         by_name = {f.name: f for f in self.features}
         if len(by_name) != len(self.features):
             raise ValueError("feature names repeat; give each feature a name of its own")
@@ -97,6 +124,15 @@ class Schema(_Strict):
         return self
 
     def _check_feature(self, f: Feature, by_name: dict[str, Feature]) -> None:
+        for key, given, kinds in (
+            ("max_length", f.max_length is not None, ("bag", "sequence")),
+            ("target", f.target is not None, ("sequence",)),
+            ("pooling", f.pooling != "mean", ("bag",)),
+        ):
+            if given and f.kind not in kinds:
+                raise ValueError(
+                    f"feature '{f.name}': '{key}' is for kind {' and '.join(kinds)}, this is {f.kind}; remove it"
+                )
         if f.kind == "dense":
             if f.table:
                 raise ValueError(f"feature '{f.name}' is dense and cannot have a table; remove 'table'")
@@ -152,7 +188,7 @@ def load_schema(folder: str) -> Schema:
     try:
         raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
-        raise InputError(f"'{path}' is not readable YAML: {error}") from error
+        raise InputError(f"'{path}' is not readable YAML: {' '.join(str(error).split())}") from error
     return validated(Schema, raw, where=str(path))
 
 

@@ -34,7 +34,7 @@ def _line(model: type[BaseModel], error: dict) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("missing", "value_error"):
         return f"{place}: {message}" if place else message
-    return f"{place}: {message}, got {error['input']!r}"
+    return f"{place or 'top level'}: {message}, got {error['input']!r}"
 
 
 def _fields_at(model: Any, path: list) -> set[str]:

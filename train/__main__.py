@@ -1,12 +1,16 @@
 """The command line: python -m train VERB. Verbs are imported only when they run."""
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from types import FrameType
 
 import click
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import DISK_FULL, MENDABLE, InputError, nearest
 
 # verb -> (module, one-line help). The module has a click command named `command`.
 VERBS = {
@@ -46,18 +50,49 @@ def main() -> None:
 
 
 def run() -> int:
-    """Run the command line and return the exit status: 0, 2 for bad input, 130 for ^C."""
+    """Run the command line and return the exit status: 0, 2 for bad input, 130 for ^C, 143 for SIGTERM."""
     rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
-    try:
-        return main.main(prog_name="python -m train", standalone_mode=False) or 0
-    except click.UsageError as error:
-        error.show()
-    except InputError as error:
-        print(f"{rank}error: {error}", file=sys.stderr, flush=True)
-    except (KeyboardInterrupt, click.Abort):
-        print(f"{rank}interrupted", file=sys.stderr, flush=True)
-        return 130
+    with _sigterm_as_interrupt() as terminated:
+        try:
+            return main.main(prog_name="python -m train", standalone_mode=False) or 0
+        except click.UsageError as error:
+            error.show()
+        except InputError as error:
+            print(f"{rank}error: {error}", file=sys.stderr, flush=True)
+        except OSError as error:
+            if error.errno not in MENDABLE:
+                raise
+            print(f"{rank}error: {_refused(error)}", file=sys.stderr, flush=True)
+        except (KeyboardInterrupt, click.Abort):
+            if terminated:
+                print(f"{rank}terminated from outside, as a launcher does when another rank fails", file=sys.stderr)
+                return 128 + signal.SIGTERM
+            print(f"{rank}interrupted", file=sys.stderr, flush=True)
+            return 128 + signal.SIGINT
     return 2
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[list[int]]:
+    """While inside, SIGTERM ends the work as ^C does; the list that is yielded is then no longer empty."""
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, of which file, and what to do."""
+    place = f" '{error.filename}'" if error.filename else ""
+    step = "free some space" if error.errno in DISK_FULL else "check the place and its permissions"
+    return f"{(error.strerror or str(error)).lower()}{place and ':' + place}; {step}, then run again"
 
 
 if __name__ == "__main__":

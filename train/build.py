@@ -14,6 +14,7 @@ from torchrec.optim.clipping import GradientClipping, GradientClippingOptimizer
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 
+from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from embeddings.initialise import initialise_tables
@@ -37,7 +38,7 @@ class Trainable:
     """A sharded model, the one optimizer over all of it, and how many parameters are dense."""
 
     model: DistributedModelParallel
-    optimizer: KeyedOptimizer
+    optimizer: CombinedOptimizer
     plan: ShardingPlan
     dense_parameters: int
 
@@ -49,6 +50,17 @@ def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, Fr
         for name, m in schema.modalities.items()
         if model.modality(name).mode != "none"
     }
+
+
+def check_stores(stores: Mapping[str, FrozenStore], trained_with: Mapping[str, str]) -> None:
+    """Refuse a store whose checksum is not the one of ``trained_with`` (modality -> checksum). Raises InputError."""
+    for name, store in stores.items():
+        wanted = trained_with.get(name)
+        if wanted is not None and wanted != store.checksum:
+            raise InputError(
+                f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with {wanted}; "
+                f"bring that store back, or train again"
+            )
 
 
 def build(
@@ -85,6 +97,18 @@ def build(
     return Trainable(sharded, _optimizer(sharded, replicated, config), plan, dense_parameters)
 
 
+def fill_optimizer_state(trainable: Trainable) -> None:
+    """Make the state that torch's optimizers make at their first step, so that a checkpoint's can be loaded into it.
+
+    Steps once with zero gradients, which may decay the weights: load them afterwards.
+    """
+    for part, optimizer in trainable.optimizer.optimizers:
+        for parameter in optimizer.params.values():
+            if part != "fused":
+                parameter.grad = torch.zeros_like(parameter)
+    trainable.optimizer.step()
+
+
 def _autocast(config: Config, device: torch.device) -> torch.dtype | None:
     wanted = config.train.autocast
     return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda") else None
@@ -105,15 +129,15 @@ def _fuse_sparse_optimizer(model: nn.Module, plan: ShardingPlan, config: Config)
     return replicated
 
 
-def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Config) -> KeyedOptimizer:
+def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Config) -> CombinedOptimizer:
     """Fused tables, replicated tables and dense parameters, each warmed up; the dense gradients clipped."""
     tables, dense = {}, {}
-    sparse_keys = set(model.fused_optimizer.params)
+    assert all(name.startswith("sparse.") for name in model.fused_optimizer.params)
     for name, parameter in model.named_parameters():
-        if name.split(".")[-2] in replicated and ".sparse." in f".{name}":
-            tables[name] = parameter
-        elif name not in sparse_keys:
+        if not name.startswith("sparse."):
             dense[name] = parameter
+        elif name.split(".")[-2] in replicated:  # others are fused; a table of another rank's is here as an empty one
+            tables[name] = parameter
     sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
     parts = [("fused", _warm(model.fused_optimizer, config, config.sparse_optimizer.lr))]
     if tables:

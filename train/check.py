@@ -4,7 +4,7 @@ import click
 from omegaconf import OmegaConf
 
 from recsys.schema import Schema, load_schema
-from train.config import Config, load_config
+from train.config import Config, check_names, load_config
 from train.describe import describe
 
 
@@ -25,5 +25,5 @@ def command(path: str | None, what: str | None, schema: bool, overrides: tuple[s
         raise click.UsageError("--config is missing; the shipped ones are in configs/")
     config = load_config(path, overrides)
     if schema:
-        load_schema(config.data.path)
+        check_names(config, load_schema(config.data.path))
     click.echo(OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))

@@ -10,7 +10,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
 from embeddings.errors import DISK_FULL, InputError
-from train.build import Trainable
+from train.build import Trainable, fill_optimizer_state
 from train.process import Ranks, on_first
 from train.run_folder import write_json
 
@@ -55,7 +55,8 @@ class Checkpoints:
         beside.mkdir(parents=True)
 
     def _publish(self, beside: Path, name: str, progress: dict[str, Any], best: bool) -> None:
-        write_json(beside / "progress.json", progress)
+        sizes = {p.name: p.stat().st_size for p in sorted(beside.iterdir())}
+        write_json(beside / "progress.json", {**progress, "file_bytes": sizes})
         aside = self.path / f"{_BESIDE}old-{name}"
         if (self.path / name).exists():  # the step was saved before its epoch's validation
             (self.path / name).rename(aside)
@@ -83,11 +84,19 @@ class Checkpoints:
             raise InputError(f"'{path}' is damaged ({_reason(error)}); name a checkpoint instead of 'best'") from error
 
     def progress(self, path: Path) -> dict[str, Any]:
-        """What was saved as ``progress`` with the checkpoint ``path``. Raises InputError where it is incomplete."""
+        """What was saved as ``progress`` with the checkpoint ``path``.
+
+        Raises InputError where a file is missing or was cut short.
+        """
         try:
-            return json.loads((path / "progress.json").read_text())
-        except (OSError, ValueError) as error:
+            progress = json.loads((path / "progress.json").read_text())
+            for name, wanted in progress.pop("file_bytes").items():
+                got = (path / name).stat().st_size
+                if got != wanted:
+                    raise ValueError(f"'{name}' has {got} bytes instead of {wanted}")
+        except (OSError, ValueError, KeyError) as error:
             raise _unusable(path, error) from error
+        return progress
 
     def load(self, path: Path, trainable: Trainable, *, weights_only: bool = False) -> None:
         """Fill ``trainable`` from ``path``. All ranks call it.
@@ -97,9 +106,11 @@ class Checkpoints:
 
         Raises InputError where the checkpoint is incomplete or of another model.
         """
-        state = self._state(trainable)
         if weights_only:
-            state = {"model": state["model"]}
+            state = {"model": trainable.model.state_dict()}
+        else:
+            fill_optimizer_state(trainable)
+            state = self._state(trainable)
         try:
             dcp.load(state, checkpoint_id=str(path))
         except CheckpointException as error:

@@ -6,8 +6,9 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, nearest
 from recsys.config import ModelConfig
+from recsys.schema import Schema
 from recsys.validation import validated
 
 SHARDING_TYPES = (
@@ -141,13 +142,24 @@ def load_config(path: str, overrides: tuple[str, ...] = ()) -> Config:
         merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
         raw: Any = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
-        raise InputError(f"config '{path}' with {list(overrides)} is not readable: {error}") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"config '{path}' is not a mapping of keys; see configs/ for examples")
+        reason = " ".join(str(error).split())
+        raise InputError(f"config '{path}' with {list(overrides)} is not readable as keys: {reason}") from error
     config = validated(Config, raw, where=f"config '{path}'")
     if config.run.name is None:
         config = config.model_copy(update={"run": config.run.model_copy(update={"name": Path(path).stem})})
     return config
+
+
+def check_names(config: Config, schema: Schema) -> None:
+    """Refuse names in the config that the data set's schema does not have. Raises InputError naming the nearest."""
+    for section, names, known in (
+        ("model.modalities", config.model.modalities, schema.modalities),
+        ("sharding.tables", config.sharding.tables, schema.tables),
+    ):
+        for name in names:
+            if name not in known:
+                hint = nearest(name, known) or f"; schema.yaml has {sorted(known) or 'none'}"
+                raise InputError(f"{section} names '{name}', which is not in the schema of '{config.data.path}'{hint}")
 
 
 def save_config(config: Config, path: str) -> None:

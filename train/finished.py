@@ -1,6 +1,5 @@
 """A finished run opened for scoring: its config, its data and its best weights."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import torch
 
 from embeddings.errors import InputError
 from recsys.schema import Schema, load_schema
-from train.build import build, open_stores
+from train.build import build, check_stores, open_stores
 from train.checkpoint import Checkpoints
-from train.config import Config, load_config
+from train.config import Config, check_names, load_config
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
 from train.loop import make_reader
@@ -40,7 +39,9 @@ def run_config(run: str, overrides: tuple[str, ...]) -> Config:
     return config.model_copy(update={"run": config.run.model_copy(update=here)})
 
 
-def open_run(config: Config, split: str, checkpoint: str, ranks: Ranks, *, with_labels: bool = True) -> FinishedRun:
+def open_run(
+    config: Config, split: str, checkpoint: str, ranks: Ranks, *, with_labels: bool = True, in_order: bool = False
+) -> FinishedRun:
     """Load a run's weights and open ``split``. All ranks call it.
 
     Args:
@@ -49,20 +50,19 @@ def open_run(config: Config, split: str, checkpoint: str, ranks: Ranks, *, with_
     Raises InputError where the run has no such checkpoint, or its frozen stores have changed.
     """
     schema = load_schema(config.data.path)
+    check_names(config, schema)
     stores = open_stores(schema, config.model, config.data.path)
     checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
     path = {"best": checkpoints.best(), "newest": checkpoints.newest()}.get(checkpoint, checkpoints.path / checkpoint)
     if path is None or not path.is_dir():
         there = sorted(p.name for p in checkpoints.path.glob("step-*"))
         raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")
-    reader = make_reader(config, schema, stores, ranks, split, training=False, with_labels=with_labels)
+    reader = make_reader(
+        config, schema, stores, ranks, split, training=False, with_labels=with_labels, in_order=in_order
+    )
+    progress = checkpoints.progress(path)
+    check_stores(stores, progress["stores"])
     trainable = build(schema, config, stores, mean_lengths(config.data.path, split, schema), ranks)
-    progress = checkpoints.load(path, trainable, weights_only=True)
-    trained = json.loads((Path(config.run_folder) / "run.json").read_text()).get("stores", {})
-    for name, store in stores.items():
-        if trained.get(name, store.checksum) != store.checksum:
-            raise InputError(
-                f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with "
-                f"{trained[name]}; bring that store back, or train again"
-            )
-    return FinishedRun(config, schema, trainable.model, reader, max(int(progress["epoch"]), 1))
+    checkpoints.load(path, trainable, weights_only=True)
+    epoch = progress["epoch"] + (1 if progress["batch"] else 0)  # whole epochs, and one that has begun
+    return FinishedRun(config, schema, trainable.model, reader, epoch)

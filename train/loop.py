@@ -1,5 +1,6 @@
 """The life of a training run: train an epoch, validate, keep the best; at the end, test the best."""
 
+import contextlib
 import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,17 +11,21 @@ from embeddings.errors import InputError
 from embeddings.sharding import plan_as_dict
 from recsys.metrics import compute_metrics
 from recsys.schema import Schema, load_schema
-from train.build import build, open_stores
+from train.build import build, check_stores, open_stores
 from train.checkpoint import Checkpoints
-from train.config import Config
+from train.config import Config, check_names
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
-from train.process import Ranks, on_first
+from train.process import Ranks, ignore_sigterm, on_first
 from train.progress import Progress
 from train.run_folder import RunFolder, claim, write_json
 from train.scoring import collect, write_evaluation
 from train.window import Window
 
+_NOT_FINITE = (
+    "look for extreme values in the rows, lower the learning rates, or set train.clip_grad_norm; run.resume=true goes "
+    "on from the last checkpoint"
+)
 _LOWER_IS_BETTER = {"ne", "log_loss"}
 
 
@@ -36,9 +41,21 @@ class Position:
 
 
 def make_reader(
-    config: Config, schema: Schema, stores: dict, ranks: Ranks, split: str, *, training: bool, with_labels: bool = True
+    config: Config,
+    schema: Schema,
+    stores: dict,
+    ranks: Ranks,
+    split: str,
+    *,
+    training: bool,
+    with_labels: bool = True,
+    in_order: bool = False,
 ) -> RowReader:
-    """This rank's reader of ``split``: shuffled for training, in the files' order for evaluation."""
+    """This rank's reader of ``split``: shuffled for training, not for evaluation.
+
+    Args:
+        in_order: one thread, so that batches come in the files' order; threads read a part each, in turns.
+    """
     c = config.data
     return RowReader(
         c.path,
@@ -50,7 +67,7 @@ def make_reader(
         world_size=ranks.world_size,
         seed=config.train.seed,
         shuffle_rows=c.shuffle_rows if training else 0,
-        workers=c.workers,
+        workers=1 if in_order else c.workers,
         prefetch=c.prefetch,
         with_labels=with_labels,
     )
@@ -66,6 +83,7 @@ class Run:
         self.config, self.ranks = config, ranks
         on_first(ranks, lambda: claim(config))
         self.schema = load_schema(config.data.path)
+        check_names(config, self.schema)
         self.stores = open_stores(self.schema, config.model, config.data.path)
         self.reader = self._reader(config.data.train, training=True)
         self.validation = self._reader(config.data.validation)
@@ -98,15 +116,16 @@ class Run:
 
     def fit(self) -> None:
         """Train to the last epoch, from the newest checkpoint if the run is resumed."""
-        config, position = self.config.train, self.position
         if self.config.run.resume:
             self._resume()
+        config, position = self.config.train, self.position
         if self.folder:
             write_json(self.folder.path / "plan.json", plan_as_dict(self.trainable.plan))
         while position.epoch < config.epochs and not self._stopped():
             self._train_epoch()
             better = self._validate()
-            position.epoch, position.batch = position.epoch + 1, 0
+            if position.batch == self.reader.num_batches:  # else max_steps ended inside the epoch: resume goes on there
+                position.epoch, position.batch = position.epoch + 1, 0
             self._save(best=better)
 
     def _stopped(self) -> bool:
@@ -130,9 +149,13 @@ class Run:
                 position.step, position.batch = position.step + 1, position.batch + 1
                 window.add(position.step, loss, labels)
                 bar.advance(labels.numel() * self.ranks.world_size)
-                if window.steps == config.log_every or position.batch == self.reader.num_batches:
+                last = position.batch == self.reader.num_batches or position.step == config.max_steps
+                saving = bool(config.checkpoint_every) and position.step % config.checkpoint_every == 0
+                if window.steps == config.log_every or last or saving:
                     self._log(window, bar)
-                if config.checkpoint_every and position.step % config.checkpoint_every == 0:
+                if last or saving:
+                    self._refuse_bad_weights()
+                if saving:
                     self._save(best=False)
                     window.restart_clock()
         finally:
@@ -141,20 +164,28 @@ class Run:
         self.pipeline.detach()
         self.pipeline.reset()
 
+    def _refuse_bad_weights(self) -> None:
+        """End the run before it saves or validates weights that its last step made infinite or NaN."""
+        dense = [p for name, p in self.trainable.model.named_parameters() if name.startswith("dense.")]
+        finite = all(bool(p.isfinite().all()) for p in dense)  # the same on every rank
+
+        def judge() -> None:
+            if not finite:
+                raise InputError(f"the weights are not finite after step {self.position.step}; {_NOT_FINITE}")
+
+        on_first(self.ranks, judge)
+
     def _log(self, window: Window, bar: Progress) -> None:
-        position, whole = self.position, window.steps == self.config.train.log_every
+        position = self.position
         figures = window.summary()
         if figures.bad_step is not None:
-            where = ""
-            if window.bad_here:
-                batch = position.batch - 1 - (position.step - figures.bad_step)
-                where = f": {self.reader.position(batch)}"
+            if not window.bad_here:
+                raise SystemExit(2)  # the rank that read the rows says which
+            batch = position.batch - 1 - (position.step - figures.bad_step)
             raise InputError(
-                f"the loss is not finite at step {figures.bad_step}{where}; look at those rows, lower the learning "
-                f"rates, or set train.clip_grad_norm; run.resume=true goes on from the last checkpoint"
+                f"the loss is not finite at step {figures.bad_step}: {self.reader.position(batch)}; {_NOT_FINITE}"
             )
-        if whole:
-            self.speeds.append(figures.examples_per_s)
+        self.speeds.append(figures.examples_per_s)
         bar.facts(loss=figures.loss, NE=figures.ne if figures.ne is not None else "undefined")
         if self.folder:
             self.folder.log(
@@ -176,16 +207,19 @@ class Run:
         bar = Progress("validation", self.validation.num_rows, self.ranks.first)
         scores = collect(self.trainable.model, self.validation, self.ranks, bar.advance)
         bar.close()
-        metrics = on_first(
-            self.ranks,
-            lambda: compute_metrics(scores.labels, scores.logits, scores.users),  # type: ignore[union-attr]
-        )
+
+        def judged() -> dict[str, Any]:
+            assert scores is not None, "rank 0 has the scores"
+            found = compute_metrics(scores.labels, scores.logits, scores.users)
+            if found[self.config.train.select] is None:
+                raise InputError(
+                    f"validation split '{split}' gives no {self.config.train.select}, which picks the best epoch "
+                    f"({found['rows']} rows, {found['positives']} positive); set train.select to another metric"
+                )
+            return found
+
+        metrics = on_first(self.ranks, judged)
         value = metrics[self.config.train.select]
-        if value is None:
-            raise InputError(
-                f"validation split '{split}' gives no {self.config.train.select}, which picks the best epoch "
-                f"({metrics['rows']} rows, {metrics['positives']} positive); set train.select to another metric"
-            )
         if self.folder:
             row = {"kind": "evaluation", "step": position.step, "epoch": position.epoch + 1, "split": split, **metrics}
             self.folder.log(row)
@@ -207,7 +241,8 @@ class Run:
         if self.test_reader is None:
             return
         best = self.checkpoints.best()
-        assert best is not None, "an epoch was validated"
+        if best is None:
+            raise InputError(f"'{self.checkpoints.path}' has lost its best.json; start the run again")
         self.checkpoints.load(best, self.trainable, weights_only=True)
         epoch = (self.position.best_epoch or 0) + 1
         write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)
@@ -215,14 +250,17 @@ class Run:
     def _save(self, best: bool) -> None:
         reader = self.reader.state_dict(self.position.epoch, self.position.batch)
         progress = {**asdict(self.position), "reader": reader}
+        progress["stores"] = {name: store.checksum for name, store in self.stores.items()}
         self.checkpoints.save(self.trainable, progress, best)
 
     def _resume(self) -> None:
         newest = self.checkpoints.newest()
         if newest is None:
             raise InputError(f"run.resume is set, but '{self.checkpoints.path}' is empty; start it without run.resume")
-        progress = self.checkpoints.load(newest, self.trainable)
+        progress = self.checkpoints.progress(newest)
         self.reader.load_state_dict(progress.pop("reader"))
+        check_stores(self.stores, progress.pop("stores"))
+        self.checkpoints.load(newest, self.trainable)
         self.position = Position(**progress)
         if self.folder:
             rows = self.folder.rewind(self.position.step)
@@ -248,6 +286,8 @@ def train(config: Config, ranks: Ranks) -> None:
         run.fit()
         run.test()
     except BaseException as error:
-        run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        ignore_sigterm()
+        with contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what the user must hear
+            run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     run.end("done")

@@ -1,6 +1,7 @@
 """The predict verb: a run's scores as parquet."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,9 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
     config = run_config(run, overrides)
     with process_group(config.process) as ranks:
         beside = Path(f"{out}.writing")
-        on_first(ranks, lambda: _fresh(Path(out), beside))
-        opened = open_run(config, split, checkpoint, ranks, with_labels=labels)
+        on_first(ranks, lambda: _refuse_old(Path(out)))
+        opened = open_run(config, split, checkpoint, ranks, with_labels=labels, in_order=True)
+        on_first(ranks, lambda: _fresh(beside))
         _write_part(opened, ranks, beside / f"part-{ranks.rank:05d}.parquet", labels)
         on_first(ranks, lambda: None)  # every part is written
         on_first(ranks, lambda: os.rename(beside, out))
@@ -41,11 +43,12 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
             click.echo(f"wrote {opened.reader.num_rows:,} scores to {out}")
 
 
-def _fresh(out: Path, beside: Path) -> None:
-    import shutil
-
+def _refuse_old(out: Path) -> None:
     if out.exists():
         raise InputError(f"'{out}' exists; name another --out, or remove it")
+
+
+def _fresh(beside: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
 

@@ -4,7 +4,9 @@ import contextlib
 import datetime
 import logging
 import os
+import signal
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,8 +59,17 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
             dist.init_process_group(backend, init_method=f"file://{folder}/join", rank=0, world_size=1, timeout=timeout)
         try:
             yield ranks
+        except BaseException:
+            ignore_sigterm()
+            raise
         finally:
             dist.destroy_process_group()
+
+
+def ignore_sigterm() -> None:
+    """This process is ending with words of its own; a launcher that ends all ranks when one fails must not cut them."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
@@ -106,7 +117,10 @@ def _quiet() -> None:
         r"`torch\.distributed\.\w+_tensor` is deprecated",
     ):
         warnings.filterwarnings("ignore", message=message, category=FutureWarning)
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="fbgemm::dense_embedding_codegen_lookup_function", category=UserWarning)
+    for name in ("torch.fx._symbolic_trace", "torchrec.distributed.utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("Sharding spec not found"))
 
 
 def _device(wanted: str, local_rank: int) -> torch.device:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def claim(config: Config) -> None:
-    """Make the run's folder, or delete or keep the old one as the config says.
+    """Make the run's folder, or accept the old one. RunFolder deletes the old one, once all else is known to be right.
 
     Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is set and
     there is nothing to go on with, and where run.overwrite would delete something that is no run.
     """
     path = Path(config.run_folder)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"run folder '{path}' is a file; set run.name or run.root to another place")
     exists = path.exists() and any(path.iterdir())
     if exists and config.run.overwrite:
         if not (path / "run.json").is_file():
             raise InputError(f"'{path}' holds no run, and run.overwrite deletes runs only; choose another run.name")
-        shutil.rmtree(path)
     elif exists and not config.run.resume:
         raise InputError(
             f"run folder '{path}' exists; set run.name to another name, run.resume=true to go on with it, "
@@ -59,6 +61,9 @@ class RunFolder:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         self.path = Path(config.run_folder)
+        if config.run.overwrite:
+            shutil.rmtree(self.path)
+            self.path.mkdir()
         save_config(config, str(self.path / "config.yaml"))
         self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
         self.update(**about, versions=versions(), git=git_state())
@@ -81,8 +86,7 @@ class RunFolder:
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Drop rows of metrics.jsonl after ``step``, which a resumed run writes again; return the rows kept."""
         path = self.path / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        rows = [row for row in map(json.loads, lines) if row["step"] <= step]
+        rows = [row for row in _whole_rows(path) if row["step"] <= step]
         beside = path.with_suffix(".kept")
         beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.replace(beside, path)
@@ -90,6 +94,15 @@ class RunFolder:
 
     def close(self) -> None:
         self._board.close()
+
+
+def _whole_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a JSON lines file up to the first that a killed process, or a full disk, cut short."""
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
 
 
 def versions() -> dict[str, str]:

@@ -48,6 +48,7 @@ def measure(
     epochs: int = 1,
     seed: int = 0,
     threads: int = 2,
+    batch_size: int = 1024,
     modality: str | None = None,
     attention_activation: str = "Dice",
 ) -> list[dict[str, Any]]:
@@ -69,6 +70,7 @@ def measure(
                 "--epochs": epochs,
                 "--seed": seed,
                 "--threads": threads,
+                "--batch-size": batch_size,
                 "--attention-activation": attention_activation,
             }
             about = {

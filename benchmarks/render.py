@@ -1,0 +1,145 @@
+"""Rewrites the README's tables from benchmarks/results/*.jsonl: python -m benchmarks.render [--check].
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Where rows were measured again, the newest count.
+"""
+
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embeddings.errors import InputError, nearest
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+MODES = {"none": "ID", "vector": "ID + Vector", "simscore": "ID + SimScore", "simtier": "ID + SimTier"}
+CONTENDERS = {"ours": "tierwise", "twin": "plain PyTorch", "fuxictr": "FuxiCTR DIN"}
+_TABLE = re.compile(r"(?P<begin><!-- table: (?P<name>\w+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def render(text: str, rows_of: Callable[[str], Rows]) -> str:
+    """``text`` with every marked table written anew. Raises InputError for a table that nobody knows.
+
+    Args:
+        rows_of: the rows of a results file, by its name, oldest first.
+    """
+
+    def table(found: re.Match) -> str:
+        if found["name"] not in TABLES:
+            known = ", ".join(TABLES)
+            raise InputError(f"table '{found['name']}' is unknown{nearest(found['name'], TABLES)}; allowed: {known}")
+        source, draw = TABLES[found["name"]]
+        rows = rows_of(source)
+        body = draw(rows) if rows else "Not measured yet."
+        return f"{found['begin']}{body}\n{found['end']}"
+
+    return _TABLE.sub(table, text)
+
+
+def newest(rows: Rows, *keys: str) -> list[Mapping[str, Any]]:
+    """The last row of each combination of ``keys``, sorted by them."""
+    latest = {tuple(row[k] for k in keys): row for row in rows}
+    return [latest[k] for k in sorted(latest)]
+
+
+def quality(rows: Rows) -> str:
+    """One line a mode: mean and spread over seeds, GAUC's gain over ids alone."""
+    by_mode: dict[str, list] = {}
+    for row in newest(rows, "mode", "seed"):
+        by_mode.setdefault(row["mode"], []).append(row)
+    names = [mode for mode in MODES if mode in by_mode]
+    base = statistics.mean(r["gauc"] for r in by_mode["none"]) if "none" in by_mode else None
+    lines = []
+    for mode in names:
+        runs = by_mode[mode]
+        mean = statistics.mean(r["gauc"] for r in runs)
+        gain = "" if mode == "none" or base is None else f"{100 * (mean / base - 1):+.1f} %"
+        figures = [_spread([r[k] for r in runs]) for k in ("gauc", "auc", "ne", "log_loss")]
+        lines.append([MODES[mode], *figures, gain, str(len(runs))])
+    return _table(["model", "GAUC", "AUC", "NE", "log loss", "GAUC gain", "seeds"], lines)
+
+
+def throughput(rows: Rows) -> str:
+    """One line a data set, mode and contender."""
+    lines = []
+    for row in newest(rows, "data", "mode", "batch_size"):
+        for name, c in row["contenders"].items():
+            ratio = "" if name == "ours" else f"{row['ratios'][name]:.2f}x"
+            batch = f"{row['batch_size'] * row['shapes']['ranks']:,}"
+            how = f"{c['ranks']} ranks" if name == "ours" else f"{c['threads']} threads, {c['variant']}"
+            lines.append([row["data"], MODES[row["mode"]], batch, CONTENDERS[name], how, f"{c['median']:,.0f}", ratio])
+    return _table(["data", "model", "rows a step", "trainer", "how", "examples/s", "ours is"], lines)
+
+
+def profile(rows: Rows) -> str:
+    """One line a data set and mode: the share of a step's time by what it goes to."""
+    rows = newest(rows, "data", "mode", "batch_size")
+    names = list(rows[0]["shares"])
+    lines = [
+        [r["data"], MODES[r["mode"]], f"{r['step_ms']:.1f}", *(f"{100 * r['shares'][n]:.0f} %" for n in names)]
+        for r in rows
+    ]
+    return _table(["data", "model", "step, ms", *names], lines)
+
+
+def memory(rows: Rows) -> str:
+    """The newest row."""
+    r = rows[-1]
+    line = [
+        f"{r['rows']:,}",
+        _mib(r["disk_bytes"]),
+        _mib(r["decoded_bytes"]),
+        _mib(r["limit_bytes"]),
+        _mib(r["peak_bytes"]),
+        f"{r['slope_bytes_per_mrow'] / 2**20:+.2f} MiB",
+    ]
+    head = ["rows read", "on disk", "decoded", "limit", "peak of the process", "growth per million rows, second half"]
+    return _table(head, [line])
+
+
+TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
+    "demo": ("demo", quality),
+    "microlens": ("microlens", quality),
+    "throughput": ("train_step", throughput),
+    "profile": ("profile", profile),
+    "memory": ("memory", memory),
+}
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def _spread(values: Iterable[float]) -> str:
+    values = list(values)
+    spread = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{spread}"
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--check", is_flag=True, help="Write nothing; exit with status 1 where the README is stale.")
+def main(check: bool) -> None:
+    """Rewrite the README's tables from the rows in benchmarks/results."""
+    from benchmarks.harness import read
+
+    old = README.read_text()
+    new = render(old, read)
+    if check and new != old:
+        print("README.md is stale; run 'python -m benchmarks.render'", file=sys.stderr)
+        sys.exit(1)
+    if new != old:
+        README.write_text(new)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The README's tables come from rows, and only from rows."""
+
+import pytest
+
+from benchmarks.harness import read
+from benchmarks.render import README, render
+from embeddings.errors import InputError
+
+QUALITY = [
+    {"mode": mode, "seed": seed, "gauc": gauc + seed / 100, "auc": 0.7, "ne": 0.9, "log_loss": 0.5}
+    for mode, gauc in (("simtier", 0.74), ("none", 0.60))
+    for seed in (0, 2)
+]
+STEP = {
+    "data": "shop",
+    "mode": "none",
+    "batch_size": 1024,
+    "shapes": {"ranks": 2},
+    "contenders": {
+        "ours": {"median": 60_000.0, "ranks": 2},
+        "twin": {"median": 50_000.0, "threads": 2, "variant": "jagged-dense"},
+    },
+    "ratios": {"twin": 1.2},
+}
+
+
+def drawn(name: str, rows: list) -> list[list[str]]:
+    text = render(f"a\n<!-- table: {name} -->\nstale\n<!-- end -->\nb", lambda source: rows)
+    assert text.startswith("a\n<!-- table") and text.endswith("<!-- end -->\nb") and "stale" not in text
+    assert render(text, lambda source: rows) == text
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_quality_is_mean_and_spread_over_seeds_by_mode():
+    head, _, first, second = drawn("microlens", QUALITY)
+    assert head[:2] == ["model", "GAUC"]
+    assert first[:2] == ["ID", "0.6100 +- 0.0141"] and first[-2:] == ["", "2"]
+    assert second[0] == "ID + SimTier" and second[-2] == "+23.0 %"  # .75 / .61
+
+
+def test_a_seed_measured_again_replaces_the_old_row():
+    again = {**QUALITY[-1], "gauc": 0.60}
+    assert drawn("microlens", [*QUALITY, again])[2][1] == "0.6000 +- 0.0000"
+
+
+def test_throughput_shows_the_newest_row_of_each_contender():
+    old = {**STEP, "contenders": {"ours": {"median": 1.0, "ranks": 2}}}
+    lines = drawn("throughput", [old, STEP])[2:]
+    assert lines[0][2:] == ["2,048", "tierwise", "2 ranks", "60,000", ""]
+    assert lines[1][3:] == ["plain PyTorch", "2 threads, jagged-dense", "50,000", "1.20x"]
+
+
+def test_profile_and_memory():
+    row = {"data": "shop", "mode": "none", "batch_size": 1, "step_ms": 12.34, "shares": {"input": 0.256, "wait": 0.744}}
+    assert drawn("profile", [row])[2] == ["shop", "ID", "12.3", "26 %", "74 %"]
+    sizes = {"rows": 10**6, "disk_bytes": 50 << 20, "decoded_bytes": 400 << 20, "limit_bytes": 5 << 20}
+    assert drawn("memory", [{**sizes, "peak_bytes": 4 << 20, "slope_bytes_per_mrow": 1 << 19}])[2] == [
+        "1,000,000", "50 MiB", "400 MiB", "5 MiB", "4 MiB", "+0.50 MiB",
+    ]  # fmt: skip
+
+
+def test_no_rows_and_unknown_tables():
+    assert "Not measured yet" in render("<!-- table: memory -->\n<!-- end -->", lambda source: [])
+    with pytest.raises(InputError, match="table 'memry' is unknown; did you mean 'memory'"):
+        render("<!-- table: memry -->\n<!-- end -->", lambda source: [])
+
+
+def test_the_readme_is_what_its_rows_say():
+    text = README.read_text()
+    assert render(text, read) == text, "stale; run python -m benchmarks.render"

@@ -1,0 +1,121 @@
+"""The whole model, unsharded, against a plain loop over examples and the tables' weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from embeddings.frozen.table import FrozenTable
+from recsys.config import ModelConfig
+from recsys.model import CTRModel
+from recsys.schema import Schema
+from recsys.sparse import table_configs
+from tests.train import tiny
+from train.build import open_stores
+from train.data.reader import RowReader
+
+DIM = 4
+MODES = ["none", "vector", "simscore", "simtier"]
+
+
+def schema(pooling: str = "mean") -> Schema:
+    raw = tiny.SCHEMA.model_dump()
+    next(f for f in raw["features"] if f["name"] == "tags")["pooling"] = pooling
+    return Schema.model_validate(raw)
+
+
+def made(data: Path, schema: Schema, **settings):
+    """The model with random tables on CPU, the first batch, and the raw rows of it."""
+    torch.manual_seed(0)
+    config = ModelConfig(embedding_dim=DIM, over_arch=[6], **settings)
+    stores = open_stores(schema, config, str(data))
+    frozen = {name: FrozenTable(store) for name, store in stores.items()}
+    model = CTRModel(schema, config, table_configs(schema, DIM, {}), frozen)
+    model.sparse.to_empty(device="cpu")
+    for weight in model.sparse.parameters():
+        torch.nn.init.normal_(weight)
+    batch = next(RowReader(str(data), "train", schema, stores, batch_size=32).epoch(0))
+    rows = pq.read_table(data / "train" / "part-0.parquet").slice(0, 32).to_pylist()
+    return model, batch, rows, frozen
+
+
+def naive_logit(model: CTRModel, row: dict, pooling: str, mode: str, frozen) -> torch.Tensor:
+    """One row's logit from the tables' weights; attention and MLP, tested elsewhere, are called on one example."""
+    weights = {n.split(".")[-2]: p for n, p in model.sparse.named_parameters()}
+    arch = model.dense.arch
+    bag = [weights["tag"][t % 16] for t in row["tags"]]
+    total = sum(bag, torch.zeros(DIM))
+    pooled = [weights["user"][row["user"]], total / max(len(bag), 1) if pooling == "mean" else total]
+    target, history = weights["item"][row["item"]], row["history"][-6:]
+    behaviours = torch.stack([weights["item"][i] for i in history]) if history else torch.zeros(0, DIM)
+    query, extra = target, []
+    if mode != "none":
+        unit = {i: frozen["text"].table[i] for i in range(tiny.ITEMS)}
+        cosines = torch.tensor([float(unit[row["item"]] @ unit[i]) for i in history])
+        if mode == "simscore":
+            behaviours = torch.cat([behaviours, cosines[:, None]], dim=1)
+            query = torch.cat([query, torch.ones(1)])
+        if mode == "vector":
+            mean = torch.stack([unit[i] for i in history]).mean(0) if history else torch.zeros(tiny.WIDTH)
+            extra = [unit[row["item"]], mean]
+        if mode == "simtier":
+            tiers = ((cosines + 1) * 10).long().clamp(max=19)
+            extra = [torch.bincount(tiers, minlength=20).float().log1p()]
+    attended = arch.attention["history"](query[None], behaviours, torch.tensor([len(history)]))[0]
+    features = [torch.tensor([row["price"]]), *pooled, target, attended, *extra]
+    return arch.over(torch.cat(features)[None])[0]
+
+
+@pytest.mark.parametrize(("pooling", "mode"), [("mean", m) for m in MODES] + [("sum", "none")])
+def test_equals_a_loop_over_rows(data, pooling, mode):
+    model, batch, rows, frozen = made(data, schema(pooling), multimodal={"mode": mode})
+    loss, (again, logits, labels) = model(batch)
+    wanted = torch.stack([naive_logit(model, row, pooling, mode, frozen) for row in rows])
+    torch.testing.assert_close(logits, wanted.detach(), rtol=1e-4, atol=1e-5)
+    assert any(not row["history"] for row in rows) and any(not row["tags"] for row in rows)
+    p = torch.sigmoid(wanted.double())
+    y = torch.tensor([row["label"] for row in rows]).double()
+    entropy = -(y * p.log() + (1 - y) * (1 - p).log()).mean()
+    assert float(loss) == pytest.approx(float(entropy), rel=1e-5) and torch.equal(again, loss.detach())
+    assert labels.tolist() == y.tolist() and loss.requires_grad and not logits.requires_grad
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_frozen_vectors_are_in_no_parameters_buffers_or_state(data, mode):
+    model, batch, _, frozen = made(data, tiny.SCHEMA, multimodal={"mode": mode})
+    held = [*model.parameters(), *model.buffers(), *model.state_dict().values()]
+    vectors = {t.table.data_ptr() for t in frozen.values()}
+    assert not vectors & {t.data_ptr() for t in held} and not any(t.shape == (tiny.ITEMS, tiny.WIDTH) for t in held)
+    before = [t.table.clone() for t in frozen.values()]
+    loss, _ = model(batch)
+    loss.backward()
+    assert all(torch.equal(a, t.table) for a, t in zip(before, frozen.values(), strict=True))
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_dcn_and_bfloat16_compute(data):
+    model, batch, _, _ = made(data, tiny.SCHEMA, interaction="dcn", cross_rank=3)
+    exact = model(batch)[1][1]
+    model.dense.autocast = torch.bfloat16
+    loss, (_, logits, _) = model(batch)
+    loss.backward()
+    assert logits.dtype == torch.float32 and not torch.equal(exact, logits)
+    torch.testing.assert_close(logits, exact, rtol=0.1, atol=0.1)
+
+
+def test_without_pooled_features_or_sequences(data):
+    raw = tiny.SCHEMA.model_dump() | {"modalities": {}}
+    only_ids = raw | {
+        "features": [f for f in raw["features"] if f["name"] in ("user", "item")],
+        "tables": {k: raw["tables"][k] for k in ("user", "item")},
+    }
+    model, batch, _, _ = made(data, Schema.model_validate(only_ids))
+    assert model.sparse.sequences is None and batch.sequence is None
+    assert model(batch)[1][1].shape == (32,)
+    raw["features"] = [f for f in raw["features"] if f["name"] in ("item", "history")]
+    raw["tables"] = {"item": raw["tables"]["item"]}
+    model, batch, _, _ = made(data, Schema.model_validate(raw))
+    assert model.sparse.bags is None and batch.pooled is None
+    assert np.isfinite(float(model(batch)[0]))

@@ -1,0 +1,31 @@
+"""Fixtures for tests that train: one small data folder, and a config on it that each test completes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny data folder that no test changes."""
+    from tests.train import tiny
+
+    return tiny.make_data(tmp_path_factory.mktemp("data") / "tiny", train_rows=384)
+
+
+@pytest.fixture
+def config(tmp_path: Path, data: Path) -> Callable[..., Path]:
+    """Writes ``tmp_path/run.yaml`` for a small model whose runs go to ``tmp_path/runs``; returns its path."""
+
+    def write(folder: Path = data) -> Path:
+        path = tmp_path / "run.yaml"
+        path.write_text(
+            f"data: {{path: {folder}, shuffle_rows: 100, batch_size: 32, eval_batch_size: 64}}\n"
+            "model: {embedding_dim: 4, over_arch: [8, 8], attention: {hidden: [4]}, dropout: 0.3}\n"
+            "train: {epochs: 2, log_every: 1, warmup_steps: 5, select: auc}\n"
+            f"process: {{device: cpu, threads: 1}}\nrun: {{root: {tmp_path / 'runs'}}}\n"
+        )
+        return path
+
+    return write

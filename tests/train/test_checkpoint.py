@@ -1,0 +1,177 @@
+"""Checkpoints on disk: what is kept, what a damaged one says, what a full disk leaves."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from embeddings.errors import InputError
+from tests.train.launch import about, verb
+from train.checkpoint import Checkpoints
+
+
+@pytest.fixture
+def run(config, tmp_path) -> Path:
+    """A run of 24 steps with checkpoints at 16, 20 and 24."""
+    done = verb("ctr", "--config", config(), "train.checkpoint_every=4", "train.keep=3")
+    assert done.status == 0, done.err
+    return tmp_path / "runs" / "run"
+
+
+def checkpoints(run: Path) -> list[str]:
+    return sorted(p.name for p in (run / "checkpoints").iterdir())
+
+
+def resumed(run: Path, *overrides: str):
+    return verb("ctr", "--config", run.parent.parent / "run.yaml", "run.resume=true", "train.epochs=3", *overrides)
+
+
+def test_keeps_the_newest_and_the_best(run):
+    names = [n for n in checkpoints(run) if n.startswith("step-")]
+    best = json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
+    assert set(names) == {"step-00000016", "step-00000020", "step-00000024", best}
+
+
+def test_the_best_is_never_pruned(config, tmp_path, monkeypatch):
+    from train import loop
+
+    values = iter([0.9, 0.5, 0.4, 0.3, 0.2])
+    whole = loop.compute_metrics
+    monkeypatch.setattr(loop, "compute_metrics", lambda *a: whole(*a) | {"auc": next(values)})
+    done = verb("ctr", "--config", config(), "train.epochs=4", "train.checkpoint_every=5", "train.keep=1")
+    assert done.status == 0, done.err
+    run = tmp_path / "runs" / "run"
+    assert checkpoints(run) == ["best.json", "step-00000012", "step-00000048"]
+    assert json.loads((run / "checkpoints" / "best.json").read_text()) == {"checkpoint": "step-00000012"}
+    assert json.loads((run / "evaluation" / "test.json").read_text())["epoch"] == 1 == about(run)["best_epoch"]
+
+
+def test_leftovers_of_an_interrupted_write_are_ignored_and_cleared(run):
+    left = run / "checkpoints" / ".writing-step-00000099"
+    left.mkdir()
+    (left / "__0_0.distcp").write_bytes(b"half")
+    done = resumed(run)
+    assert done.status == 0 and "resumed from step-00000024" in done.out, done.err
+    assert not [n for n in checkpoints(run) if n.startswith(".")]
+
+
+def damage_missing(path: Path) -> None:
+    path.unlink()
+
+
+def damage_cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damage_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [damage_missing, damage_cut, damage_empty])
+def test_a_checkpoint_cut_short(run, damage):
+    """Each file of a checkpoint in turn is damaged; resuming and evaluating both say so in one line."""
+    newest = run / "checkpoints" / "step-00000024"
+    for name in ("progress.json", ".metadata", "__0_0.distcp"):
+        whole = (newest / name).read_bytes()
+        damage(newest / name)
+        for done in (resumed(run), verb("evaluate", run, "--checkpoint", "newest")):
+            assert done.status == 2 and len(done.errors) == 1, (name, done)
+            assert "step-00000024' is incomplete or of another model: " in done.err, (name, done.err)
+            assert "remove it or name another" in done.err and "CheckpointException" not in done.err
+        (newest / name).write_bytes(whole)
+    assert verb("evaluate", run, "--checkpoint", "newest").status == 0
+
+
+def test_a_damaged_best_json(run):
+    (run / "checkpoints" / "best.json").write_text('{"check')
+    done = verb("evaluate", run)
+    assert done.status == 2 and "best.json' is damaged" in done.err and "name a checkpoint instead" in done.err
+    (run / "checkpoints" / "best.json").write_text('{"checkpoint": "step-00000007"}')
+    done = verb("evaluate", run)
+    assert done.status == 2 and "has no checkpoint 'best'; there are: ['step-" in done.err
+    (run / "checkpoints" / "best.json").unlink()
+    assert verb("evaluate", run).status == 2
+    assert verb("evaluate", run, "--checkpoint", "newest").status == 0
+
+
+def test_a_store_that_changed_is_refused(config, tmp_path):
+    import numpy as np
+
+    from embeddings.frozen.store import build_store
+    from tests.train import tiny
+
+    folder = tiny.make_data(tmp_path / "own", train_rows=64)
+    run = tmp_path / "runs" / "run"
+    path = config(folder)
+    assert verb("ctr", "--config", path).status == 0
+    for width in (tiny.WIDTH, 2 * tiny.WIDTH):
+        vectors = np.random.default_rng(1).normal(size=(tiny.ITEMS, width))
+        store = build_store(str(folder / "frozen" / "text"), np.arange(tiny.ITEMS), vectors, overwrite=True)
+        out = tmp_path / "scores"
+        again = ["ctr", "--config", path, "run.resume=true", "train.epochs=3"]
+        for arguments in (["evaluate", run], ["predict", run, "--out", out], again):
+            done = verb(*arguments)
+            assert done.status == 2 and len(done.errors) == 1, done.err
+            assert f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with" in done.err
+            assert "bring that store back, or train again" in done.err
+        assert not out.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 600 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount a small file system; needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk: Path, leave: int) -> None:
+    with pytest.raises(OSError), open(disk / "ballast", "wb", buffering=0) as filler:
+        while filler.write(bytes(4096)) == 4096:
+            pass
+    os.truncate(disk / "ballast", (disk / "ballast").stat().st_size - leave)
+
+
+def test_a_full_disk_leaves_the_checkpoints_before_whole(config, small_disk):
+    path = config()
+    arguments = ["ctr", "--config", path, f"run.root={small_disk}"]
+    assert verb(*arguments, "train.epochs=1").status == 0
+    before = checkpoints(small_disk / "run")
+    fill(small_disk, leave=16 << 10)  # rows of metrics fit, a checkpoint does not
+    done = verb(*arguments, "run.resume=true", "train.checkpoint_every=3")
+    assert done.status == 2 and len(done.errors) == 1, done.err
+    assert "no space left for a checkpoint in" in done.err and "those before are whole" in done.err
+    assert checkpoints(small_disk / "run") == before
+    (small_disk / "ballast").unlink()
+    done = verb(*arguments, "run.resume=true", "train.checkpoint_every=3")
+    assert done.status == 0 and "resumed from step-00000012" in done.out, done.err
+
+
+def test_a_disk_that_is_full_to_the_last_byte(config, small_disk):
+    path = config()
+    arguments = ["ctr", "--config", path, f"run.root={small_disk}"]
+    assert verb(*arguments, "train.epochs=1").status == 0
+    fill(small_disk, leave=0)
+    done = verb(*arguments, "run.resume=true", "train.checkpoint_every=3")
+    assert done.status == 2 and len(done.errors) == 1, done.err
+    assert "no space left" in done.err and "free s" in done.err
+    (small_disk / "ballast").unlink()
+    assert verb(*arguments, "run.resume=true").status == 0
+
+
+def test_names_are_those_of_steps(tmp_path):
+    ranks = type("Ranks", (), {"rank": 0})()
+    made = Checkpoints(tmp_path, ranks, keep=2)
+    assert made.newest() is None and made.best() is None
+    for name in ("step-00000009", "step-00000010", ".writing-step-00000011"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step-00000012").write_text("a file, not a checkpoint")
+    assert made.newest() == tmp_path / "checkpoints" / "step-00000010"
+    with pytest.raises(InputError, match="is incomplete or of another model"):
+        made.progress(made.newest())
