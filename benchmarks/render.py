@@ -103,7 +103,7 @@ def memory(rows: Rows) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
-    "demo": ("demo", quality),
+    "shop": ("shop", quality),
     "microlens": ("microlens", quality),
     "throughput": ("train_step", throughput),
     "profile": ("profile", profile),

@@ -96,4 +96,6 @@ def _refused(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    status = run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; a second ^C would only print Python's own shutdown
+    sys.exit(status)

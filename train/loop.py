@@ -16,7 +16,7 @@ from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
-from train.process import Ranks, ignore_sigterm, on_first
+from train.process import Ranks, last_words, on_first
 from train.progress import Progress
 from train.run_folder import RunFolder, claim, write_json
 from train.scoring import collect, write_evaluation
@@ -286,8 +286,7 @@ def train(config: Config, ranks: Ranks) -> None:
         run.fit()
         run.test()
     except BaseException as error:
-        ignore_sigterm()
-        with contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what the user must hear
+        with last_words(), contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what to say
             run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     run.end("done")

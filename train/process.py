@@ -72,6 +72,20 @@ def ignore_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+@contextlib.contextmanager
+def last_words() -> Iterator[None]:
+    """While a run's end is written: no signal cuts it. A launcher passes on the ^C that its ranks got already."""
+    ignore_sigterm()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
     """What ``action`` returns on rank 0, on every rank. Where it fails, rank 0 says why and all ranks end.
 

@@ -20,7 +20,7 @@ def shop(tmp_path_factory) -> Path:
     return folder
 
 
-LIMIT = 160 << 20
+LIMIT = 96 << 20
 READ = {"batch_size": 1024, "shuffle_rows": 16_384}
 
 

@@ -78,7 +78,7 @@ def test_equals_a_loop_over_rows(data, pooling, mode):
     p = torch.sigmoid(wanted.double())
     y = torch.tensor([row["label"] for row in rows]).double()
     entropy = -(y * p.log() + (1 - y) * (1 - p).log()).mean()
-    assert float(loss) == pytest.approx(float(entropy), rel=1e-5) and torch.equal(again, loss.detach())
+    assert loss.item() == pytest.approx(entropy.item(), rel=1e-5) and torch.equal(again, loss.detach())
     assert labels.tolist() == y.tolist() and loss.requires_grad and not logits.requires_grad
 
 
@@ -118,4 +118,4 @@ def test_without_pooled_features_or_sequences(data):
     raw["tables"] = {"item": raw["tables"]["item"]}
     model, batch, _, _ = made(data, Schema.model_validate(raw))
     assert model.sparse.bags is None and batch.pooled is None
-    assert np.isfinite(float(model(batch)[0]))
+    assert np.isfinite(model(batch)[0].item())

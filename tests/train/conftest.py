@@ -29,3 +29,11 @@ def config(tmp_path: Path, data: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    """A data folder that the test may spoil."""
+    from tests.train import tiny
+
+    return tiny.make_data(tmp_path / "own", train_rows=384)

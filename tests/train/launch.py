@@ -46,6 +46,14 @@ def verb(*arguments: object) -> Done:
     return Done(status, out.getvalue(), err.getvalue())
 
 
+def one_line(done: Done, *parts: str, status: int = 2) -> None:
+    """Assert that the verb failed with ``status`` and one line, which holds every one of ``parts``."""
+    assert done.status == status, done
+    assert len(done.errors) == 1 and "Traceback" not in done.err, done.err
+    for part in parts:
+        assert part in done.err
+
+
 def start(*arguments: object, module: str = "train", **environment: object) -> subprocess.Popen:
     """``python -m train ARGUMENTS`` in a process of its own, with text pipes."""
     return subprocess.Popen(

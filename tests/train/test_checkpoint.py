@@ -114,7 +114,9 @@ def test_a_store_that_changed_is_refused(config, tmp_path):
         for arguments in (["evaluate", run], ["predict", run, "--out", out], again):
             done = verb(*arguments)
             assert done.status == 2 and len(done.errors) == 1, done.err
-            assert f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with" in done.err
+            assert (
+                f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with" in done.err
+            )
             assert "bring that store back, or train again" in done.err
         assert not out.exists()
 

@@ -1,47 +1,18 @@
-"""Bad input, signals and lost ranks: one clear line, the right exit status, and nothing half-written."""
+"""Bad input and signals in one process: one clear line, the right exit status, and nothing half-written."""
 
 import errno
 import os
 import shutil
 import signal
 import subprocess
-import time
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.train import tiny
-from tests.train.launch import Done, about, finished, rows, start, start_bare_ranks, start_launched_ranks, verb
-from tests.train.launch import wait_for_step
+from tests.train.launch import about, one_line, rows, verb
 from train import loop
-
-LONG = ["train.epochs=100000", "train.checkpoint_every=20"]
-
-
-@pytest.fixture
-def own(tmp_path) -> Path:
-    """A data folder that the test may spoil."""
-    return tiny.make_data(tmp_path / "own", train_rows=384)
-
-
-def spoil(folder: Path, column: str, value, row: int, split: str = "train") -> None:
-    path = folder / split / "part-0.parquet"
-    table = pq.read_table(path)
-    values = table[column].to_pylist()
-    values[row] = value
-    at = table.column_names.index(column)
-    kind = table.schema.field(at)
-    pq.write_table(table.set_column(at, kind, pa.array(values, kind.type)), path, row_group_size=64)
-
-
-def one_line(done: Done, *parts: str, status: int = 2) -> None:
-    assert done.status == status, done
-    assert len(done.errors) == 1 and "Traceback" not in done.err, done.err
-    for part in parts:
-        assert part in done.err
 
 
 def test_a_run_folder_that_exists(config, tmp_path):
@@ -65,7 +36,9 @@ def test_overwriting_waits_until_the_new_run_can_begin(config, tmp_path, own):
 def test_overwriting_something_that_is_no_run(config, tmp_path):
     (tmp_path / "runs" / "run").mkdir(parents=True)
     (tmp_path / "runs" / "run" / "thesis.txt").write_text("precious")
-    one_line(verb("ctr", "--config", config(), "run.overwrite=true"), "holds no run, and run.overwrite deletes runs only")
+    one_line(
+        verb("ctr", "--config", config(), "run.overwrite=true"), "holds no run, and run.overwrite deletes runs only"
+    )
     assert (tmp_path / "runs" / "run" / "thesis.txt").read_text() == "precious"
     (tmp_path / "runs" / "file").write_text("")
     one_line(verb("ctr", "--config", config(), "run.name=file"), "runs/file' is a file")
@@ -90,7 +63,9 @@ def test_a_loss_that_is_not_finite(config, tmp_path, own, log_every):
     assert "the loss is not finite at step " in done.err, done.err
     step = int(done.err.split("at step ")[1].split(":")[0])
     batch = step - 1  # of the first epoch
-    assert f"split 'train', epoch 0, batch {batch}, file '{own}/train/part-0.parquet', row group {batch // 2};" in done.err
+    assert (
+        f"split 'train', epoch 0, batch {batch}, file '{own}/train/part-0.parquet', row group {batch // 2};" in done.err
+    )
     assert about(run)["status"] == "failed"
     done = verb(*again)  # no checkpoint holds bad weights
     assert done.status == 0 and all(np.isfinite(r["loss"]) for r in rows(run))
@@ -98,7 +73,7 @@ def test_a_loss_that_is_not_finite(config, tmp_path, own, log_every):
 
 def test_dense_values_at_the_edge_of_float32(config, tmp_path, own):
     for row in range(64, 128):
-        spoil(own, "price", 3.4e38, row)
+        tiny.spoil(own, "price", 3.4e38, row)
     settings = ["data.shuffle_rows=0", "train.checkpoint_every=1", "model.interaction=dcn", "model.cross_rank=4"]
     done = verb("ctr", "--config", config(own), *settings)
     one_line(done, "the loss is not finite at step 3: split 'train', epoch 0, batch 2,", "look for extreme values")
@@ -126,7 +101,7 @@ def test_items_without_a_vector_above_the_limit(config, own, tmp_path):
 
 
 def test_a_row_that_cannot_be_used_ends_the_run(config, own, tmp_path):
-    spoil(own, "item", tiny.ITEMS, 300)
+    tiny.spoil(own, "item", tiny.ITEMS, 300)
     done = verb("ctr", "--config", config(own), "data.shuffle_rows=0", "train.checkpoint_every=5")
     one_line(done, "row group 4, feature 'item': got id 60 (1 such), allowed are 0 to 59")
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
@@ -169,7 +144,9 @@ def test_a_read_only_place(config, tmp_path):
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize(("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
 def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, word):
     log, before = loop.Run._log, signal.getsignal(signal.SIGTERM)
 
@@ -203,114 +180,3 @@ def test_a_signal_while_a_checkpoint_is_written(config, tmp_path, monkeypatch):
     one_line(verb("ctr", "--config", path, "train.checkpoint_every=3"), "interrupted", status=130)
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-00000003"]
     assert about(run)["status"] == "interrupted"
-
-
-def test_ctrl_c_on_a_real_process(config, tmp_path):
-    path, run = config(), tmp_path / "runs" / "run"
-    process = start("ctr", "--config", path, *LONG)
-    wait_for_step(run, 25, process)
-    process.send_signal(signal.SIGINT)
-    one_line(finished(process, 30), "interrupted", status=130)
-    assert about(run)["status"] == "interrupted"
-    done = verb("ctr", "--config", path, "run.resume=true", "train.epochs=1")
-    assert done.status == 0 and "resumed from step-" in done.out, done
-
-
-def killed(processes: list[subprocess.Popen], victim: int, run: Path) -> list[Done]:
-    """Kill one rank with -9 in the middle of training and wait for the others."""
-    wait_for_step(run, 25, processes[victim])
-    processes[victim].kill()
-    began = time.monotonic()
-    ends = [finished(p, 60) for p in processes]
-    assert time.monotonic() - began < 60
-    return ends
-
-
-def test_a_killed_rank_ends_the_other(config, tmp_path):
-    run = tmp_path / "runs" / "run"
-    ends = killed(start_bare_ranks(2, "ctr", "--config", config(), *LONG), 1, run)
-    assert ends[1].status == -signal.SIGKILL
-    one_line(ends[0], "[rank 0] error: lost the connection to another rank", "start the run again with run.resume=true")
-    assert about(run)["status"] == "failed"
-
-
-@pytest.mark.slow
-def test_a_killed_first_rank_ends_the_other(config, tmp_path):
-    """Rank 0 holds the store through which the ranks met."""
-    ends = killed(start_bare_ranks(2, "ctr", "--config", config(), *LONG), 0, tmp_path / "runs" / "run")
-    one_line(ends[1], "[rank 1] error: lost the connection to another rank")
-
-
-def ranks_of(launcher: subprocess.Popen) -> list[int]:
-    """Process ids of the launcher's ranks, by rank."""
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(launcher.pid)], capture_output=True, text=True)
-    found = {}
-    for pid in map(int, listed.stdout.split()):
-        variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-        found[next(v for v in variables if v.startswith("RANK="))] = pid
-    return [found[f"RANK={r}"] for r in range(2)]
-
-
-def own_words(done: Done) -> list[str]:
-    """What the ranks themselves said, without the launcher's part."""
-    return [line for line in done.err.splitlines() if line.startswith("[rank ")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_rank_under_the_launcher(config, tmp_path, victim):
-    run = tmp_path / "runs" / "run"
-    process = start_launched_ranks(2, "ctr", "--config", config(), *LONG)
-    wait_for_step(run, 25, process)
-    os.kill(ranks_of(process)[victim], signal.SIGKILL)
-    done = finished(process, 60)
-    assert done.status == 1
-    words = own_words(done)
-    assert len(words) == 1 and words[0].startswith(f"[rank {1 - victim}] "), done.err
-    assert "lost the connection to another rank" in words[0] or "terminated" in words[0]
-    if victim == 1:
-        assert about(run)["status"] in ("failed", "interrupted")
-
-
-@pytest.fixture
-def half_corrupt(own) -> Path:
-    """Training data whose last row group, which only rank 1 of two reads without a shuffle, has a bad id."""
-    spoil(own, "item", tiny.ITEMS + 7, 380)
-    return own
-
-
-@pytest.mark.slow
-def test_a_file_that_only_one_rank_cannot_read(config, tmp_path, half_corrupt):
-    arguments = ["ctr", "--config", config(half_corrupt), "data.shuffle_rows=0"]
-    message = "error: " + str(half_corrupt)
-    ends = [finished(p, 60) for p in start_bare_ranks(2, *arguments)]
-    assert [e.status for e in ends] == [2, 2]
-    one_line(ends[1], "[rank 1] error: ", "row group 5, feature 'item': got id 67")
-    one_line(ends[0], "[rank 0] error: lost the connection to another rank", "that rank's own message")
-    assert about(tmp_path / "runs" / "run")["status"] == "failed", message
-    done = finished(start_launched_ranks(2, *arguments, "run.overwrite=true"), 90)
-    said = [line for line in own_words(done) if "got id 67" in line]
-    assert done.status == 1 and len(said) == 1 and len(own_words(done)) <= 2, done.err
-
-
-@pytest.mark.slow
-def test_a_loss_that_is_not_finite_on_two_ranks(config, tmp_path):
-    settings = ["dense_optimizer.lr=1e30", "train.clip_grad_norm=null", "train.warmup_steps=0"]
-    ends = [finished(p, 60) for p in start_bare_ranks(2, "ctr", "--config", config(), *settings)]
-    assert [e.status for e in ends] == [2, 2]
-    words = [line for e in ends for line in e.errors]
-    assert 1 <= len(words) <= 2 and all("not finite" in w or "lost the connection" in w for w in words), words
-    assert any("not finite" in w for w in words)
-
-
-@pytest.mark.slow
-def test_ctrl_c_under_the_launcher(config, tmp_path):
-    run = tmp_path / "runs" / "run"
-    process = start_launched_ranks(2, "ctr", "--config", config(), *LONG)
-    wait_for_step(run, 25, process)
-    for pid in [*ranks_of(process), process.pid]:  # as a terminal does, to all at once
-        os.kill(pid, signal.SIGINT)
-    done = finished(process, 60)
-    assert done.status != 0 and about(run)["status"] in ("interrupted", "failed")
-    words = own_words(done)
-    assert words and all("interrupted" in w or "lost the connection" in w for w in words), done.err

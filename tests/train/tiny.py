@@ -76,3 +76,14 @@ def interleaved(table: pa.Table, ranks: int, batch: int) -> pa.Table:
         for i in range(min(batch, share - start))
     ]
     return table.take(order)
+
+
+def spoil(folder: Path, column: str, value: float, row: int, split: str = "train") -> None:
+    """Put ``value`` into one row of a split."""
+    path = folder / split / "part-0.parquet"
+    table = pq.read_table(path)
+    values = table[column].to_pylist()
+    values[row] = value
+    at = table.column_names.index(column)
+    kind = table.schema.field(at)
+    pq.write_table(table.set_column(at, kind, pa.array(values, kind.type)), path, row_group_size=64)

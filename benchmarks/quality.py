@@ -1,8 +1,8 @@
-"""Quality on MicroLens-50k: every multimodal mode and seed trained on two ranks, one row a run.
+"""Quality on one data set: every multimodal mode and seed trained on two ranks, one row a run.
 
-    python -m benchmarks.microlens --data data/microlens
+    python -m benchmarks.quality --config configs/microlens.yaml
 
-Runs stay in runs/microlens-MODE-SEED, and those that are done are not trained again.
+Runs stay in runs/CONFIG-MODE-SEED, and those that are done are not trained again.
 """
 
 import json
@@ -18,19 +18,23 @@ MODES = ("none", "vector", "simscore", "simtier")
 
 
 @click.command()
-@click.option("--data", default="data/microlens", show_default=True, help="Folder that prepare microlens wrote.")
+@click.option("--config", required=True, help="Such as configs/microlens.yaml; its file name names the results.")
+@click.option("--data", help="Folder that prepare wrote, if not the config's.")
 @click.option("--modes", default=",".join(MODES), show_default=True, help="Multimodal modes, by commas.")
 @click.option("--seeds", default=3, show_default=True, help="Seeds 0 to N - 1.")
 @click.option("--ranks", default=2, show_default=True)
 @click.option("--root", default="runs", show_default=True, help="Where runs are kept.")
-def main(data: str, modes: str, seeds: int, ranks: int, root: str) -> None:
-    """Train what is missing, then write a row for every run into benchmarks/results/microlens.jsonl."""
+def main(config: str, data: str | None, modes: str, seeds: int, ranks: int, root: str) -> None:
+    """Train what is missing, then write a row for every run into benchmarks/results/CONFIG.jsonl."""
+    name = Path(config).stem
     for seed in range(seeds):
         for mode in modes.split(","):
-            run = Path(root) / f"microlens-{mode}-{seed}"
+            run = Path(root) / f"{name}-{mode}-{seed}"
             if not _done(run):
-                _train(run, mode, seed, data, ranks)
-            append("microlens", _row(run, mode, seed))
+                settings = [f"model.multimodal.mode={mode}", f"train.seed={seed}", f"run.name={run.name}"]
+                settings += [f"run.root={run.parent}", "run.overwrite=true", *([f"data.path={data}"] if data else [])]
+                _train(config, settings, ranks)
+            append(name, _row(run, mode, seed))
 
 
 def _done(run: Path) -> bool:
@@ -38,15 +42,10 @@ def _done(run: Path) -> bool:
     return path.is_file() and json.loads(path.read_text())["status"] == "done"
 
 
-def _train(run: Path, mode: str, seed: int, data: str, ranks: int) -> None:
-    print(f"== {run}", flush=True)
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}",
-        "-m", "train", "ctr", "--config", "configs/microlens.yaml", f"data.path={data}",
-        f"model.multimodal.mode={mode}", f"train.seed={seed}",
-        f"run.root={run.parent}", f"run.name={run.name}", "run.overwrite=true",
-    ]  # fmt: skip
-    subprocess.run(command, check=True)
+def _train(config: str, settings: list[str], ranks: int) -> None:
+    print("==", *settings, flush=True)
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    subprocess.run([sys.executable, *launch, "-m", "train", "ctr", "--config", config, *settings], check=True)
 
 
 def _row(run: Path, mode: str, seed: int) -> dict:

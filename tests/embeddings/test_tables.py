@@ -1,0 +1,63 @@
+"""Table configs as TorchRec collections."""
+
+import torch
+from torchrec.modules.embedding_configs import PoolingType
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+from embeddings.tables import TableConfig, bag_collection, sequence_collection
+
+
+def config(name: str, features: tuple[str, ...], rows: int = 5, width: int = 3, pooled: bool = True) -> TableConfig:
+    return TableConfig(
+        name=name,
+        num_embeddings=rows,
+        embedding_dim=width,
+        features=features,
+        pooled=pooled,
+        mean_length=tuple(1.0 for _ in features),
+    )
+
+
+TABLES = [config("a", ("x", "y")), config("b", ("z",), rows=4, width=2)]
+
+
+def ids() -> KeyedJaggedTensor:
+    """Three rows: x has bags of 2, 0 and 1, y of one each, z of 0, 3 and 0."""
+    return KeyedJaggedTensor(
+        keys=["x", "y", "z"],
+        values=torch.tensor([0, 4, 2, 1, 1, 3, 0, 3, 3]),
+        lengths=torch.tensor([2, 0, 1, 1, 1, 1, 0, 3, 0]),
+    )
+
+
+def test_collections_are_on_the_meta_device():
+    for made in (bag_collection(TABLES), sequence_collection([config("s", ("x",), pooled=False)])):
+        assert {p.device.type for p in made.parameters()} == {"meta"}
+    assert {c.name: (c.num_embeddings, c.embedding_dim) for c in bag_collection(TABLES).embedding_bag_configs()} == {
+        "a": (5, 3),
+        "b": (4, 2),
+    }
+
+
+def test_bags_are_sums():
+    bags = bag_collection(TABLES)
+    assert all(c.pooling == PoolingType.SUM for c in bags.embedding_bag_configs())
+    bags.to_empty(device="cpu")
+    for weight in bags.parameters():
+        torch.nn.init.normal_(weight)
+    found = bags(ids()).to_dict()
+    a, b = (bags.embedding_bags[name].weight for name in ("a", "b"))
+    zero = torch.zeros(3)
+    torch.testing.assert_close(found["x"], torch.stack([a[0] + a[4], zero, a[2]]))
+    torch.testing.assert_close(found["y"], torch.stack([a[1], a[1], a[3]]))
+    torch.testing.assert_close(found["z"], torch.stack([zero[:2], b[0] + b[3] + b[3], zero[:2]]))
+
+
+def test_sequences_are_rows_in_order():
+    sequences = sequence_collection([config("s", ("x", "y"), pooled=False)])
+    sequences.to_empty(device="cpu")
+    torch.nn.init.normal_(sequences.embeddings["s"].weight)
+    found = sequences(ids())
+    weight = sequences.embeddings["s"].weight
+    assert torch.equal(found["x"].values(), weight[[0, 4, 2]]) and found["x"].lengths().tolist() == [2, 0, 1]
+    assert torch.equal(found["y"].values(), weight[[1, 1, 3]])

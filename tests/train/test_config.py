@@ -1,0 +1,160 @@
+"""A run's config: files, overrides, mistakes, the check verb, and help without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from embeddings.errors import InputError
+from tests.train.launch import ROOT, verb
+from train.config import load_config, save_config
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    file = tmp_path / "mine.yaml"
+    file.write_text("data: {path: somewhere}\nmodel: {multimodal: {mode: vector}}\n")
+    return file
+
+
+def refused(path, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load_config(str(path), overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", [p.name for p in (ROOT / "configs").glob("*.yaml")])
+def test_shipped_configs_are_valid(name):
+    assert load_config(str(ROOT / "configs" / name)).run.name == name.removesuffix(".yaml")
+
+
+def test_overrides_win_and_keep_their_types(path):
+    config = load_config(
+        str(path),
+        (
+            "train.epochs=3",
+            "dense_optimizer.lr=1e-4",
+            "train.clip_grad_norm=null",
+            "model.over_arch=[8,4]",
+            "data.path=a=b",
+            "run.resume=true",
+            "sharding.tables.item.sharding_types=[row_wise]",
+            "model.multimodal.num_tiers=5",
+        ),
+    )
+    assert (config.train.epochs, config.dense_optimizer.lr, config.train.clip_grad_norm) == (3, 1e-4, None)
+    assert config.model.over_arch == [8, 4] and config.data.path == "a=b" and config.run.resume is True
+    assert config.sharding.tables["item"].sharding_types == ["row_wise"]
+    assert (config.model.multimodal.mode, config.model.multimodal.num_tiers) == ("vector", 5)
+    assert config.run.name == "mine" and config.run_folder == "runs/mine"
+
+
+def test_the_resolved_config_is_complete_and_reloads_to_itself(path, tmp_path):
+    config = load_config(str(path), ("train.epochs=3", "sharding.tables.item.min_partition=4"))
+    save_config(config, str(tmp_path / "stored.yaml"))
+    assert load_config(str(tmp_path / "stored.yaml")) == config
+    stored = OmegaConf.to_container(OmegaConf.load(tmp_path / "stored.yaml"))
+    assert stored["train"]["log_every"] == 50 and stored["run"]["name"] == "mine"
+
+
+def test_modality_settings(path):
+    config = load_config(str(path), ("model.modalities.image.mode=simtier",))
+    assert config.model.modality("image").mode == "simtier" and config.model.modality("text").mode == "vector"
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("trian.epochs=1", "unknown key 'trian'; did you mean 'train'?"),
+        ("train.epoch=1", "unknown key 'train.epoch'; did you mean 'epochs'?"),
+        ("model.multimodal.tiers=1", "unknown key 'model.multimodal.tiers'; did you mean 'num_tiers'?"),
+        ("model.modalities.image.mod=none", "unknown key 'model.modalities.image.mod'; did you mean 'mode'?"),
+        ("model.attention.hiden=[1]", "unknown key 'model.attention.hiden'; did you mean 'hidden'?"),
+        ("sharding.tables.item.sharding_type=[row_wise]", "did you mean 'sharding_types'?"),
+        ("sharding.tables.item.sharding_types=[rowwise]", "'grid_shard', got 'rowwise'"),
+        ("sparse_optimizer.name=adam", "sparse_optimizer.name: Input should be "),
+        ("train.epochs=0", "train.epochs: Input should be greater than or equal to 1, got 0"),
+        ("train.epochs=many", "train.epochs: Input should be a valid integer"),
+        ("model.dropout=1", "model.dropout: Input should be less than 1, got 1"),
+        ("model.multimodal.num_tiers=257", "less than or equal to 256, got 257"),
+        ("model.over_arch=[]", "model.over_arch: List should have at least 1 item"),
+        ("data.batch_size=null", "data.batch_size: Input should be a valid integer, got None"),
+        ("data.path=null", "data.path: Input should be a valid string, got None"),
+        ("model=5", "model: Input should be a valid dictionary"),
+        ("train.epochs", "override 'train.epochs' is not of the form key.sub=value, such as train.epochs=2"),
+        ("model.over_arch=[1", "is not readable as keys: "),
+        ("data.path=${nowhere}", "is not readable as keys: "),
+    ],
+)
+def test_mistakes(path, override, part):
+    text = refused(path, override)
+    assert part in text, text
+
+
+def test_mistakes_in_several_sections(path):
+    text = refused(path, "run.resume=true", "run.overwrite=true")
+    assert text.endswith("run.resume and run.overwrite exclude each other; keep one")
+
+
+def test_files_that_are_no_config(tmp_path):
+    assert "does not exist; the shipped ones are in configs/" in refused(tmp_path / "no.yaml")
+    file = tmp_path / "bad.yaml"
+    for text, part in (
+        ("data: [", "is not readable as keys"),
+        ("- a\n", "is not readable as keys"),
+        ("just words", "unknown key 'just words'"),
+        ("", "data: Field required"),
+        ("data: {}", "data.path: Field required"),
+    ):
+        file.write_text(text)
+        assert part in refused(file), text
+
+
+def test_check_prints_the_resolved_config(config):
+    path = config()
+    done = verb("check", "--config", path, "train.epochs=7")
+    assert done.status == 0 and OmegaConf.create(done.out).train.epochs == 7
+    done = verb("check", "--config", path, "data.path=nowhere")
+    assert done.status == 2 and done.err.startswith("error: no schema.yaml in 'nowhere'")
+    assert verb("check", "--config", path, "--no-schema", "data.path=nowhere").status == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.modalities.txt.mode=none", "model.modalities names 'txt', which is not in the schema of"),
+        ("sharding.tables.itm.min_partition=4", "sharding.tables names 'itm', which is not in the schema of"),
+    ],
+)
+def test_names_that_the_schema_does_not_have(config, override, words, tmp_path):
+    for name in ("check", "ctr"):
+        done = verb(name, "--config", config(), override)
+        assert done.status == 2 and words in done.err and "did you mean '" in done.err
+    done = verb("check", "--config", config(), "sharding.tables.qqqq.min_partition=4")
+    assert "; schema.yaml has ['item', 'tag', 'user']" in done.err
+
+
+HELP = """
+import json, sys, time
+from train.__main__ import VERBS, run
+seconds = {}
+for name in VERBS:
+    began = time.monotonic()
+    sys.argv = ["train", name, "--help"]
+    assert run() == 0
+    seconds[name] = time.monotonic() - began
+heavy = [m for m in ("torch", "torchrec", "pyarrow", "fbgemm_gpu") if m in sys.modules]
+print(json.dumps({"heavy": heavy, "verbs": list(seconds)}), file=sys.stderr)
+"""
+
+
+def test_help_of_every_verb_imports_no_torch():
+    done = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stderr.splitlines()[-1])
+    assert "torch" not in found["heavy"] and {"ctr", "evaluate", "predict", "check"} <= set(found["verbs"])
+    assert done.stdout.count("Usage: python -m train") == len(found["verbs"])

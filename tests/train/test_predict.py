@@ -1,0 +1,177 @@
+"""Evaluate and predict: the same numbers as the run itself, rows in the files' order, clear refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from tests.train import tiny
+from tests.train.launch import finished, start_launched_ranks, verb
+
+SPLIT_ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Data whose test split is two files, and a trained run of it in ``runs/run``."""
+    root = tmp_path_factory.mktemp("predict")
+    data = tiny.make_data(root / "data", train_rows=384)
+    for part, seed in enumerate((2, 3)):
+        table = tiny.rows(SPLIT_ROWS // 2 + part, seed)
+        pq.write_table(table, data / "test" / f"part-{part}.parquet", row_group_size=32)
+    (root / "run.yaml").write_text(
+        f"data: {{path: {data}, batch_size: 32, eval_batch_size: 48, workers: 3}}\n"
+        "model: {embedding_dim: 4, over_arch: [8]}\ntrain: {epochs: 2, warmup_steps: 5, select: auc}\n"
+        f"process: {{device: cpu, threads: 1}}\nrun: {{root: {root / 'runs'}}}\n"
+    )
+    done = verb("ctr", "--config", root / "run.yaml")
+    assert done.status == 0, done.err
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(folder) -> Path:
+    return folder / "runs" / "run"
+
+
+def rows_of(folder, split: str = "test") -> pa.Table:
+    return pa.concat_tables(pq.read_table(p) for p in sorted((folder / "data" / split).glob("*.parquet")))
+
+
+def predicted(run, out: Path, *arguments) -> pa.Table:
+    done = verb("predict", run, "--out", out, *arguments)
+    assert done.status == 0, done.err
+    assert not Path(f"{out}.writing").exists()
+    return pa.concat_tables(pq.read_table(p) for p in sorted(out.glob("part-*.parquet")))
+
+
+def test_predictions_give_the_runs_own_test_metrics(folder, run, tmp_path):
+    scores = predicted(run, tmp_path / "scores", "--labels")
+    wanted = rows_of(folder)
+    assert scores.num_rows == wanted.num_rows == 201
+    for mine, theirs in (("user", "user"), ("target", "item"), ("label", "label")):
+        assert scores[mine].to_pylist() == wanted[theirs].to_pylist(), "rows are in the files' order"
+    labels, p = scores["label"].to_numpy(), scores["score"].to_numpy().astype(np.float64)
+    own = json.loads((run / "evaluation" / "test.json").read_text())["overall"]
+    assert own["auc"] == pytest.approx(roc_auc_score(labels, p), abs=1e-6)
+    assert own["log_loss"] == pytest.approx(log_loss(labels, p), abs=1e-6)
+    assert own["calibration"] == pytest.approx(p.mean() / labels.mean(), abs=1e-5)
+    users, weighted, total = scores["user"].to_numpy(), 0.0, 0
+    for user in np.unique(users):
+        mine = users == user
+        if 0 < labels[mine].sum() < mine.sum():
+            weighted += mine.sum() * roc_auc_score(labels[mine], p[mine])
+            total += mine.sum()
+    assert own["gauc"] == pytest.approx(weighted / total, abs=1e-6)
+
+
+def test_each_row_keeps_its_score(folder, run, tmp_path):
+    """Reversing the rows of a file reverses its scores."""
+    before = predicted(run, tmp_path / "before")
+    other = tiny.make_data(tmp_path / "other", train_rows=64)
+    tiny.write_split(other, "test", rows_of(folder).take(np.arange(201)[::-1]))
+    after = predicted(run, tmp_path / "after", f"data.path={other}")
+    np.testing.assert_allclose(after["score"].to_numpy()[::-1], before["score"].to_numpy(), rtol=1e-5)
+
+
+def test_evaluate_repeats_the_runs_evaluation(run):
+    path = run / "evaluation" / "test.json"
+    before = path.read_text()
+    path.unlink()
+    done = verb("evaluate", run)
+    assert done.status == 0 and path.read_text() == before
+
+
+def test_evaluate_another_split_and_checkpoint(run):
+    done = verb("evaluate", run, "--split", "validation", "--checkpoint", "step-00000012")
+    assert done.status == 0, done.err
+    found = json.loads((run / "evaluation" / "validation.json").read_text())
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    own = next(row for row in lines if row["kind"] == "evaluation" and row["step"] == 12)
+    assert found["epoch"] == 1 and found["overall"]["auc"] == own["auc"] and found["overall"]["ne"] == own["ne"]
+
+
+def test_predict_data_without_labels(run, tmp_path):
+    other = tiny.make_data(tmp_path / "other", train_rows=64)
+    tiny.write_split(other, "fresh", tiny.rows(50, 7).drop_columns(["label"]))
+    scores = predicted(run, tmp_path / "scores", "--split", "fresh", "--no-labels", f"data.path={other}")
+    assert scores.column_names == ["user", "target", "score"] and scores.num_rows == 50
+    assert np.isfinite(scores["score"].to_numpy()).all()
+    done = verb("predict", run, "--out", tmp_path / "more", "--split", "fresh", "--labels", f"data.path={other}")
+    assert done.status == 2 and "has no column 'label'" in done.err
+    assert not list(tmp_path.glob("more*"))
+
+
+def test_the_timestamp_is_kept(tmp_path):
+    raw = tiny.SCHEMA.model_dump() | {"timestamp": "shown_at", "modalities": {}}
+    data = tiny.make_data(tmp_path / "data", train_rows=64)
+    from recsys.schema import Schema, save_schema
+
+    save_schema(Schema.model_validate(raw), str(data))
+    for split in ("train", "validation", "test"):
+        table = pq.read_table(data / split / "part-0.parquet")
+        tiny.write_split(data, split, table.append_column("shown_at", pa.array(np.arange(table.num_rows) + 7)))
+    (tmp_path / "run.yaml").write_text(
+        f"data: {{path: {data}, batch_size: 32}}\nmodel: {{embedding_dim: 4, over_arch: [8]}}\ntrain: {{select: auc}}\n"
+        f"process: {{device: cpu, threads: 1}}\nrun: {{root: {tmp_path}}}\n"
+    )
+    assert verb("ctr", "--config", tmp_path / "run.yaml").status == 0
+    scores = predicted(tmp_path / "run", tmp_path / "scores")
+    assert scores["shown_at"].to_pylist() == list(range(7, 207))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "'nowhere' is no run folder: it has no config.yaml; runs are in runs/ unless run.root says else"),
+        (["RUN", "--split", "tets"], "split 'tets' is not in"),
+        (
+            ["RUN", "--checkpoint", "step-00000013"],
+            "has no checkpoint 'step-00000013'; there are: ['step-00000012', 'st",
+        ),
+        (["RUN", "--checkpoint", "bset"], "has no checkpoint 'bset'; there are: "),
+        (["RUN", "model.embedding_dim=8"], "is incomplete or of another model: "),
+        (["RUN", "trian.seed=1"], "unknown key 'trian'; did you mean 'train'?"),
+        (["RUN", "data.path=nowhere"], "no schema.yaml in 'nowhere'"),
+    ],
+)
+def test_mistakes(run, tmp_path, arguments, words):
+    arguments = [str(run) if a == "RUN" else a for a in arguments]
+    for command in (["evaluate", *arguments], ["predict", *arguments, "--out", tmp_path / "scores"]):
+        done = verb(*command)
+        assert done.status == 2 and len(done.errors) == 1 and words in done.err, done.err
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_an_output_folder_that_exists(run, tmp_path):
+    (tmp_path / "scores").mkdir()
+    done = verb("predict", run, "--out", tmp_path / "scores")
+    assert done.status == 2 and "scores' exists; name another --out, or remove it" in done.err
+
+
+@pytest.mark.slow
+def test_two_ranks_and_one_agree(folder, run, tmp_path):
+    """Trained on one rank, scored on two, and the other way round."""
+    alone = predicted(run, tmp_path / "alone", "--labels")
+    done = finished(start_launched_ranks(2, "predict", run, "--out", tmp_path / "two", "--labels"))
+    assert done.status == 0, done.err
+    parts = sorted((tmp_path / "two").glob("*.parquet"))
+    assert [p.name for p in parts] == ["part-00000.parquet", "part-00001.parquet"]
+    two = pa.concat_tables(map(pq.read_table, parts))
+    assert two.drop_columns("score").equals(alone.drop_columns("score"))
+    np.testing.assert_allclose(two["score"].to_numpy(), alone["score"].to_numpy(), rtol=1e-5)
+
+    config = ["ctr", "--config", folder / "run.yaml", "run.name=two", "data.batch_size=16"]
+    done = finished(start_launched_ranks(2, *config))
+    assert done.status == 0, done.err
+    path = folder / "runs" / "two" / "evaluation" / "test.json"
+    own = json.loads(path.read_text())
+    assert verb("evaluate", folder / "runs" / "two").status == 0
+    again = json.loads(path.read_text())
+    assert again["epoch"] == own["epoch"] and again["overall"]["rows"] == own["overall"]["rows"] == 201
+    for name in ("auc", "gauc", "ne", "log_loss"):
+        assert again["overall"][name] == pytest.approx(own["overall"][name], rel=1e-5)
