@@ -177,3 +177,19 @@ def test_names_are_those_of_steps(tmp_path):
     assert made.newest() == tmp_path / "checkpoints" / "step-00000010"
     with pytest.raises(InputError, match="is incomplete or of another model"):
         made.progress(made.newest())
+
+
+def test_each_rank_tells_its_own_part_of_a_failure(tmp_path):
+    """torch gathers what went wrong on every rank, wraps a full disk in an error of its own, and raises all of it."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    full, wrapped, other = OSError(28, "No space left on device"), RuntimeError("unexpected pos"), ValueError("bad")
+    wrapped.__context__ = full
+
+    def part(rank: int, failures: dict):
+        made = Checkpoints(tmp_path, type("Ranks", (), {"rank": rank})(), keep=1)
+        return made._own_part(CheckpointException("save", {r: (f, None) for r, f in failures.items()}))
+
+    assert part(0, {0: wrapped}) is full and part(1, {0: other, 1: full}) is full and part(0, {0: other}) is other
+    assert isinstance(part(1, {0: wrapped}), SystemExit) and part(1, {0: wrapped}).code == 2
+    assert isinstance(part(1, {0: KeyboardInterrupt()}), KeyboardInterrupt)

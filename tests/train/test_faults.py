@@ -71,6 +71,20 @@ def test_a_loss_that_is_not_finite(config, tmp_path, own, log_every):
     assert done.status == 0 and all(np.isfinite(r["loss"]) for r in rows(run))
 
 
+def test_weights_that_a_step_made_bad_are_not_saved(config, tmp_path, monkeypatch):
+    log, run = loop.Run._log, tmp_path / "runs" / "run"
+
+    def break_weights(self, window, bar):
+        log(self, window, bar)  # the loss of this step was fine
+        if self.position.step == 4:
+            next(self.trainable.model.module.dense.parameters()).data.fill_(np.inf)
+
+    monkeypatch.setattr(loop.Run, "_log", break_weights)
+    done = verb("ctr", "--config", config(), "train.checkpoint_every=2")
+    one_line(done, "the weights are not finite after step 4; look for extreme values", "run.resume=true goes on from")
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-00000002"]
+
+
 def test_dense_values_at_the_edge_of_float32(config, tmp_path, own):
     for row in range(64, 128):
         tiny.spoil(own, "price", 3.4e38, row)
@@ -122,6 +136,15 @@ def test_what_the_system_refuses_is_one_line(config, tmp_path, monkeypatch, numb
     monkeypatch.setattr("train.run_folder.RunFolder.log", refuse)
     one_line(verb("ctr", "--config", config(), "train.max_steps=1"), words)
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
+
+
+def test_the_cause_is_told_where_the_end_cannot_be_written_either(config, own, monkeypatch):
+    def refuse(self, status):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run.json")
+
+    tiny.spoil(own, "item", tiny.ITEMS, 300)
+    monkeypatch.setattr(loop.Run, "end", refuse)
+    one_line(verb("ctr", "--config", config(own)), "feature 'item': got id 60 (1 such)")
 
 
 def test_other_system_errors_are_defects(config, monkeypatch):
