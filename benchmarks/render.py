@@ -16,7 +16,12 @@ from embeddings.errors import InputError, nearest
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 MODES = {"none": "ID", "vector": "ID + Vector", "simscore": "ID + SimScore", "simtier": "ID + SimTier"}
-CONTENDERS = {"ours": "tierwise", "twin": "plain PyTorch", "fuxictr": "FuxiCTR DIN"}
+CONTENDERS = {
+    "ours": "tierwise",
+    "twin_padded": "plain PyTorch",
+    "twin_jagged": "plain PyTorch with our attention",
+    "fuxictr": "FuxiCTR DIN",
+}
 _TABLE = re.compile(r"(?P<begin><!-- table: (?P<name>\w+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
 
 Rows = Sequence[Mapping[str, Any]]

@@ -3,7 +3,8 @@
 Contenders take turns, round after round, so that a machine that drifts drifts for all:
 
     ours     two ranks of one thread each, the real command: reader, pipeline, sharded tables
-    twin     the same model in plain PyTorch, one process of two threads, all rows in memory (benchmarks.twin)
+    twin     the same model in plain PyTorch, one process of two threads, all rows in memory (benchmarks.twin);
+             padded as one writes it, and jagged with our own attention
     fuxictr  FuxiCTR's DIN with its fastest loader, two threads, ids only (benchmarks.fuxictr_peer)
 
 All see the same rows a step: ours takes --batch-size on each rank, the peers twice that.
@@ -28,7 +29,7 @@ RANKS = 2
 WINDOW = 20  # steps; speeds are medians over windows
 STEPS = 240  # of training a sample, at the default batch
 MODES = ("none", "simtier")
-FUXICTR_LOADERS = ("npz-0", "npz-1", "blocks-1")  # those that came first at least once; round one picks among them
+FUXICTR_LOADERS = ("npz-0", "npz-1", "parquet")  # those that came first at least once; round one picks among them
 
 
 def settings(data: str, mode: str, batch_size: int) -> dict[str, Any]:
@@ -124,11 +125,9 @@ def compare(config: Mapping[str, Any], rounds: int, steps: int, with_fuxictr: bo
     from benchmarks.twin import LAYOUTS, TABLES
 
     own, start_up = [], []
-    variants: dict[str, dict[str, list[float]]] = {"twin": defaultdict(list), "fuxictr": defaultdict(list)}
-    wanted = {
-        "twin": [f"{layout}-{tables}" for layout in LAYOUTS for tables in TABLES],
-        "fuxictr": list(FUXICTR_LOADERS) if with_fuxictr else [],
-    }
+    wanted = {f"twin_{layout}": [f"{layout}-{tables}" for tables in TABLES] for layout in LAYOUTS}
+    wanted["fuxictr"] = list(FUXICTR_LOADERS) if with_fuxictr else []
+    variants: dict[str, dict[str, list[float]]] = {peer: defaultdict(list) for peer in wanted}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="train-step-") as folder:
             found = ours(config, folder)
@@ -137,7 +136,7 @@ def compare(config: Mapping[str, Any], rounds: int, steps: int, with_fuxictr: bo
         for peer, names in wanted.items():
             if not names:
                 continue
-            if peer == "twin":
+            if peer != "fuxictr":
                 speeds = twin(config, [tuple(n.split("-")) for n in names], steps)
             else:
                 speeds = fuxictr(config, names)

@@ -145,7 +145,7 @@ def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Co
         parts.append(("replicated", _warm(keyed, config, config.sparse_optimizer.lr)))
     adam = config.dense_optimizer
     keyed = KeyedOptimizerWrapper(
-        dense, lambda p: torch.optim.AdamW(p, lr=adam.lr, weight_decay=adam.weight_decay, eps=adam.eps)
+        dense, lambda p: torch.optim.AdamW(p, lr=adam.lr, weight_decay=adam.weight_decay, eps=adam.eps, fused=True)
     )
     if config.train.clip_grad_norm is not None:
         keyed = GradientClippingOptimizer(keyed, GradientClipping.NORM, config.train.clip_grad_norm)

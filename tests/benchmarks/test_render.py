@@ -18,9 +18,9 @@ STEP = {
     "shapes": {"ranks": 2},
     "contenders": {
         "ours": {"median": 60_000.0, "ranks": 2},
-        "twin": {"median": 50_000.0, "threads": 2, "variant": "jagged-dense"},
+        "twin_jagged": {"median": 50_000.0, "threads": 2, "variant": "jagged-dense"},
     },
-    "ratios": {"twin": 1.2},
+    "ratios": {"twin_jagged": 1.2},
 }
 
 
