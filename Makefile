@@ -51,7 +51,10 @@ lint: setup-test       ## check style and layout of the code
 	@ruff format --check $(CODE)
 
 bench: setup-test      ## measure speed; appends rows to benchmarks/results
-	@python -m benchmarks
+	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi
+	@python -m benchmarks.train_step --data $(DEMO_DATA) --modes none,simtier --batch-size 4096 --fuxictr
+	@python -m benchmarks.memory --out data/shop-large
+	@python -m benchmarks.render
 
 clean:                 ## remove the environments and what tools left behind; data/ and runs/ stay
 	@rm -rf .venv .venv-* build *.egg-info .pytest_cache .ruff_cache .hypothesis

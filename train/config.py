@@ -32,7 +32,7 @@ class DataConfig(_Strict):
     path: str = Field(description="folder with schema.yaml and the splits")
     train: str = Field("train", description="split to learn from")
     validation: str = Field("validation", description="split that chooses the epoch")
-    test: str = Field("test", description="split that is only reported; an empty string skips it")
+    test: str | None = Field("test", description="split that is only reported; null skips it")
     batch_size: int = Field(1024, ge=1, description="rows a step and rank")
     eval_batch_size: int = Field(8192, ge=1, description="rows a step and rank in evaluation")
     shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")

@@ -47,7 +47,7 @@ def test_throughput_shows_the_newest_row_of_each_contender():
     old = {**STEP, "contenders": {"ours": {"median": 1.0, "ranks": 2}}}
     lines = drawn("throughput", [old, STEP])[2:]
     assert lines[0][2:] == ["2,048", "tierwise", "2 ranks", "60,000", ""]
-    assert lines[1][3:] == ["plain PyTorch", "2 threads, jagged-dense", "50,000", "1.20x"]
+    assert lines[1][3:] == ["plain PyTorch with our attention", "2 threads, jagged-dense", "50,000", "1.20x"]
 
 
 def test_profile_and_memory():
