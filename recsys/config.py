@@ -1,8 +1,10 @@
 """The model's settings."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Width = Annotated[int, Field(ge=1)]
 
 
 class _Strict(BaseModel):
@@ -12,7 +14,7 @@ class _Strict(BaseModel):
 class AttentionConfig(_Strict):
     """DIN target attention over ID embeddings."""
 
-    hidden: list[int] = Field([36], description="widths of the attention unit's hidden layers")
+    hidden: list[Width] = Field([36], min_length=1, description="widths of the attention unit's hidden layers")
 
 
 class MultimodalConfig(_Strict):
@@ -34,7 +36,7 @@ class ModelConfig(_Strict):
     interaction: Literal["concat", "dcn"] = Field("concat", description="dcn: DCNv2 cross layers on the concatenation")
     cross_layers: int = Field(2, ge=1, description="dcn: number of cross layers")
     cross_rank: int = Field(64, ge=1, description="dcn: rank of each cross layer")
-    over_arch: list[int] = Field([256, 128, 64], min_length=1, description="hidden widths of the final MLP")
+    over_arch: list[Width] = Field([256, 128, 64], min_length=1, description="hidden widths of the final MLP")
     dropout: float = Field(0.0, ge=0, lt=1, description="in the final MLP")
 
     def modality(self, name: str) -> MultimodalConfig:

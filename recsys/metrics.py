@@ -40,7 +40,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def gauc(labels: np.ndarray, scores: np.ndarray, users: np.ndarray) -> Gauc:
-    """AUC per user, averaged with the user's impressions as weights over users with both labels (paper.md section 8).
+    """AUC per user, averaged with the user's impressions as weights over users with both labels.
 
         labels  [B]  0 or 1
         scores  [B]  finite; only their order within a user counts

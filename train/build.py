@@ -46,7 +46,7 @@ class Trainable:
 def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, FrozenStore]:
     """The stores of the modalities that the model uses, by modality."""
     return {
-        name: FrozenStore.open(str(Path(folder) / m.store))
+        name: FrozenStore.open(m.store if "://" in m.store else str(Path(folder) / m.store))
         for name, m in schema.modalities.items()
         if model.modality(name).mode != "none"
     }

@@ -68,7 +68,8 @@ class ShardingConfig(_Strict):
     """What the embedding-sharding planner may choose from."""
 
     sharding_types: list[Literal[SHARDING_TYPES]] | None = Field(  # type: ignore[valid-type]
-        None, description="for every table not named below; null lets the planner choose from all"
+        None,
+        description="for every table not named below; null: table_wise under 64 MiB, above it the planner's choice",
     )
     tables: dict[str, TableConstraint] = {}
 

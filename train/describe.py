@@ -45,6 +45,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(args[0])}"
     if origin is dict:
         return f"mapping of name to {_type(args[1])}"
+    if origin is typing.Annotated:
+        return _type(args[0])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
     return {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}.get(

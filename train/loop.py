@@ -19,7 +19,7 @@ from train.data.reader import RowReader
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
 from train.run_folder import RunFolder, claim, write_json
-from train.scoring import collect, write_evaluation
+from train.scoring import collect, reading, write_evaluation
 from train.window import Window
 
 _NOT_FINITE = (
@@ -94,7 +94,12 @@ class Run:
         self.checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
         self.position = Position()
         self.speeds: list[float] = []
+        if config.run.resume:
+            self._resume()  # before anything is written: a resume that is refused leaves the run as it was
         self.folder = RunFolder(config, self._about()) if ranks.first else None
+        if self.folder and config.run.resume:
+            rows = self.folder.rewind(self.position.step)
+            self.speeds = [r["examples_per_s"] for r in rows if r["kind"] == "train"]
 
     def _reader(self, split: str, training: bool = False) -> RowReader:
         return make_reader(self.config, self.schema, self.stores, self.ranks, split, training=training)
@@ -115,9 +120,7 @@ class Run:
         }
 
     def fit(self) -> None:
-        """Train to the last epoch, from the newest checkpoint if the run is resumed."""
-        if self.config.run.resume:
-            self._resume()
+        """Train to the last epoch."""
         config, position = self.config.train, self.position
         if self.folder:
             write_json(self.folder.path / "plan.json", plan_as_dict(self.trainable.plan))
@@ -161,6 +164,7 @@ class Run:
         finally:
             batches.close()
             bar.close()
+        self._log_reading(self.reader)
         self.pipeline.detach()
         self.pipeline.reset()
 
@@ -200,6 +204,14 @@ class Run:
                     "lr_sparse": self.trainable.optimizer.param_groups[0]["lr"],
                 }
             )
+
+    def _log_reading(self, reader: RowReader) -> None:
+        """Histories cut and items without a vector in the pass just read, over all ranks."""
+        found = reading(reader, self.schema, self.ranks)
+        if self.folder and found:
+            position = self.position
+            self.folder.log({"kind": "reading", "step": position.step, "epoch": position.epoch + 1, **found})
+            print(f"{reader.split}: " + "  ".join(f"{k} {v:.4g}" for k, v in found.items()), flush=True)
 
     def _validate(self) -> bool:
         """Evaluate, log, and say whether this epoch is the best so far; the same answer on every rank."""
@@ -262,9 +274,7 @@ class Run:
         check_stores(self.stores, progress.pop("stores"))
         self.checkpoints.load(newest, self.trainable)
         self.position = Position(**progress)
-        if self.folder:
-            rows = self.folder.rewind(self.position.step)
-            self.speeds = [r["examples_per_s"] for r in rows if r["kind"] == "train"]
+        if self.ranks.first:
             print(f"resumed from {newest.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
 
     def end(self, status: str) -> None:

@@ -5,6 +5,7 @@ import datetime
 import logging
 import os
 import signal
+import sys
 import tempfile
 import threading
 import warnings
@@ -144,6 +145,15 @@ def _device(wanted: str, local_rank: int) -> torch.device:
             "process.device is cuda, but torch finds no CUDA device; 'python -m train env' says what is there"
         )
     if wanted == "cpu" or not found:
+        return torch.device("cpu")
+    if (here := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > (devices := torch.cuda.device_count()):
+        shortage = f"{here} ranks on this machine but {devices} CUDA devices"
+        if wanted == "cuda":
+            raise InputError(
+                f"process.device is cuda with {shortage}; start at most {devices} ranks a machine, -j 1x{devices}"
+            )
+        if local_rank == 0:
+            print(f"{shortage}: training on CPU, which is far slower; -j 1x{devices} uses the devices", file=sys.stderr)
         return torch.device("cpu")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)

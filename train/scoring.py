@@ -78,6 +78,22 @@ def _gathered(column: torch.Tensor, ranks: Ranks) -> np.ndarray | None:
     return torch.cat([p[: int(n)] for p, n in zip(parts, lengths, strict=True)]).numpy()
 
 
+def reading(reader: RowReader, schema: Schema, ranks: Ranks) -> dict[str, float]:
+    """What the reader cut or missed in its last pass, over all ranks, which all call this; nothing where nothing was.
+
+    ``truncated/FEATURE`` is the share of rows whose list was longer than max_length, ``missing/MODALITY`` the share of
+    item lookups without a vector.
+    """
+    c = reader.counters
+    counts = {f"truncated/{f.name}": (c.truncated.get(f.name, 0), c.rows) for f in schema.features if f.max_length}
+    for name in schema.modalities:
+        counts[f"missing/{name}"] = (c.missing.get(name, 0), c.lookups.get(name, 0))
+    sums = torch.tensor(list(counts.values()), dtype=torch.float64).reshape(-1, 2)
+    if ranks.world_size > 1:
+        dist.all_reduce(sums)
+    return {name: part / whole for name, (part, whole) in zip(counts, sums.tolist(), strict=True) if part}
+
+
 def write_evaluation(
     config: Config, schema: Schema, model: torch.nn.Module, reader: RowReader, ranks: Ranks, epoch: int
 ) -> None:
@@ -85,6 +101,7 @@ def write_evaluation(
     bar = Progress(reader.split, reader.num_rows, ranks.first)
     scores = collect(model, reader, ranks, bar.advance)
     bar.close()
+    found = reading(reader, schema, ranks)
 
     def write() -> None:
         assert scores is not None, "rank 0 has the scores"
@@ -92,7 +109,7 @@ def write_evaluation(
         result = evaluate_predictions(scores.labels, scores.logits, scores.users, counts)
         folder = Path(config.run_folder) / "evaluation"
         folder.mkdir(exist_ok=True)
-        write_json(folder / f"{reader.split}.json", {"split": reader.split, "epoch": epoch, **result})
+        write_json(folder / f"{reader.split}.json", {"split": reader.split, "epoch": epoch, "reading": found, **result})
         figures = {k: v for k, v in result["overall"].items() if isinstance(v, float)}
         print(f"{reader.split} (epoch {epoch}): " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
 

@@ -54,7 +54,10 @@ def test_one_round_writes_both_rows(tmp_path: Path):
     arguments = ["--data", str(data), "--rounds", "1", "--steps", "40", "--batch-size", "16", "--out", str(tmp_path)]
     main.main(arguments, standalone_mode=False)
     row = json.loads((tmp_path / "train_step.jsonl").read_text())
-    assert row["contenders"]["ours"]["median"] > 0 and min(row["ratios"][peer] for peer in ("twin_padded", "twin_jagged")) > 0
+    assert (
+        row["contenders"]["ours"]["median"] > 0
+        and min(row["ratios"][peer] for peer in ("twin_padded", "twin_jagged")) > 0
+    )
     found = json.loads((tmp_path / "profile.jsonl").read_text())["shares"]
     assert sum(found.values()) == pytest.approx(1, abs=0.05)
     assert all(found[kind] > 0 for kind in ("input", "wait", "sparse", "backward", "optimizer", "forward"))
