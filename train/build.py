@@ -1,4 +1,4 @@
-"""A run's parts from its config: frozen tables, the sharded model, its optimizer."""
+"""A run's parts from its config: readers, frozen tables, the sharded model, its optimizer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from recsys.model import CTRModel
 from recsys.schema import Schema
 from recsys.sparse import table_configs
 from train.config import Config
+from train.data.reader import RowReader
 from train.process import Ranks
 
 _SPARSE_OPTIMIZERS = {
@@ -50,6 +51,39 @@ def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, Fr
         for name, m in schema.modalities.items()
         if model.modality(name).mode != "none"
     }
+
+
+def make_reader(
+    config: Config,
+    schema: Schema,
+    stores: dict,
+    ranks: Ranks,
+    split: str,
+    *,
+    training: bool,
+    with_labels: bool = True,
+    in_order: bool = False,
+) -> RowReader:
+    """This rank's reader of ``split``: shuffled for training, not for evaluation.
+
+    Args:
+        in_order: one thread, so that batches come in the files' order; threads read a part each, in turns.
+    """
+    c = config.data
+    return RowReader(
+        c.path,
+        split,
+        schema,
+        stores,
+        batch_size=c.batch_size if training else c.eval_batch_size,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        seed=config.train.seed,
+        shuffle_rows=c.shuffle_rows if training else 0,
+        workers=1 if in_order else c.workers,
+        prefetch=c.prefetch,
+        with_labels=with_labels,
+    )
 
 
 def check_stores(stores: Mapping[str, FrozenStore], trained_with: Mapping[str, str]) -> None:

@@ -7,12 +7,11 @@ import torch
 
 from embeddings.errors import InputError
 from recsys.schema import Schema, load_schema
-from train.build import build, check_stores, open_stores
+from train.build import build, check_stores, make_reader, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config, check_names, load_config
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
-from train.loop import make_reader
 from train.process import Ranks
 
 

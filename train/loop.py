@@ -10,8 +10,8 @@ from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 from embeddings.errors import InputError
 from embeddings.sharding import plan_as_dict
 from recsys.metrics import compute_metrics
-from recsys.schema import Schema, load_schema
-from train.build import build, check_stores, open_stores
+from recsys.schema import load_schema
+from train.build import build, check_stores, make_reader, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
@@ -38,39 +38,6 @@ class Position:
     batch: int = 0
     best: float | None = None
     best_epoch: int | None = None
-
-
-def make_reader(
-    config: Config,
-    schema: Schema,
-    stores: dict,
-    ranks: Ranks,
-    split: str,
-    *,
-    training: bool,
-    with_labels: bool = True,
-    in_order: bool = False,
-) -> RowReader:
-    """This rank's reader of ``split``: shuffled for training, not for evaluation.
-
-    Args:
-        in_order: one thread, so that batches come in the files' order; threads read a part each, in turns.
-    """
-    c = config.data
-    return RowReader(
-        c.path,
-        split,
-        schema,
-        stores,
-        batch_size=c.batch_size if training else c.eval_batch_size,
-        rank=ranks.rank,
-        world_size=ranks.world_size,
-        seed=config.train.seed,
-        shuffle_rows=c.shuffle_rows if training else 0,
-        workers=1 if in_order else c.workers,
-        prefetch=c.prefetch,
-        with_labels=with_labels,
-    )
 
 
 class Run:
