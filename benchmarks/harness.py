@@ -4,10 +4,14 @@ import datetime
 import json
 import os
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
+from embeddings.errors import InputError
 from train.run_folder import git_state, versions
 
 RESULTS = Path(__file__).with_name("results")
@@ -44,6 +48,17 @@ def read(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """Rows of ``folder/name.jsonl``, oldest first; none where there is no such file."""
     path = folder / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines() if line] if path.is_file() else []
+
+
+def run_command(command: click.Command, module: str) -> int:
+    """Run a benchmark's command line and return the exit status: 0, 2 for bad input, which is said in one line."""
+    try:
+        return command.main(prog_name=f"python -m {module}", standalone_mode=False) or 0
+    except click.UsageError as error:
+        error.show()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    return 2
 
 
 def machine() -> dict[str, Any]:

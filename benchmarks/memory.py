@@ -160,16 +160,7 @@ def main(
     print(json.dumps({k: v for k, v in row.items() if k not in ("versions", "machine", "git")}), flush=True)
 
 
-def run() -> int:
-    """Run the command line and return the exit status: 0, 2 for bad input."""
-    try:
-        return main.main(prog_name="python -m benchmarks.memory", standalone_mode=False) or 0
-    except click.UsageError as error:
-        error.show()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    return 2
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    from benchmarks.harness import run_command
+
+    sys.exit(run_command(main, "benchmarks.memory"))

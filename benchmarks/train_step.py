@@ -204,16 +204,7 @@ def split_rows(data: str) -> int:
     return int(sum(f.group_rows.sum() for f in read_footers(find_files(data, "train"))))
 
 
-def run() -> int:
-    """Run the command line and return the exit status: 0, 2 for bad input."""
-    try:
-        return main.main(prog_name="python -m benchmarks.train_step", standalone_mode=False) or 0
-    except click.UsageError as error:
-        error.show()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    return 2
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    from benchmarks.harness import run_command
+
+    sys.exit(run_command(main, "benchmarks.train_step"))
