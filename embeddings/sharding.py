@@ -107,7 +107,7 @@ def make_plan(
         batch_size=batch_size,
         storage_reservation=FixedPercentageStorageReservation(percentage=_RESERVED),
         constraints={
-            t.name: _planner_constraint(t, constraints.get(t.name, default), topology.compute_device) for t in tables
+            t.name: _planner_constraint(t, constraints.get(t.name), default, topology.compute_device) for t in tables
         },
         debug=False,
     )
@@ -122,14 +122,18 @@ def make_plan(
         ) from error
 
 
-def _planner_constraint(table: TableConfig, wanted: Constraint, device_type: str) -> ParameterConstraints:
+def _planner_constraint(
+    table: TableConfig, own: Constraint | None, default: Constraint, device_type: str
+) -> ParameterConstraints:
+    wanted = own or default
     allowed = _BAG_TYPES if table.pooled else _sequence_types(device_type)
     small = 4 * table.num_embeddings * table.embedding_dim < _SMALL_TABLE_BYTES
     types = list(wanted.sharding_types or (_SMALL_TABLE_TYPES if small else allowed))
-    if not set(types) & set(allowed):
+    possible = [t for t in types if t in allowed]
+    if not possible or (own and possible != types):  # a default speaks of all tables, each takes what it can
         raise InputError(f"table '{table.name}': sharding types {types} are not possible here; allowed: {allowed}")
     return ParameterConstraints(
-        sharding_types=[t for t in types if t in allowed],
+        sharding_types=possible,
         min_partition=wanted.min_partition,
         pooling_factors=[max(n, 1e-3) for n in table.mean_length],
     )

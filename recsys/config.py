@@ -2,22 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from recsys.validation import Strict
 
 Width = Annotated[int, Field(ge=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AttentionConfig(_Strict):
+class AttentionConfig(Strict):
     """DIN target attention over ID embeddings."""
 
     hidden: list[Width] = Field([36], min_length=1, description="widths of the attention unit's hidden layers")
 
 
-class MultimodalConfig(_Strict):
+class MultimodalConfig(Strict):
     """How one frozen modality enters the model."""
 
     mode: Literal["none", "vector", "simscore", "simtier"] = Field(
@@ -28,7 +26,7 @@ class MultimodalConfig(_Strict):
     num_tiers: int = Field(20, ge=1, le=256, description="tiers N over [-1, 1]")
 
 
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     embedding_dim: int = Field(16, ge=1, description="width of the ID tables that name none")
     attention: AttentionConfig = AttentionConfig()
     multimodal: MultimodalConfig = Field(MultimodalConfig(), description="for every modality not named below")

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from omegaconf import OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
-from recsys.validation import validated
+from recsys.validation import Strict, validated
 
 _NAME = re.compile(r"[^\W_][\w-]*")
 # Public attributes of torch.nn.ModuleDict: no part of a model can have such a name.
@@ -26,11 +26,7 @@ _RESERVED = frozenset(
 )
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-class Table(_Strict):
+class Table(Strict):
     """One embedding table, shared by every feature that names it."""
 
     num_embeddings: int = Field(ge=1, description="rows of the table")
@@ -40,7 +36,7 @@ class Table(_Strict):
     )
 
 
-class Feature(_Strict):
+class Feature(Strict):
     """One model input, read from one column."""
 
     name: str
@@ -61,7 +57,7 @@ class Feature(_Strict):
         return self.column or self.name
 
 
-class Modality(_Strict):
+class Modality(Strict):
     """Frozen vectors of one kind: which store, and which raw ids they are looked up by."""
 
     store: str = Field(description="folder of the frozen store; relative paths start at the schema's folder")
@@ -72,7 +68,7 @@ class Modality(_Strict):
     )
 
 
-class Schema(_Strict):
+class Schema(Strict):
     """Everything that reading a data set needs to know. See the README for an example."""
 
     version: Literal[1] = 1

@@ -4,11 +4,17 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embeddings.errors import InputError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Settings that cannot change, and that know every key they may have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def validated(model: type[Model], raw: Any, where: str) -> Model:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from embeddings.errors import InputError, nearest
 from recsys.config import ModelConfig
 from recsys.schema import Schema
-from recsys.validation import validated
+from recsys.validation import Strict, validated
 
 SHARDING_TYPES = (
     "data_parallel",
@@ -22,11 +22,7 @@ SHARDING_TYPES = (
 )
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Strict):
+class DataConfig(Strict):
     """Where rows come from and how they are read."""
 
     path: str = Field(description="folder with schema.yaml and the splits")
@@ -40,7 +36,7 @@ class DataConfig(_Strict):
     prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
 
 
-class DenseOptimizerConfig(_Strict):
+class DenseOptimizerConfig(Strict):
     """AdamW on everything but the tables."""
 
     lr: float = Field(1e-3, gt=0)
@@ -48,7 +44,7 @@ class DenseOptimizerConfig(_Strict):
     eps: float = Field(1e-8, gt=0)
 
 
-class SparseOptimizerConfig(_Strict):
+class SparseOptimizerConfig(Strict):
     """The tables' optimizer, fused into the backward."""
 
     name: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
@@ -57,14 +53,14 @@ class SparseOptimizerConfig(_Strict):
     weight_decay: float = Field(0.0, ge=0)
 
 
-class TableConstraint(_Strict):
+class TableConstraint(Strict):
     """What the planner may do with one table."""
 
     sharding_types: list[Literal[SHARDING_TYPES]] | None = None  # type: ignore[valid-type]
     min_partition: int | None = Field(None, ge=1, description="narrowest column shard")
 
 
-class ShardingConfig(_Strict):
+class ShardingConfig(Strict):
     """What the embedding-sharding planner may choose from."""
 
     sharding_types: list[Literal[SHARDING_TYPES]] | None = Field(  # type: ignore[valid-type]
@@ -74,7 +70,7 @@ class ShardingConfig(_Strict):
     tables: dict[str, TableConstraint] = {}
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """The loop."""
 
     epochs: int = Field(1, ge=1)
@@ -92,7 +88,7 @@ class TrainConfig(_Strict):
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
 
 
-class ProcessConfig(_Strict):
+class ProcessConfig(Strict):
     """The ranks."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -102,7 +98,7 @@ class ProcessConfig(_Strict):
     timeout_s: int = Field(600, ge=10, description="longest wait for another rank")
 
 
-class RunConfig(_Strict):
+class RunConfig(Strict):
     """Where results go."""
 
     name: str | None = Field(None, description="folder below root; null: the config's file name")
@@ -111,7 +107,7 @@ class RunConfig(_Strict):
     overwrite: bool = Field(False, description="delete an existing run of that name first")
 
 
-class Config(_Strict):
+class Config(Strict):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     dense_optimizer: DenseOptimizerConfig = DenseOptimizerConfig()

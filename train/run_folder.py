@@ -1,6 +1,5 @@
 """A run's folder: config, versions and git state, metrics.jsonl, TensorBoard events. Written by rank 0 alone."""
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -14,8 +13,7 @@ from typing import Any
 
 from embeddings.errors import InputError
 from train.config import Config, save_config
-
-_PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "torchx", "numpy", "pyarrow")
+from train.env import PACKAGES, installed
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -108,12 +106,7 @@ def _whole_rows(path: Path) -> Iterator[dict[str, Any]]:
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return found | {name: there for name in PACKAGES if (there := installed(name)) is not None}
 
 
 def git_state() -> dict[str, Any]:

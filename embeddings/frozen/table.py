@@ -18,12 +18,6 @@ class FrozenTable:
         self.table = torch.from_numpy(store.vectors).to(device)
         self.scale = None if store.scale is None else torch.from_numpy(store.scale).to(device)
         self.width = store.width
-        self.count = store.count
-        self.checksum = store.checksum
-
-    @property
-    def device(self) -> torch.device:
-        return self.table.device
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Unit vectors of ``rows``; zeros where the row is -1.

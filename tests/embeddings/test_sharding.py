@@ -89,6 +89,8 @@ def test_mistakes():
         InputError, match=r"'item': sharding types \['data_parallel'\] are not possible here; allowed: \["
     ):
         plan({"item": Constraint(sharding_types=["data_parallel"])})
+    with pytest.raises(InputError, match=r"'item': sharding types \['row_wise', 'grid_shard'\] are not possible here"):
+        plan({"item": Constraint(sharding_types=["row_wise", "grid_shard"])})
 
 
 def test_tables_larger_than_memory():

@@ -64,7 +64,7 @@ def test_a_loss_that_is_not_finite(config, tmp_path, own, log_every):
     step = int(done.err.split("at step ")[1].split(":")[0])
     batch = step - 1  # of the first epoch
     assert (
-        f"split 'train', epoch 0, batch {batch}, file '{own}/train/part-0.parquet', row group {batch // 2};" in done.err
+        f"split 'train', epoch 1, batch {batch}, file '{own}/train/part-0.parquet', row group {batch // 2};" in done.err
     )
     assert about(run)["status"] == "failed"
     done = verb(*again)  # no checkpoint holds bad weights
@@ -90,7 +90,7 @@ def test_dense_values_at_the_edge_of_float32(config, tmp_path, own):
         tiny.spoil(own, "price", 3.4e38, row)
     settings = ["data.shuffle_rows=0", "train.checkpoint_every=1", "model.interaction=dcn", "model.cross_rank=4"]
     done = verb("ctr", "--config", config(own), *settings)
-    one_line(done, "the loss is not finite at step 3: split 'train', epoch 0, batch 2,", "look for extreme values")
+    one_line(done, "the loss is not finite at step 3: split 'train', epoch 1, batch 2,", "look for extreme values")
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
     kept = sorted(p.name for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))
     assert kept == ["step-00000001", "step-00000002"]  # the values are in the third batch

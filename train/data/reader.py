@@ -39,7 +39,7 @@ class Position:
     def __str__(self) -> str:
         more = f" and {self.row_groups - 1} more shuffled with it" if self.row_groups > 1 else ""
         return (
-            f"split '{self.split}', epoch {self.epoch}, batch {self.batch}, "
+            f"split '{self.split}', epoch {self.epoch + 1}, batch {self.batch}, "
             f"file '{self.file}', row group {self.row_group}{more}"
         )
 
