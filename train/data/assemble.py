@@ -10,6 +10,7 @@ from recsys.schema import Feature, Schema, Table
 from train.data.columns import Field, feature_field, id_field, label_field
 from train.data.counters import Counters
 from train.data.decode import gather_bags
+from train.data.groups import equal_bags
 from train.data.stream import Window
 
 
@@ -80,12 +81,18 @@ class Assembler:
         modality, store = self._schema.modalities[name], self._stores[name]
         target = store.rows(taken.flat(feature_field(self._schema.feature(modality.target))))
         ids, lengths = taken.bags(feature_field(self._schema.feature(modality.history)))
+        counters.lookups[name] = target.size + ids.size
+        bag_of = None
+        if (found := equal_bags(ids, lengths)) is not None:
+            first, bag_of = found
+            ids, lengths = gather_bags(ids, (np.cumsum(lengths) - lengths)[first], lengths[first]), lengths[first]
         history = store.rows(ids)
-        counters.lookups[name] = target.size + history.size
-        counters.missing[name] = int(np.count_nonzero(target < 0) + np.count_nonzero(history < 0))
-        offsets = np.zeros(lengths.size + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        return FrozenRows(_tensor(target), _tensor(history), _tensor(offsets))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        missing = np.diff(np.concatenate([[0], np.cumsum(history < 0)])[offsets])  # of each bag
+        missing = missing if bag_of is None else missing[bag_of]
+        counters.missing[name] = int(np.count_nonzero(target < 0) + missing.sum())
+        bags = None if bag_of is None else _tensor(bag_of)
+        return FrozenRows(_tensor(target), _tensor(history), _tensor(offsets), bags)
 
 
 class _Rows:

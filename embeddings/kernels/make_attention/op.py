@@ -8,7 +8,7 @@ from embeddings.kernels.arguments import check_bags, named
 from embeddings.kernels.registry import implementation as find
 
 _BAGS = "Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, Tensor? bag_index"
-_PARAMETERS = "Tensor weight, Tensor bias, Tensor slope, Tensor score, str implementation='auto'"
+_PARAMETERS = "Tensor weight, Tensor bias, Tensor slope, Tensor score, str implementation"
 
 
 def make_attention(

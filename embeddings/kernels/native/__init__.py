@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-LIBRARY = Path(__file__).parent / "kernels.so"
+# another build of the same sources, such as one with sanitizers, may stand in
+LIBRARY = Path(os.environ.get("TIERWISE_NATIVE_LIBRARY") or Path(__file__).parent / "kernels.so")
 
 
 @functools.cache
