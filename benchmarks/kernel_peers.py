@@ -7,6 +7,7 @@ All take padded histories, every behaviour known, which is what these forms are 
     history  [B, L]  int64
 """
 
+import fbgemm_gpu  # noqa: F401  registers the jagged operators
 import torch
 from torch.nn import functional
 
@@ -40,7 +41,7 @@ def simtier_fbgemm(table: Tensor, target: Tensor, history: Tensor, num_tiers: in
     targets, length = history.shape
     offsets = torch.arange(targets + 1) * length
     values = table[history.flatten()]
-    similarity = torch.ops.fbgemm.jagged_dense_bmm(values, offsets, table[target].unsqueeze(2), length)
+    similarity, _ = torch.ops.fbgemm.jagged_dense_bmm(values, offsets, table[target].unsqueeze(2), length)
     counts = torch.zeros(targets, num_tiers)
     return counts.scatter_add_(1, tiers(similarity.view(targets, length), num_tiers), (history >= 0).float())
 

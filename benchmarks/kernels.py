@@ -114,7 +114,10 @@ def make_case(data: Data, hidden: int) -> Contenders:
     for name, function in contenders.items():
         for got, right in zip(function(), expected, strict=True):
             off = float((got - right).abs().max() / right.abs().max())
-            assert off < (0.05 if "int8" in name else 2e-3), (name, off)
+            assert off < (2e-3 if "float32" in name or "ours" not in name else 0.15), (
+                name,
+                off,
+            )  # other dtypes round the table
     return contenders
 
 

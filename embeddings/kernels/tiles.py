@@ -40,7 +40,7 @@ def pieces(targets: int, behaviours: int, chunk: int, shared: bool) -> tuple[int
 
 @triton.jit
 def share(begin, stop, split, splits, CHUNK: tl.constexpr):
-    """Part ``split`` of a bag cut evenly in ``splits``, none shorter than CHUNK: begin, end, whether it is the whole."""
+    """Part ``split`` of a bag cut evenly in ``splits`` of CHUNK or more: begin, end, whether it is all of the bag."""
     length = tl.maximum(tl.cdiv(stop - begin, splits), CHUNK)
     first = begin + split * length
     return first, tl.minimum(first + length, stop), stop - begin <= length

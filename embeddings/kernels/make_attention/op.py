@@ -50,7 +50,9 @@ def make_attention(
 def _make_attention(*arguments: Any) -> torch.Tensor:
     _check(*arguments)
     *tensors, name = arguments
-    return find("make_attention", name, tensors[0].device)(*tensors)
+    device = tensors[0].device
+    with torch.autocast(device.type, enabled=False):
+        return find("make_attention", name, device)(*tensors)
 
 
 @_make_attention.register_fake
@@ -67,7 +69,8 @@ def _make_attention_fake(*arguments: Any) -> torch.Tensor:
 )
 def _backward(gradient: torch.Tensor, *arguments: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     *tensors, name = arguments
-    return find("make_attention_backward", name, gradient.device)(gradient.float().contiguous(), *tensors)
+    with torch.autocast(gradient.device.type, enabled=False):
+        return find("make_attention_backward", name, gradient.device)(gradient.float().contiguous(), *tensors)
 
 
 @_backward.register_fake

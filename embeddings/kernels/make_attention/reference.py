@@ -1,5 +1,7 @@
 """MAKE's attention, the oracle: one pair at a time in float64. Every other implementation must agree with it."""
 
+from collections.abc import Iterator
+
 import torch
 
 
@@ -27,8 +29,12 @@ def make_attention(
     Missing behaviours (row -1) are left out; a missing target gets zeros. Arguments and result as in
     ``embeddings.kernels.make_attention.op``.
     """
-    parameters = [p.double() for p in (weight, bias, slope, score)]
-    return _attend(table, scale, target_rows, history_rows, offsets, bag_index, *parameters).float()
+    weight, bias, slope, score = (p.double() for p in (weight, bias, slope, score))
+    out = torch.zeros(target_rows.numel(), table.shape[1], dtype=torch.float64, device=table.device)
+    for b, q, k in _pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+        h = weight @ torch.cat([q, k, q - k, q * k]) + bias
+        out[b] += (score @ torch.where(h > 0, h, slope * h)) * k
+    return out.float()
 
 
 def make_attention_backward(
@@ -44,39 +50,41 @@ def make_attention_backward(
     slope: torch.Tensor,
     score: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of the four parameters, by autograd in float64. ``gradient`` [B, M] is that of the result."""
-    parameters = [p.detach().double().requires_grad_() for p in (weight, bias, slope, score)]
-    with torch.enable_grad():
-        found = _attend(table, scale, target_rows, history_rows, offsets, bag_index, *parameters)
-        anchored = (found * gradient.double()).sum() + sum(p.sum() * 0 for p in parameters)  # also where no pair is
-        grads = torch.autograd.grad(anchored, parameters)
-    return tuple(g.float() for g in grads)  # type: ignore[return-value]
+    """Gradients of the four parameters. ``gradient`` [B, M] is that of the result, g of one target; with
+
+        da = g . k,    dh = da score where h > 0, else da score slope
+
+    weight gets dh [q; k; q - k; q * k]^T, bias dh, score da prelu(h), and slope da score h where h <= 0, summed over
+    all pairs.
+    """
+    weight, bias, slope, score = (p.double() for p in (weight, bias, slope, score))
+    of_weight, of_bias, of_slope, of_score = (torch.zeros_like(p) for p in (weight, bias, slope, score))
+    for b, q, k in _pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+        pair = torch.cat([q, k, q - k, q * k])
+        h = weight @ pair + bias
+        da = gradient[b].double() @ k
+        dh = da * score * torch.where(h > 0, 1.0, slope)
+        of_weight += torch.outer(dh, pair)
+        of_bias += dh
+        of_slope += torch.where(h > 0, 0.0, da * score * h)
+        of_score += da * torch.where(h > 0, h, slope * h)
+    return of_weight.float(), of_bias.float(), of_slope.float(), of_score.float()
 
 
-def _attend(
+def _pairs(
     table: torch.Tensor,
     scale: torch.Tensor | None,
     target_rows: torch.Tensor,
     history_rows: torch.Tensor,
     offsets: torch.Tensor,
     bag_index: torch.Tensor | None,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    slope: torch.Tensor,
-    score: torch.Tensor,
-) -> torch.Tensor:
-    results = []
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """Number of the target, its vector and a behaviour's, [M] float64, for each pair of known rows."""
     for b, target_row in enumerate(target_rows.tolist()):
-        total = weight.new_zeros(table.shape[1])
         bag = b if bag_index is None else int(bag_index[b])
         for row in history_rows[int(offsets[bag]) : int(offsets[bag + 1])].tolist():
-            if target_row == -1 or row == -1:
-                continue
-            q, k = _vector(table, scale, target_row), _vector(table, scale, row)
-            h = weight @ torch.cat([q, k, q - k, q * k]) + bias
-            total = total + (score @ torch.where(h > 0, h, slope * h)) * k
-        results.append(total)
-    return torch.stack(results) if results else weight.new_zeros(0, table.shape[1])
+            if target_row != -1 and row != -1:
+                yield b, _vector(table, scale, target_row), _vector(table, scale, row)
 
 
 def _vector(table: torch.Tensor, scale: torch.Tensor | None, row: int) -> torch.Tensor:

@@ -45,10 +45,11 @@ def make_attention(
     if targets == 0 or length == 0:
         return out
     inputs = ready(table, scale, target_rows, history_rows, offsets, bag_index, weight, bias, slope, score)
-    options = forward_options(table.dtype, width, bias.numel(), bag_index is not None)
+    options = constants(table.dtype, width, bias.numel(), bag_index is not None)
     items, splits = pieces(targets, length, CHUNK, bag_index is not None)
     grid = (items, triton.cdiv(bias.numel(), options["BLOCK_H"]))
-    attend[grid](out, *inputs, targets, offsets.numel() - 1, splits, table.shape[0], inputs[0].stride(0), **options)
+    with torch.cuda.device_of(table):
+        attend[grid](out, *inputs, targets, offsets.numel() - 1, splits, table.shape[0], inputs[0].stride(0), **options)
     return out
 
 
@@ -70,54 +71,33 @@ def make_attention_backward(
     if targets == 0 or length == 0:
         return tuple(torch.zeros_like(p) for p in (weight, bias, slope, score))  # type: ignore[return-value]
     inputs = ready(table, scale, target_rows, history_rows, offsets, bag_index, weight, bias, slope, score)
-    options = backward_options(table.dtype, width, hiddens, bag_index is not None)
+    options = constants(table.dtype, width, hiddens, bag_index is not None, backward=True)
     items, splits = pieces(targets, length, CHUNK, bag_index is not None)
     programs = min(items, _BACKWARD_PROGRAMS)
     of_pairs = torch.empty(programs, 2, hiddens, width, device=table.device)  # of B - C and of D
     of_units = torch.empty(programs, 2, hiddens, device=table.device)  # of slope and of score
     of_targets = torch.zeros(targets, hiddens, device=table.device)  # of hidden units, summed over a target's bag
     grid = (triton.cdiv(hiddens, options["BLOCK_H"]) * triton.cdiv(width, options["BLOCK_M"]), programs)
-    attend_backward[grid](
-        of_pairs, of_units, of_targets, gradient.contiguous(), *inputs,
-        items, targets, offsets.numel() - 1, splits, table.shape[0], inputs[0].stride(0), **options,
-    )  # fmt: skip
+    outputs, sizes = (of_pairs, of_units, of_targets), (items, targets, offsets.numel() - 1, splits, table.shape[0])
+    with torch.cuda.device_of(table):
+        attend_backward[grid](*outputs, gradient.contiguous(), *inputs, *sizes, inputs[0].stride(0), **options)
     of_query = of_targets.t() @ pairs.vectors(table, scale, target_rows)  # of A + C; of a missing target: 0 times it
     of_key, of_product = of_pairs.sum(0)
     of_slope, of_score = of_units.sum(0)
     return torch.cat([of_query, of_key, of_query - of_key, of_product], 1), of_targets.sum(0), of_slope, of_score
 
 
-def forward_options(dtype: torch.dtype, width: int, hiddens: int, shared: bool) -> dict:
-    """Constants of ``attend``: larger tiles or fewer warps do not fit in the registers."""
+def constants(dtype: torch.dtype, width: int, hiddens: int, shared: bool, backward: bool = False) -> dict:
+    """Constants of ``attend``, or of ``attend_backward``: two more tiles, so smaller ones, to fit in the registers."""
+    kinds = dict(SCALED=dtype == torch.int8, EXACT=dtype != torch.float32, SHARED=shared, M=width, H=hiddens)
     return dict(
-        **_constants(dtype, width, hiddens, shared),
-        BLOCK_L=32,
-        BLOCK_H=max(16, min(64, triton.next_power_of_2(hiddens))),
-        num_warps=4 if width <= 64 else 8,
-        **OPTIONS,
-    )
-
-
-def backward_options(dtype: torch.dtype, width: int, hiddens: int, shared: bool) -> dict:
-    """Constants of ``attend_backward``, which holds two more tiles of gradients."""
-    return dict(
-        **_constants(dtype, width, hiddens, shared),
-        BLOCK_L=32 if width <= 64 else 16,
-        BLOCK_H=max(16, min(32, triton.next_power_of_2(hiddens))),
-        num_warps=8,
-        **OPTIONS,
-    )
-
-
-def _constants(dtype: torch.dtype, width: int, hiddens: int, shared: bool) -> dict:
-    return dict(
-        M=width,
-        H=hiddens,
-        SCALED=dtype == torch.int8,
-        EXACT=dtype != torch.float32,
-        SHARED=shared,
+        **kinds,
+        BLOCK_L=16 if backward and width > 64 else 32,
         BLOCK_M=max(16, min(128, triton.next_power_of_2(width))),
+        BLOCK_H=max(16, min(32 if backward else 64, triton.next_power_of_2(hiddens))),
         CHUNK=CHUNK,
+        num_warps=8 if backward or width > 64 else 4,
+        **OPTIONS,
     )
 
 
@@ -157,8 +137,7 @@ def _times_keys(of_hidden, keys, total, EXACT: tl.constexpr):
     exact = keys.to(tl.float32)
     if EXACT:  # gradients may be too small for float16, so TF32
         high = (of_hidden.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
-        low = of_hidden - high
-        total = tl.dot(tl.trans(low), exact, total, input_precision="tf32")
+        total = tl.dot(tl.trans(of_hidden - high), exact, total, input_precision="tf32")
         return tl.dot(tl.trans(high), exact, total, input_precision="tf32")
     else:
         return tl.dot(tl.trans(of_hidden), exact, total, input_precision="tf32x3")
@@ -293,11 +272,10 @@ def attend_backward(
                     hidden *= key_scale[:, None]
                     relevance *= key_scale
                 hidden += constant[None, :]
-                below = tl.minimum(hidden, 0)
-                positive = hidden > 0
-                of_score += tl.sum(relevance[:, None] * tl.where(positive, hidden, unit_slope[None, :] * below), 0)
-                of_slope += tl.sum(relevance[:, None] * below, 0)
-                of_hidden = relevance[:, None] * unit_score[None, :] * tl.where(positive, 1.0, unit_slope[None, :])
+                steepness = tl.where(hidden > 0, 1.0, unit_slope[None, :])
+                of_score += tl.sum(relevance[:, None] * (steepness * hidden), 0)
+                of_slope += tl.sum(relevance[:, None] * tl.minimum(hidden, 0), 0)
+                of_hidden = relevance[:, None] * unit_score[None, :] * steepness
                 of_target += tl.sum(of_hidden, 0)
                 if SCALED:
                     of_hidden *= key_scale[:, None]

@@ -3,6 +3,7 @@
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,6 +33,12 @@ def _load() -> str | None:
     return None
 
 
+def _ops() -> Any:
+    if (reason := obstacle()) is not None:
+        raise RuntimeError(reason)
+    return torch.ops.recsys_native
+
+
 def simtier(
     table: torch.Tensor,
     scale: torch.Tensor | None,
@@ -42,16 +49,16 @@ def simtier(
     num_tiers: int,
 ) -> torch.Tensor:
     """Tier counts as in ``embeddings.kernels.simtier.reference``. int8 products are exact whole numbers."""
-    return torch.ops.recsys_native.simtier(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
+    return _ops().simtier(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
 
 
 def make_attention(*arguments: torch.Tensor | None) -> torch.Tensor:
     """As in ``embeddings.kernels.make_attention.reference``, in float32."""
-    return torch.ops.recsys_native.make_attention(*arguments)
+    return _ops().make_attention(*arguments)
 
 
 def make_attention_backward(
     *arguments: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients as in ``embeddings.kernels.make_attention.reference``, in float32."""
-    return torch.ops.recsys_native.make_attention_backward(*arguments)
+    return _ops().make_attention_backward(*arguments)

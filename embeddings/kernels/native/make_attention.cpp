@@ -72,12 +72,12 @@ struct Parameters {
 
 // A thread's own memory.
 struct Scratch {
-  std::vector<float> query, matrix, offset, room, hidden, of_matrix, of_bias, v;
+  std::vector<float> query, matrix, offset, room, hidden, of_matrix, of_vectors, v;
 
   Scratch(int64_t width, int64_t padded, bool backward)
       : query(width), matrix(width * padded), offset(padded), room((portable::kRows + 1) * width, 0.0f),
         hidden(portable::kRows * padded), of_matrix(backward ? width * padded : 0, 0.0f),
-        of_bias(backward ? padded : 0, 0.0f), v(backward ? 0 : width) {}
+        of_vectors(backward ? 3 * padded : 0, 0.0f), v(backward ? 0 : width) {}
 
   Folded folded() const { return {matrix.data(), offset.data()}; }
 };
@@ -135,14 +135,14 @@ Gradients make_attention_backward(const at::Tensor& gradient, const at::Tensor& 
       const int64_t b = work.target(item, 0);
       if (targets[b] == kMissing) return;
       float* own = all + at::get_thread_num() * each;
-      float* vectors = own + 3 * size;
+      float* vectors = s.of_vectors.data();
       portable::dequantise(rows, targets[b], s.query.data());
       TIERWISE_CALL(kind, fold(w, s.query.data(), s.matrix.data(), s.offset.data()))
       TIERWISE_CALL(kind, attend_backward(rows, history, low, high, w, s.folded(), g + b * w.width, s.room.data(),
-                                          s.hidden.data(), s.of_matrix.data(), s.of_bias.data(), vectors + w.padded,
+                                          s.hidden.data(), s.of_matrix.data(), vectors, vectors + w.padded,
                                           vectors + 2 * w.padded))
-      TIERWISE_CALL(kind, unfold(s.query.data(), w.width, w.padded, s.of_matrix.data(), s.of_bias.data(), own,
-                                 own + size, own + 2 * size, vectors))
+      TIERWISE_CALL(kind, unfold(s.query.data(), w.width, w.padded, s.of_matrix.data(), vectors, own, own + size,
+                                 own + 2 * size, own + 3 * size))
     });
   });
   const at::Tensor total = sums.sum(0);

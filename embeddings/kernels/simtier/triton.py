@@ -39,16 +39,17 @@ def simtier(
     if bag_index is None:
         options = own_options(table.dtype, table.shape[1], num_tiers, length / targets)
         items, _ = pieces(targets, length, CHUNK, shared=False)
-        count_own_bags[(items,)](*inputs, targets, table.shape[0], table.stride(0), **options)
+        with torch.cuda.device_of(table):
+            count_own_bags[(items,)](*inputs, targets, table.shape[0], table.stride(0), **options)
         return counts
     bags = offsets.numel() - 1
     options = shared_options(table.dtype, table.shape[1], num_tiers, targets / max(1, bags))
     sorted_bags, order = torch.sort(bag_index)
     firsts = torch.searchsorted(sorted_bags, torch.arange(bags + 1, device=table.device, dtype=bag_index.dtype))
     tiles = bags + triton.cdiv(targets, options["BLOCK_B"])
-    count_shared_bags[(tiles, splits(tiles, length, CHUNK))](
-        *inputs, sorted_bags, order, firsts, targets, bags, table.shape[0], table.stride(0), **options
-    )
+    sizes = (targets, bags, table.shape[0], table.stride(0))
+    with torch.cuda.device_of(table):
+        count_shared_bags[(tiles, splits(tiles, length, CHUNK))](*inputs, sorted_bags, order, firsts, *sizes, **options)
     return counts
 
 
@@ -78,6 +79,7 @@ def shared_options(dtype: torch.dtype, width: int, num_tiers: int, mean_targets:
         GROUPS=triton.next_power_of_2(triton.cdiv(num_tiers, 4)),
         CHUNK=CHUNK,
         num_warps=4 if small else 8,
+        num_stages=2 if small else 3,  # of the loop's pipeline; small programs are many, and hide what they wait for
         **OPTIONS,
     )
 

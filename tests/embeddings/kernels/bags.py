@@ -8,6 +8,15 @@ import torch
 
 TABLE_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8)
 
+# Bags and offsets that two targets and seven behaviours cannot have
+OUT_OF_RANGE = {
+    "bag past the end": dict(bag_index=torch.tensor([0, 2])),
+    "bag -1": dict(bag_index=torch.tensor([0, -1])),
+    "offsets past the end": dict(offsets=torch.tensor([0, 3, 8])),
+    "offsets before the start": dict(offsets=torch.tensor([-2, 3, 7])),
+    "offsets that decrease": dict(offsets=torch.tensor([0, 5, 3])),
+}
+
 AnyBags = TypeVar("AnyBags", bound="Bags")
 
 

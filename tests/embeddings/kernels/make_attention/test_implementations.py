@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embeddings.kernels.registry import IMPLEMENTATIONS
-from tests.embeddings.kernels.bags import TABLE_DTYPES, strided, table_beyond_32_bits
+from tests.embeddings.kernels.bags import OUT_OF_RANGE, TABLE_DTYPES, strided, table_beyond_32_bits
 from tests.embeddings.kernels.make_attention.cases import (
     TOLERANCE,
     Case,
@@ -99,15 +99,17 @@ def test_any_number_of_hidden_units(kernel: Kernel, width: int, dtype: torch.dty
 def test_a_long_bag(on_cpu: Kernel, dtype: torch.dtype, shared_by: int | None) -> None:
     if on_cpu.name == "reference":
         pytest.skip("one pair at a time")
-    case = random_case(2, [5_000, 2], 16, 7, dtype=dtype, shared_by=shared_by, rows=300)
-    assert on_cpu.right(case, 5e-6)  # rounding errors of thousands of terms
+    case = random_case(2, [0, 5_000, 2], 16, 7, dtype=dtype, shared_by=shared_by, rows=300)
+    for number in (1, 2, 3):
+        with threads(number):
+            assert on_cpu.right(case, 5e-6), number  # rounding errors of thousands of terms
 
 
-@pytest.mark.parametrize("number", [2, 3])
-def test_more_threads(on_cpu: Kernel, number: int) -> None:
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_threads(on_cpu: Kernel, number: int) -> None:
     with threads(number):
         for seed, shared_by in enumerate([None, 9]):
-            assert on_cpu.right(random_case(seed, [3, 0, 150, 1, 40], 16, 7, shared_by=shared_by))
+            assert on_cpu.right(random_case(seed, [3, 0, 150, 1, 40] * 3, 16, 7, shared_by=shared_by))
 
 
 def test_uninitialised_memory_is_never_read(on_cpu: Kernel) -> None:
@@ -186,6 +188,18 @@ def test_rows_out_of_range_are_never_answered(on_cpu: Kernel) -> None:
                 on_cpu.value(*arguments)
             with pytest.raises((AssertionError, IndexError, RuntimeError)):
                 on_cpu.gradients(case.upstream(), *arguments)
+
+
+@pytest.mark.parametrize("wrong", OUT_OF_RANGE)
+def test_bags_out_of_range_are_never_answered(on_cpu: Kernel, wrong: str) -> None:
+    if on_cpu.name == "reference":
+        pytest.skip("it slices as Python does")
+    case = random_case(6, [3, 4], 9, 12)
+    case = replace(case, target_rows=torch.tensor([1, 2]), history_rows=torch.arange(7), **OUT_OF_RANGE[wrong])
+    with pytest.raises((IndexError, RuntimeError)):
+        on_cpu.value(*case.arguments)
+    with pytest.raises((IndexError, RuntimeError)):
+        on_cpu.gradients(case.upstream(), *case.arguments)
 
 
 @given(

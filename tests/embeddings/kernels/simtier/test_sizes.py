@@ -1,13 +1,14 @@
-"""SimTier over every width, many targets a bag, threads, and a table beyond 2 ** 31 bytes."""
+"""SimTier over every width, many targets a bag, threads, a table beyond 2 ** 31 bytes, and what is out of range."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from embeddings.kernels.registry import IMPLEMENTATIONS
-from tests.embeddings.kernels.bags import TABLE_DTYPES, table_beyond_32_bits
+from tests.embeddings.kernels.bags import OUT_OF_RANGE, TABLE_DTYPES, table_beyond_32_bits
 from tests.embeddings.kernels.running import require, threads
 from tests.embeddings.kernels.simtier.cases import Case, agrees, away_from_edges, exact_case, random_case
 
@@ -41,7 +42,20 @@ def test_targets_that_share_two_bags_in_any_order(simtier, dtype: torch.dtype) -
         assert agrees(simtier, exact_case(seed, [7, 0, 9], 33, 20, dtype=dtype, shared_by=25, before=2, after=1))
 
 
-@pytest.mark.parametrize("name", [name for name in IMPLEMENTATIONS["simtier"] if name != "reference"])
+FAST = [name for name in IMPLEMENTATIONS["simtier"] if name != "reference"]
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("wrong", OUT_OF_RANGE)
+def test_bags_out_of_range_are_never_answered(name: str, wrong: str) -> None:
+    require(name)
+    case = random_case(6, [3, 4], 9, 12)
+    case = replace(case, target_rows=torch.tensor([1, 2]), history_rows=torch.arange(7))
+    with pytest.raises((IndexError, RuntimeError)):
+        IMPLEMENTATIONS["simtier"][name](*replace(case, **OUT_OF_RANGE[wrong]).arguments)
+
+
+@pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("shared_by", [None, 6])
 def test_as_many_threads_as_wanted(name: str, shared_by: int | None) -> None:
     """Any vectors, edges included: the same counts to the last bit, and the right ones where edges are kept off."""
@@ -49,9 +63,8 @@ def test_as_many_threads_as_wanted(name: str, shared_by: int | None) -> None:
     lengths = [3, 0, 100_000, 1, 700, 0, 45, 5_000, 2]
     case = random_case(8, lengths, 8, 20, shared_by=shared_by)
     draw = torch.Generator().manual_seed(9)
-    edges = Case(*case.arguments)
-    edges.history_rows = torch.randint(-1, 40, case.history_rows.shape, generator=draw)
-    edges.target_rows = torch.randint(0, 40, case.target_rows.shape, generator=draw)
+    rows = (torch.randint(-1, 40, each.shape, generator=draw) for each in (case.target_rows, case.history_rows))
+    edges = replace(case, **dict(zip(("target_rows", "history_rows"), rows, strict=True)))
     function = IMPLEMENTATIONS["simtier"][name]
     with threads(1):
         assert agrees(function, case)
