@@ -90,11 +90,12 @@ def make_attention_backward(
 def constants(dtype: torch.dtype, width: int, hiddens: int, shared: bool, backward: bool = False) -> dict:
     """Constants of ``attend``, or of ``attend_backward``: two more tiles, so smaller ones, to fit in the registers."""
     kinds = dict(SCALED=dtype == torch.int8, EXACT=dtype != torch.float32, SHARED=shared, M=width, H=hiddens)
+    units = 64 if not backward else 16 if width > 64 and dtype == torch.float32 else 32
     return dict(
         **kinds,
         BLOCK_L=16 if backward and width > 64 else 32,
         BLOCK_M=max(16, min(128, triton.next_power_of_2(width))),
-        BLOCK_H=max(16, min(32 if backward else 64, triton.next_power_of_2(hiddens))),
+        BLOCK_H=max(16, min(units, triton.next_power_of_2(hiddens))),
         CHUNK=CHUNK,
         num_warps=8 if backward or width > 64 else 4,
         **OPTIONS,
