@@ -21,7 +21,7 @@ CHUNK = 512
 # Tiles of behaviours under way at a time. Named at the loop: else only loads that go straight to a product are.
 STAGES = tl.constexpr(3)
 # Programs of the backward: each holds gradients of the weight in registers over all its targets, and writes them once.
-_BACKWARD_PROGRAMS = 264
+BACKWARD_PROGRAMS = 264
 
 
 def make_attention(
@@ -73,7 +73,7 @@ def make_attention_backward(
     inputs = ready(table, scale, target_rows, history_rows, offsets, bag_index, weight, bias, slope, score)
     options = constants(table.dtype, width, hiddens, bag_index is not None, backward=True)
     items, splits = pieces(targets, length, CHUNK, bag_index is not None)
-    programs = min(items, _BACKWARD_PROGRAMS)
+    programs = min(items, BACKWARD_PROGRAMS)
     of_pairs = torch.empty(programs, 2, hiddens, width, device=table.device)  # of B - C and of D
     of_units = torch.empty(programs, 2, hiddens, device=table.device)  # of slope and of score
     of_targets = torch.zeros(targets, hiddens, device=table.device)  # of hidden units, summed over a target's bag
@@ -83,16 +83,14 @@ def make_attention_backward(
         attend_backward[grid](*outputs, gradient.contiguous(), *inputs, *sizes, inputs[0].stride(0), **options)
     of_query = of_targets.t() @ pairs.vectors(table, scale, target_rows)  # of A + C; of a missing target: 0 times it
     of_key, of_product = of_pairs.sum(0)
-    of_slope, of_score = of_units.sum(0)
-    return torch.cat([of_query, of_key, of_query - of_key, of_product], 1), of_targets.sum(0), of_slope, of_score
+    return torch.cat([of_query, of_key, of_query - of_key, of_product], 1), of_targets.sum(0), *of_units.sum(0)
 
 
 def constants(dtype: torch.dtype, width: int, hiddens: int, shared: bool, backward: bool = False) -> dict:
     """Constants of ``attend``, or of ``attend_backward``: two more tiles, so smaller ones, to fit in the registers."""
-    kinds = dict(SCALED=dtype == torch.int8, EXACT=dtype != torch.float32, SHARED=shared, M=width, H=hiddens)
     units = 64 if not backward else 16 if width > 64 and dtype == torch.float32 else 32
     return dict(
-        **kinds,
+        **dict(SCALED=dtype == torch.int8, EXACT=dtype != torch.float32, SHARED=shared, M=width, H=hiddens),
         BLOCK_L=16 if backward and width > 64 else 32,
         BLOCK_M=max(16, min(128, triton.next_power_of_2(width))),
         BLOCK_H=max(16, min(units, triton.next_power_of_2(hiddens))),

@@ -199,7 +199,6 @@ def count_shared_bags(
     if tile >= bags:
         first = tl.maximum(bag_first + BLOCK_B, position)
         last = tl.minimum(last, position + BLOCK_B)
-    last = tl.minimum(last, first + BLOCK_B)
     bag_begin = tl.load(offsets + bag).to(tl.int64)
     stop = tl.load(offsets + bag + 1).to(tl.int64)
     begin, end, whole = share(bag_begin, stop, tl.program_id(1), tl.num_programs(1), CHUNK)
