@@ -23,7 +23,7 @@ DEMO_MODES := none vector simscore simtier
 .PHONY: help setup setup-test native demo test test-slow test-sanitize lint bench clean
 
 help:                  ## list the targets
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-13s %s\n' "$$name" "$$text"; done
 
 setup:                 ## make ./.venv and install the pinned lists
 	@requirements/install.sh

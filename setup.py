@@ -5,12 +5,24 @@ error. TIERWISE_SANITIZE=1 builds them with AddressSanitizer and UndefinedBehavi
 """
 
 import os
+import shlex
+import subprocess
 
 from setuptools import setup
 
 NATIVE = "embeddings/kernels/native"
 SOURCES = ["work.cpp", "simtier.cpp", "make_attention.cpp", "read_rows.cpp"]
 HEADERS = ["work.h", "isa.h", "simd.inc", "simtier.inc", "make_attention.inc", "read_rows.inc"]
+
+
+def openmp() -> list[str]:
+    """GCC shares its OpenMP with torch's threads. Another compiler's would not know of them: one thread instead."""
+    compiler = shlex.split(os.environ.get("CXX", "c++"))
+    try:
+        about = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    except OSError:  # no compiler: the build itself will say so
+        return []
+    return ["-fopenmp"] if "Free Software Foundation" in about else []
 
 
 def kernels() -> dict:
@@ -39,13 +51,13 @@ def kernels() -> dict:
         "-std=c++20",
         "-O3",
         "-g0",
-        "-fopenmp",
+        *openmp(),
         "-Wall",
         "-Wno-psabi",
         "-Wno-ignored-attributes",
         "-Wno-maybe-uninitialized",
     ]
-    links = ["-fopenmp"]
+    links = [*openmp()]
     if os.environ.get("TIERWISE_SANITIZE") == "1":
         flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
         links += ["-fsanitize=address,undefined"]

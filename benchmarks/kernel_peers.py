@@ -30,10 +30,10 @@ def simtier_eager(table: Tensor, target: Tensor, history: Tensor, num_tiers: int
 def simtier_onehot(table: Tensor, target: Tensor, history: Tensor, num_tiers: int) -> Tensor:
     """A comparison of every similarity with every tier, [B, N, L], as MUSE's public code has it."""
     similarity = torch.einsum("blm,bm->bl", table[history], table[target]).clamp(-1, 1).unsqueeze(1)
-    low = torch.linspace(-1, 1, num_tiers + 1)[:-1].view(1, -1, 1)
-    above = similarity >= low
-    below = torch.cat([similarity < low[:, 1:], torch.ones_like(similarity, dtype=torch.bool)], dim=1)
-    return (above & below & (history >= 0).unsqueeze(1)).float().sum(2)
+    edges = torch.linspace(-1, 1, num_tiers + 1).view(1, -1, 1)
+    edges[:, -1] = torch.inf
+    inside = (similarity >= edges[:, :-1]) & (similarity < edges[:, 1:]) & (history >= 0).unsqueeze(1)
+    return inside.float().sum(2)
 
 
 def simtier_fbgemm(table: Tensor, target: Tensor, history: Tensor, num_tiers: int) -> Tensor:

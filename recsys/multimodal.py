@@ -58,7 +58,10 @@ class SimilarityScores(nn.Module):
     @torch.no_grad()
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to [P, 1], P the behaviours of all impressions, one after the other; 0 where a side has no vector."""
-        target_of, history = pairs(rows.target.numel(), rows.history, rows.offsets, rows.bag_index)
+        if rows.bag_index is None:
+            target_of, history = bag_of(rows.offsets.diff(), rows.history.numel()), rows.history
+        else:
+            target_of, history = pairs(rows.target.numel(), rows.history, rows.offsets, rows.bag_index)
         targets = self.table.gather(rows.target).index_select(0, target_of)
         return (targets * self.table.gather(history)).sum(dim=1, keepdim=True)
 

@@ -69,7 +69,7 @@ kernels=embeddings/kernels/native
 native_stamp=$run_stamp-native-$(cat setup.py $kernels/*.{cpp,h,inc} - <<<"${TIERWISE_REQUIRE_NATIVE:-}" | sha256sum | cut -c1-16)
 if [ ! -e "$native_stamp" ] || [ "${1:-}" = native ]; then
     say "the package and its native kernels, a minute's compilation"
-    rm -f $kernels/kernels.so
+    rm -f $kernels/kernels.so "$run_stamp"-native-*
     log=.venv/native.log
     if ! ./.venv/bin/python -m pip --disable-pip-version-check install --verbose --no-deps --no-build-isolation --editable . >"$log" 2>&1; then
         tail -n 20 "$log" >&2

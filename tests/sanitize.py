@@ -6,6 +6,7 @@ how OpenMP's threads wait for each other, and takes every parallel loop for a ra
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ def build(folder: str) -> Path:
 
 def runtime(name: str) -> str:
     """Where the compiler has one of its runtime libraries."""
-    command = [os.environ.get("CXX", "g++"), f"-print-file-name={name}"]
+    command = [*shlex.split(os.environ.get("CXX", "g++")), f"-print-file-name={name}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

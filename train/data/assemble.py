@@ -13,6 +13,9 @@ from train.data.decode import gather_bags
 from train.data.groups import equal_bags
 from train.data.stream import Window
 
+# Behaviours that sharing equal histories must leave of a batch, at most: below this, gathering them anew does not pay.
+_WORTH_SHARING = 0.9
+
 
 def table_rows(ids: np.ndarray, table: Table, out: np.ndarray) -> None:
     """Write the table row of each raw id to ``out``, both int64 of one shape.
@@ -83,7 +86,8 @@ class Assembler:
         ids, lengths = taken.bags(feature_field(self._schema.feature(modality.history)))
         counters.lookups[name] = target.size + ids.size
         bag_of = None
-        if (found := equal_bags(ids, lengths)) is not None:
+        found = equal_bags(ids, lengths)
+        if found is not None and lengths[found[0]].sum() <= _WORTH_SHARING * ids.size:
             first, bag_of = found
             ids, lengths = gather_bags(ids, (np.cumsum(lengths) - lengths)[first], lengths[first]), lengths[first]
         history = store.rows(ids)

@@ -39,7 +39,7 @@ def make_attention(
 
     Raises ValueError for a wrong shape, dtype, device or implementation, and for a table that requires a gradient.
     """
-    if table.requires_grad:
+    if table.requires_grad or (scale is not None and scale.requires_grad):
         raise ValueError("make_attention: the frozen table requires a gradient, and none is computed; detach() it")
     return torch.ops.recsys.make_attention(
         table, scale, target_rows, history_rows, offsets, bag_index, weight, bias, slope, score, implementation
@@ -86,7 +86,7 @@ def _keep(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
 
 
 def _gradients(ctx: Any, gradient: torch.Tensor) -> tuple:
-    if ctx.needs_input_grad[0]:  # not through make_attention() above
+    if any(ctx.needs_input_grad[:2]):  # not through make_attention() above
         raise RuntimeError("make_attention: the frozen table requires a gradient, and none is computed; detach() it")
     found = torch.ops.recsys.make_attention_backward(gradient, *ctx.saved_tensors, ctx.implementation)
     return (*[None] * 6, *found, None)

@@ -8,8 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define TIERWISE_X86
+#if defined(TIERWISE_X86)
 #include <immintrin.h>
 #endif
 

@@ -34,7 +34,7 @@ struct Folded {
 namespace tierwise {
 namespace {
 
-constexpr int64_t kPad = 16;  // hidden units are padded to a multiple of it
+constexpr int64_t kPad = portable::kLanes;  // hidden units are padded to a multiple of it
 
 at::Tensor padded_transpose(const at::Tensor& weight, int64_t padded) {  // [H, M] to [M, padded]
   at::Tensor out = at::zeros({weight.size(1), padded}, at::kFloat);
@@ -99,7 +99,7 @@ at::Tensor make_attention(const at::Tensor& table, const std::optional<at::Tenso
     for_parts(work, make_scratch, [&](Scratch& s, const Item& item, int64_t low, int64_t high, bool whole) {
       const int64_t b = work.target(item, 0);
       if (targets[b] == kMissing) return;
-      portable::dequantise(rows, targets[b], s.query.data());
+      portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
       TIERWISE_CALL(kind, fold(w, s.query.data(), s.matrix.data(), s.offset.data()))
       float* v = whole ? result + b * w.width : s.v.data();
       if (!whole) std::fill(s.v.begin(), s.v.end(), 0.0f);
@@ -136,7 +136,7 @@ Gradients make_attention_backward(const at::Tensor& gradient, const at::Tensor& 
       if (targets[b] == kMissing) return;
       float* own = all + at::get_thread_num() * each;
       float* vectors = s.of_vectors.data();
-      portable::dequantise(rows, targets[b], s.query.data());
+      portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
       TIERWISE_CALL(kind, fold(w, s.query.data(), s.matrix.data(), s.offset.data()))
       TIERWISE_CALL(kind, attend_backward(rows, history, low, high, w, s.folded(), g + b * w.width, s.room.data(),
                                           s.hidden.data(), s.of_matrix.data(), vectors, vectors + w.padded,

@@ -24,7 +24,7 @@ int64_t group_size(int64_t width, int64_t tiers) {
 
 // A thread's own memory.
 struct Scratch {
-  std::vector<float> queries, block;
+  std::vector<float> queries, scales, block;
   std::vector<int32_t> counts;
 };
 
@@ -50,6 +50,7 @@ void count_bags(const Table<T>& table, const History<Row>& history, const Work& 
   const auto make_scratch = [&] {
     Scratch s;
     s.queries.resize((work.order.empty() ? 1 : group) * width);
+    s.scales.resize(work.order.empty() ? 0 : group);
     s.counts.resize((work.order.empty() ? 1 : group) * tiers, 0);
     return s;
   };
@@ -58,7 +59,7 @@ void count_bags(const Table<T>& table, const History<Row>& history, const Work& 
       for (int64_t j = 0; j < item.targets; ++j) {
         const int64_t b = work.target(item, j), row = target_rows[b];
         if (row == kMissing) continue;
-        portable::dequantise(table, row, s.queries.data());
+        portable::copy_row(table, row, 1.0f, s.queries.data());
         TIERWISE_CALL(kind, count_one(table, history, row, low, high, tiers, s.queries.data(), s.counts.data()))
         flush(s.counts.data(), tiers, out + b * tiers, whole);
       }
@@ -68,10 +69,12 @@ void count_bags(const Table<T>& table, const History<Row>& history, const Work& 
     std::fill(s.queries.begin(), s.queries.end(), 0.0f);
     for (int64_t j = 0; j < item.targets; ++j) {
       const int64_t row = target_rows[work.target(item, j)];
-      if (row != kMissing) portable::dequantise(table, row, s.queries.data() + j * width);
+      if (row == kMissing) continue;
+      portable::copy_row(table, row, 1.0f, s.queries.data() + j * width);
+      s.scales[j] = portable::scale_of(table, row);
     }
-    TIERWISE_CALL(kind, count_shared(table, history, item.targets, low, high, tiers, s.queries.data(), s.block.data(),
-                                     s.counts.data()))
+    TIERWISE_CALL(kind, count_shared(table, history, item.targets, low, high, tiers, s.queries.data(), s.scales.data(),
+                                     s.block.data(), s.counts.data()))
     for (int64_t j = 0; j < item.targets; ++j) {
       const int64_t b = work.target(item, j);
       int32_t* part = s.counts.data() + j * tiers;

@@ -1,7 +1,7 @@
 #include "work.h"
 
 #include <cstdlib>
-#include <cstring>
+#include <string>
 
 namespace tierwise {
 
@@ -42,15 +42,16 @@ Work divide(const int64_t* offsets, int64_t bags, const int64_t* bag_index, int6
 }
 
 static Isa find_isa() {
-#if defined(__x86_64__)
   const char* limit = std::getenv("TIERWISE_ISA");
-  const auto allowed = [&](const char* names) { return limit == nullptr || std::strstr(names, limit) != nullptr; };
-  if (allowed("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  const std::string widest = limit == nullptr ? "avx512" : limit;
+  TORCH_CHECK(widest == "portable" || widest == "avx2" || widest == "avx512", "TIERWISE_ISA is '", widest,
+              "'; allowed: portable, avx2, avx512");
+#if defined(TIERWISE_X86)
+  if (widest == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
     return Isa::avx512;
-  if (allowed("avx512 avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c"))
-    return Isa::avx2;
+  // every processor with AVX2 has F16C, which not every compiler knows how to ask for
+  if (widest != "portable" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
 #endif
   return Isa::portable;
 }
@@ -70,6 +71,8 @@ Call::Call(const at::Tensor& table, const std::optional<at::Tensor>& scale, cons
       bag_index(bag_index ? bag_index->to(at::kLong).contiguous() : at::Tensor()) {
   const int64_t* end = this->offsets.const_data_ptr<int64_t>();
   const int64_t bags = this->offsets.numel() - 1;
+  TORCH_CHECK_VALUE(bag_index ? bag_index->numel() == targets.numel() : bags == targets.numel(), targets.numel(),
+                    " targets, but ", bag_index ? bag_index->numel() : bags, " bags for them");
   TORCH_CHECK_INDEX(end[0] >= 0, "offsets start at ", end[0]);
   for (int64_t u = 0; u < bags; ++u) TORCH_CHECK_INDEX(end[u] <= end[u + 1], "offsets decrease at bag ", u);
   TORCH_CHECK_INDEX(end[bags] <= history.numel(), "offsets end at ", end[bags], " beyond ", history.numel());

@@ -9,6 +9,10 @@
 #include <optional>
 #include <vector>
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define TIERWISE_X86  // the compiler can build one function for several instruction sets, as isa.h asks it to
+#endif
+
 namespace tierwise {
 
 constexpr int64_t kMissing = -1;
@@ -55,10 +59,9 @@ Work divide(const int64_t* offsets, int64_t bags, const int64_t* bag_index, int6
 // make_scratch(). Parts of one item may go to several threads: then whole is false.
 template <typename MakeScratch, typename Body>
 void for_parts(const Work& work, MakeScratch&& make_scratch, Body&& body) {
-  constexpr int64_t kLeast = 4096;  // pairs a task
-  constexpr int64_t kTasksPerThread = 16;
+  constexpr int64_t kLeast = 4096;  // pairs for which another thread pays: some ten microseconds of work
   const int64_t total = work.total();
-  const int64_t tasks = std::clamp<int64_t>(total / kLeast, 1, kTasksPerThread * at::get_num_threads());
+  const int64_t tasks = std::clamp<int64_t>(total / kLeast, 1, at::get_num_threads());
   at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     const int64_t from = total * begin / tasks, to = total * end / tasks;
     auto scratch = make_scratch();
