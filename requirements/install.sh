@@ -48,7 +48,9 @@ flock 9
 key=$(cat "requirements/$device.txt" requirements/base.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
     sha256sum | cut -c1-16)
 run_stamp=.venv/ready-$device-$key
-test_stamp=$run_stamp-test-$(sha256sum <requirements/test.txt | cut -c1-16)
+tests=(requirements/test.txt)
+if [ "$device" = cpu ]; then tests+=(requirements/test-cpu.txt); fi
+test_stamp=$run_stamp-test-$(cat "${tests[@]}" | sha256sum | cut -c1-16)
 pip="./.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet"
 
 if [ ! -e "$run_stamp" ]; then
@@ -85,6 +87,6 @@ fi
 
 if [ "${1:-}" = test ] && [ ! -e "$test_stamp" ]; then
     say "adding what tests and lint need"
-    $pip install --no-deps --requirement requirements/test.txt
+    $pip install --no-deps "${tests[@]/#/--requirement=}"
     touch "$test_stamp"
 fi
