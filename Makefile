@@ -20,16 +20,19 @@ CODE := embeddings recsys train torchx_components benchmarks tests setup.py
 DEMO_DATA := data/shop
 DEMO_MODES := none vector simscore simtier
 
-.PHONY: help setup setup-test demo test test-slow lint bench clean
+.PHONY: help setup setup-test native demo test test-slow test-sanitize lint bench clean
 
 help:                  ## list the targets
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-13s %s\n' "$$name" "$$text"; done
 
 setup:                 ## make ./.venv and install the pinned lists
 	@requirements/install.sh
 
 setup-test:
 	@requirements/install.sh test
+
+native:                ## build the C++ kernels again, after installing a compiler
+	@requirements/install.sh native
 
 demo: setup            ## train four models on a generated market over 2 ranks and compare them
 	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi
@@ -46,6 +49,9 @@ test: setup-test       ## run the tests, without the slow ones
 test-slow: setup-test  ## run the slow tests
 	@python -m pytest $(TESTS) -m slow
 
+test-sanitize: setup-test ## run the C++ kernels' tests under the address and undefined-behaviour sanitizers
+	@python -m tests.sanitize
+
 lint: setup-test       ## check style and layout of the code
 	@ruff check $(CODE)
 	@ruff format --check $(CODE)
@@ -57,5 +63,5 @@ bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@python -m benchmarks.render
 
 clean:                 ## remove the environments and what tools left behind; data/ and runs/ stay
-	@rm -rf .venv .venv-* build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-* build embeddings/kernels/native/kernels.so *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

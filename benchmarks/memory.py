@@ -114,7 +114,7 @@ def _bytes(batch: Any) -> int:
         if kjt is not None:
             tensors += [kjt.values(), kjt.lengths()]
     for rows in batch.frozen.values():
-        tensors += [rows.target, rows.history, rows.offsets]
+        tensors += [t for t in (rows.target, rows.history, rows.offsets, rows.bag_index) if t is not None]
     return sum(t.numel() * t.element_size() for t in tensors)
 
 

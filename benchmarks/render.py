@@ -107,13 +107,59 @@ def memory(rows: Rows) -> str:
     return _table(head, [line])
 
 
+def kernels(rows: Rows) -> str:
+    """One line a kernel, shape and allocator: milliseconds, and in brackets how many times ours in float32."""
+    peers = {"eager": "eager", "one-hot": "one-hot", "fbgemm": "FBGEMM", "compiled": "torch.compile"}
+    own = {f"ours {d}": f"ours, {d}" for d in ("float32", "float16", "int8")}
+    columns = peers | own | {"limit float32": "reading alone, float32"}
+    lines = []
+    rows = [row for row in rows if row["case"] in ("simtier", "make")]
+    for row in newest([{"hidden": 0, **row} for row in rows], "allocator", "case", "hidden", "length"):
+        times = {name: c["median_us"] for name, c in row["contenders"].items()}
+        cells = [_against(times[c], times["ours float32"], c) if c in times else "" for c in columns]
+        shape = f"L = {row['length']}" + (f", H = {row['hidden']}" if row["hidden"] else "")
+        kind = {"simtier": "SimTier", "make": "MAKE, both ways"}[row["case"]]
+        lines.append([kind, shape, row["allocator"], *cells])
+    return _table(["kernel", "shape", "allocator", *columns.values()], lines)
+
+
+def shared(rows: Rows) -> str:
+    """One line a dtype."""
+    lines = []
+    for row in newest([row for row in rows if row["case"] == "shared"], "allocator", "dtype"):
+        ours, separate = (row["contenders"][name]["median_us"] for name in ("ours", "separate"))
+        figures = [f"{separate / 1e3:.2f} ms", f"{ours / 1e3:.2f} ms", f"{separate / ours:.1f}x"]
+        lines.append([row["dtype"], row["allocator"], *figures])
+    return _table(["table", "allocator", "a history each", "one history, bag_index", "faster"], lines)
+
+
+def precision(rows: Rows) -> str:
+    """One line a format, over runs."""
+    by_format: dict[str, list] = {}
+    for row in newest(rows, "format", "run"):
+        by_format.setdefault(row["format"], []).append(row)
+    lines = []
+    for name in sorted(by_format, key=lambda f: by_format[f][0]["moved"]):
+        runs = by_format[name]
+        changes = [f"{row['gauc_change']:+.5f}" for row in runs]
+        lines.append([name, f"{100 * runs[0]['moved']:.2f} %", ", ".join(changes)])
+    return _table(["vectors in", "behaviours in another tier", "change in GAUC, run by run"], lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
     "microlens": ("microlens", quality),
     "throughput": ("train_step", throughput),
     "profile": ("profile", profile),
     "memory": ("memory", memory),
+    "kernels": ("kernels", kernels),
+    "shared": ("kernels", shared),
+    "precision": ("precision", precision),
 }
+
+
+def _against(time_us: float, own_us: float, name: str) -> str:
+    return f"{time_us / 1e3:.2f}" if name == "ours float32" else f"{time_us / 1e3:.2f} ({time_us / own_us:.2g}x)"
 
 
 def _mib(size: int) -> str:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.simtier.op import simtier
-from recsys.batch import Batch
+from recsys.batch import Batch, FrozenRows
 from recsys.din import TargetAttention
 from recsys.interaction import OverArch
 from recsys.schema import Schema
@@ -57,7 +57,7 @@ class Rows:
             padding = schema.tables[f.table].num_embeddings
             ids[f.name] = values.values() if f.kind == "id" else _padded(values.values(), values.lengths(), padding)
             lengths[f.name] = values.lengths()
-        history = {m: _padded(r.history, r.offsets.diff(), -1) for m, r in batch.frozen.items()}
+        history = {m: _own(r, _padded(r.history, r.offsets.diff(), -1)) for m, r in batch.frozen.items()}
         return cls(batch.labels, batch.dense, ids, lengths, {m: r.target for m, r in batch.frozen.items()}, history)
 
     @classmethod
@@ -84,6 +84,11 @@ def _padded(values: torch.Tensor, lengths: torch.Tensor, padding: int) -> torch.
     out = values.new_full((lengths.numel(), max(1, int(lengths.max()))), padding)
     out[_mask(lengths, out.shape[1])] = values
     return out
+
+
+def _own(rows: FrozenRows, bags: torch.Tensor) -> torch.Tensor:
+    """[U, L] bags as each impression's own [B, L]."""
+    return bags if rows.bag_index is None else bags.index_select(0, rows.bag_index)
 
 
 def _mask(lengths: torch.Tensor, width: int) -> torch.Tensor:

@@ -14,14 +14,16 @@ __all__ = ["Batch", "FrozenRows"]
 class FrozenRows:
     """Where one modality's vectors lie in its frozen table. Row -1 is an item without a vector.
 
-    target   [B]      int64 rows of the target items
-    history  [T]      int64 rows of the behaviours, oldest first, bag after bag
-    offsets  [B + 1]  int64; bag b is history[offsets[b] : offsets[b + 1]]; may be empty
+    target     [B]      int64 rows of the target items
+    history    [T]      int64 rows of the behaviours, oldest first, bag after bag
+    offsets    [U + 1]  int64; bag u is history[offsets[u] : offsets[u + 1]]; may be empty
+    bag_index  [B]      int64 bag of each impression, where some share one; None: U = B, impression b has bag b
     """
 
     target: torch.Tensor
     history: torch.Tensor
     offsets: torch.Tensor
+    bag_index: torch.Tensor | None = None
 
 
 @dataclass

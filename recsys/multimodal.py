@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from embeddings.frozen.table import FrozenTable
+from embeddings.kernels.pairs import pairs
 from embeddings.kernels.simtier.op import simtier
 from recsys.batch import FrozenRows
 from recsys.config import MultimodalConfig
@@ -27,7 +28,9 @@ class VectorFeatures(nn.Module):
         total = torch.zeros(lengths.numel(), self.table.width, device=known.device)
         total.index_add_(0, bags, self.table.gather(rows.history))
         count = torch.zeros(lengths.numel(), device=known.device).index_add_(0, bags, known)
-        return torch.cat([self.table.gather(rows.target), total / count.clamp(min=1).unsqueeze(1)], dim=1)
+        means = total / count.clamp(min=1).unsqueeze(1)
+        means = means if rows.bag_index is None else means.index_select(0, rows.bag_index)
+        return torch.cat([self.table.gather(rows.target), means], dim=1)
 
 
 class TierFeatures(nn.Module):
@@ -42,7 +45,7 @@ class TierFeatures(nn.Module):
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to [B, N]; zeros where the target has no vector."""
         t = self.table
-        return simtier(t.table, t.scale, rows.target, rows.history, rows.offsets, None, self.width).log1p()
+        return simtier(t.table, t.scale, rows.target, rows.history, rows.offsets, rows.bag_index, self.width).log1p()
 
 
 class SimilarityScores(nn.Module):
@@ -54,10 +57,13 @@ class SimilarityScores(nn.Module):
 
     @torch.no_grad()
     def forward(self, rows: FrozenRows) -> torch.Tensor:
-        """Rows to [T, 1]; 0 where either side has no vector."""
-        bags = bag_of(rows.offsets.diff(), rows.history.numel())
-        targets = self.table.gather(rows.target).index_select(0, bags)
-        return (targets * self.table.gather(rows.history)).sum(dim=1, keepdim=True)
+        """Rows to [P, 1], P the behaviours of all impressions, one after the other; 0 where a side has no vector."""
+        if rows.bag_index is None:
+            target_of, history = bag_of(rows.offsets.diff(), rows.history.numel()), rows.history
+        else:
+            target_of, history = pairs(rows.target.numel(), rows.history, rows.offsets, rows.bag_index)
+        targets = self.table.gather(rows.target).index_select(0, target_of)
+        return (targets * self.table.gather(history)).sum(dim=1, keepdim=True)
 
 
 def multimodal_features(table: FrozenTable, config: MultimodalConfig) -> VectorFeatures | TierFeatures | None:

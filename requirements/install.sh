@@ -3,9 +3,11 @@
 #
 #   requirements/install.sh        what running needs
 #   requirements/install.sh test   and what testing needs
+#   requirements/install.sh native build the C++ kernels again
 #
 # PYTHON=python3.12            the Python to use; otherwise the first of python3, python3.12, python3.11, python3.10 that fits
 # TIERWISE_DEVICE=cpu|cuda     the list to install; otherwise cuda where nvidia-smi finds a device
+# TIERWISE_REQUIRE_NATIVE=1    fail where the C++ kernels cannot be built
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=${PATH//"$PWD/.venv/bin:"/} # .venv is what we make, so it must not be what we make it with
@@ -46,7 +48,9 @@ flock 9
 key=$(cat "requirements/$device.txt" requirements/base.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
     sha256sum | cut -c1-16)
 run_stamp=.venv/ready-$device-$key
-test_stamp=$run_stamp-test-$(sha256sum <requirements/test.txt | cut -c1-16)
+tests=(requirements/test.txt)
+if [ "$device" = cpu ]; then tests+=(requirements/test-cpu.txt); fi
+test_stamp=$run_stamp-test-$(cat "${tests[@]}" | sha256sum | cut -c1-16)
 pip="./.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet"
 
 if [ ! -e "$run_stamp" ]; then
@@ -59,13 +63,30 @@ if [ ! -e "$run_stamp" ]; then
     say "2/2 everything else"
     # iopath comes as source: it is built with the setuptools just installed.
     $pip install --no-deps --no-build-isolation --requirement "requirements/$device.txt"
-    $pip install --no-deps --no-build-isolation --editable .
     touch "$run_stamp"
+fi
+
+# The package itself, with its C++ kernels: again whenever their sources change. Their compiler's words go to a log.
+kernels=embeddings/kernels/native
+native_stamp=$run_stamp-native-$(cat setup.py $kernels/*.{cpp,h,inc} - <<<"${TIERWISE_REQUIRE_NATIVE:-}" | sha256sum | cut -c1-16)
+if [ ! -e "$native_stamp" ] || [ "${1:-}" = native ]; then
+    say "the package and its native kernels, a minute's compilation"
+    rm -f $kernels/kernels.so "$run_stamp"-native-*
+    log=.venv/native.log
+    if ! ./.venv/bin/python -m pip --disable-pip-version-check install --verbose --no-deps --no-build-isolation --editable . >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        fail "the package could not be installed; the whole log is in $log"
+    fi
+    if [ ! -e $kernels/kernels.so ]; then
+        say "no native kernels, see $log: SimTier and MAKE will run as plain torch, several times slower;" \
+            "install a C++ compiler (on Debian: g++) and run 'make native'"
+    fi
+    touch "$native_stamp"
     say "done in $SECONDS s"
 fi
 
 if [ "${1:-}" = test ] && [ ! -e "$test_stamp" ]; then
     say "adding what tests and lint need"
-    $pip install --no-deps --requirement requirements/test.txt
+    $pip install --no-deps "${tests[@]/#/--requirement=}"
     touch "$test_stamp"
 fi

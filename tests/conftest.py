@@ -11,6 +11,8 @@ ROOT = Path(__file__).parent.parent
 # Two workers with ranks of their own share two cores. Set before anything imports torch; child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Where no compiler built the native kernels, processes say so once; the tests of their words are about others.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:SimTier and MAKE run as plain torch")
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     """
     number = {key: int(os.environ.get(key, default)) for key, default in
               (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
-    _quiet()
+    _quiet(number["RANK"])
     ranks = Ranks(*number.values(), device=_device(config.device, number["LOCAL_RANK"]))
     torch.set_num_threads(config.threads or max(1, _cores() // ranks.local_world_size))
     backend = "cpu:gloo,cuda:nccl" if ranks.device.type == "cuda" else "gloo"
@@ -124,8 +124,10 @@ def _losses_named(ranks: Ranks) -> Iterator[None]:
         ) from error
 
 
-def _quiet() -> None:
+def _quiet(rank: int) -> None:
     """Leave out what TorchRec and torch say about each other's interfaces; nobody who runs this can act on it."""
+    if rank:  # the first rank says it for all
+        warnings.filterwarnings("ignore", message="SimTier and MAKE run as plain torch")
     for message in (
         "Please use DTensor instead",
         "`broadcast_buffers` is deprecated",

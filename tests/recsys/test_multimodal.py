@@ -29,6 +29,17 @@ def table(request, tmp_path_factory) -> FrozenTable:
     return FrozenTable(build_store(str(path), np.arange(COUNT), vectors, dtype=request.param))
 
 
+# The same bags, but the second for the third impression too, and the first bag belongs to the last impression.
+SHARED = FrozenRows(ROWS.target, ROWS.history, ROWS.offsets, torch.tensor([4, 1, 1, 3, 0]))
+SHARED_BAGS = [BAGS[u] for u in (4, 1, 1, 3, 0)]
+
+
+@pytest.fixture(params=["own", "shared"])
+def bags(request) -> tuple[FrozenRows, list[list[int]]]:
+    """Rows as the model gets them, and each impression's behaviours."""
+    return {"own": (ROWS, BAGS), "shared": (SHARED, SHARED_BAGS)}[request.param]
+
+
 def vector(table: FrozenTable, row: int) -> np.ndarray:
     """The unit vector of one row, in plain numpy."""
     if row < 0:
@@ -37,21 +48,23 @@ def vector(table: FrozenTable, row: int) -> np.ndarray:
     return table.table[row].double().numpy() * scale
 
 
-def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table):
+def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table, bags):
+    rows, bags = bags
     module = multimodal_features(table, MultimodalConfig(mode="vector"))
-    found = module(ROWS)
+    found = module(rows)
     assert found.shape == (5, module.width) and found.dtype == torch.float32
-    for row, target, bag in zip(found.numpy(), TARGETS, BAGS, strict=True):
+    for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
         known = [vector(table, b) for b in bag if b >= 0]
         mean = np.mean(known, axis=0) if known else np.zeros(WIDTH)
         np.testing.assert_allclose(row, np.concatenate([vector(table, target), mean]), atol=1e-6)
 
 
-def test_simtier_is_the_log_of_counts_a_tier(table):
+def test_simtier_is_the_log_of_counts_a_tier(table, bags):
+    rows, bags = bags
     module = multimodal_features(table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
-    found = module(ROWS)
+    found = module(rows)
     assert found.shape == (5, TIERS) and module.width == TIERS
-    for row, target, bag in zip(found.numpy(), TARGETS, BAGS, strict=True):
+    for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
         counts = [0] * TIERS
         for b in bag if target >= 0 else []:
             if b >= 0:
@@ -60,12 +73,13 @@ def test_simtier_is_the_log_of_counts_a_tier(table):
         np.testing.assert_allclose(row, [math.log(1 + c) for c in counts], atol=1e-6)
 
 
-def test_simscore_is_the_cosine_of_each_behaviour(table):
-    found = SimilarityScores(table)(ROWS)
-    wanted = [vector(table, t) @ vector(table, b) for t, bag in zip(TARGETS, BAGS, strict=True) for b in bag]
+def test_simscore_is_the_cosine_of_each_behaviour(table, bags):
+    rows, bags = bags
+    found = SimilarityScores(table)(rows)
+    wanted = [vector(table, t) @ vector(table, b) for t, bag in zip(TARGETS, bags, strict=True) for b in bag]
     assert found.shape == (len(wanted), 1)
     np.testing.assert_allclose(found[:, 0].numpy(), wanted, atol=1e-6)
-    known = [t >= 0 and b >= 0 for t, bag in zip(TARGETS, BAGS, strict=True) for b in bag]
+    known = [t >= 0 and b >= 0 for t, bag in zip(TARGETS, bags, strict=True) for b in bag]
     assert (found[~torch.tensor(known)] == 0).all()
 
 

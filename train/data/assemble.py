@@ -10,7 +10,11 @@ from recsys.schema import Feature, Schema, Table
 from train.data.columns import Field, feature_field, id_field, label_field
 from train.data.counters import Counters
 from train.data.decode import gather_bags
+from train.data.groups import equal_bags
 from train.data.stream import Window
+
+# Behaviours that sharing equal histories must leave of a batch, at most: below this, gathering them anew does not pay.
+_WORTH_SHARING = 0.9
 
 
 def table_rows(ids: np.ndarray, table: Table, out: np.ndarray) -> None:
@@ -80,12 +84,19 @@ class Assembler:
         modality, store = self._schema.modalities[name], self._stores[name]
         target = store.rows(taken.flat(feature_field(self._schema.feature(modality.target))))
         ids, lengths = taken.bags(feature_field(self._schema.feature(modality.history)))
+        counters.lookups[name] = target.size + ids.size
+        bag_of = None
+        found = equal_bags(ids, lengths)
+        if found is not None and lengths[found[0]].sum() <= _WORTH_SHARING * ids.size:
+            first, bag_of = found
+            ids, lengths = gather_bags(ids, (np.cumsum(lengths) - lengths)[first], lengths[first]), lengths[first]
         history = store.rows(ids)
-        counters.lookups[name] = target.size + history.size
-        counters.missing[name] = int(np.count_nonzero(target < 0) + np.count_nonzero(history < 0))
-        offsets = np.zeros(lengths.size + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        return FrozenRows(_tensor(target), _tensor(history), _tensor(offsets))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        missing = np.diff(np.concatenate([[0], np.cumsum(history < 0)])[offsets])  # of each bag
+        missing = missing if bag_of is None else missing[bag_of]
+        counters.missing[name] = int(np.count_nonzero(target < 0) + missing.sum())
+        bags = None if bag_of is None else _tensor(bag_of)
+        return FrozenRows(_tensor(target), _tensor(history), _tensor(offsets), bags)
 
 
 class _Rows:

@@ -2,11 +2,10 @@
 
 import torch
 
+from embeddings.kernels.arguments import check_bags
 from embeddings.kernels.registry import implementation as find
 
 MAX_TIERS = 256
-_TABLE_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8)
-_INDEX_DTYPES = (torch.int32, torch.int64)
 
 
 def simtier(
@@ -59,7 +58,9 @@ def _simtier(
     implementation: str = "auto",
 ) -> torch.Tensor:
     _check(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
-    return find("simtier", implementation)(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
+    return find("simtier", implementation, table.device)(
+        table, scale, target_rows, history_rows, offsets, bag_index, num_tiers
+    )
 
 
 @_simtier.register_fake
@@ -86,41 +87,6 @@ def _check(
     bag_index: torch.Tensor | None,
     num_tiers: int,
 ) -> None:
-    if table.ndim != 2 or table.shape[1] < 1 or table.dtype not in _TABLE_DTYPES:
-        raise ValueError(f"table is {_named(table)}; allowed: [R, M] with M >= 1 of {_names(_TABLE_DTYPES)}")
-    if (scale is not None) != (table.dtype == torch.int8):
-        raise ValueError(
-            f"table is {table.dtype} and scale {_named(scale)}; allowed: a scale for int8 tables and only those"
-        )
-    if scale is not None and (scale.dtype != torch.float32 or scale.shape != table.shape[:1]):
-        raise ValueError(
-            f"scale is {_named(scale)}; allowed: float32 [{table.shape[0]}], one for each row of the table"
-        )
-    indices = {"target_rows": target_rows, "history_rows": history_rows, "offsets": offsets, "bag_index": bag_index}
-    for name, index in indices.items():
-        if index is not None and (index.ndim != 1 or index.dtype not in _INDEX_DTYPES):
-            raise ValueError(f"{name} is {_named(index)}; allowed: one dimension of {_names(_INDEX_DTYPES)}")
-    for name, tensor in {"scale": scale, **indices}.items():
-        if tensor is not None and tensor.device != table.device:
-            raise ValueError(f"{name} is on {tensor.device} but table on {table.device}; move them to one device")
-    if offsets.shape[0] < 1:
-        raise ValueError("offsets is empty; allowed: [U + 1] for U bags, [0] for none")
-    if bag_index is None and offsets.shape[0] != target_rows.shape[0] + 1:
-        raise ValueError(
-            f"{target_rows.shape[0]} targets but offsets of {offsets.shape[0] - 1} bags; without bag_index each target "
-            "has a bag of its own"
-        )
-    if bag_index is not None and bag_index.shape[0] != target_rows.shape[0]:
-        raise ValueError(
-            f"{target_rows.shape[0]} targets but {bag_index.shape[0]} in bag_index; allowed: one for each target"
-        )
+    check_bags(table, scale, target_rows, history_rows, offsets, bag_index)
     if not 1 <= num_tiers <= MAX_TIERS:
         raise ValueError(f"num_tiers is {num_tiers}; allowed: 1 to {MAX_TIERS}")
-
-
-def _named(tensor: torch.Tensor | None) -> str:
-    return "None" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-
-
-def _names(dtypes: tuple[torch.dtype, ...]) -> str:
-    return ", ".join(str(dtype) for dtype in dtypes)

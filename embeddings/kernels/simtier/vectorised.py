@@ -2,6 +2,8 @@
 
 import torch
 
+from embeddings.kernels.pairs import pairs, vectors
+
 # Floats in one chunk of gathered vectors. On CPU a chunk stays in the cache (256 KiB beat 0.5 to 64 MiB, most of all
 # at M = 128); elsewhere a launch costs more than memory does (128 MiB).
 _CPU_CHUNK = 1 << 16
@@ -21,7 +23,7 @@ def simtier(
 
     A pair is a target and one behaviour of its bag. On CUDA the number of pairs is read back: one synchronisation.
     """
-    pair_target, pair_rows = _pairs(target_rows.numel(), history_rows, offsets, bag_index)
+    pair_target, pair_rows = pairs(target_rows.numel(), history_rows, offsets, bag_index)
     known = (pair_rows != -1) & (target_rows != -1)[pair_target]
     similarity = _similarities(table, scale, target_rows, pair_rows.masked_fill(~known, 0), pair_target)
     tier = similarity.clamp_(-1, 1).add_(1).mul_(num_tiers / 2).floor_().clamp_(max=num_tiers - 1).long()
@@ -32,19 +34,6 @@ def simtier(
     return counts[:bins].view(-1, num_tiers).clone()
 
 
-def _pairs(
-    targets: int, history_rows: torch.Tensor, offsets: torch.Tensor, bag_index: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Target and table row of each of P pairs, both int64 [P], pairs of one target side by side."""
-    begins, lengths = offsets[:-1].long(), offsets.diff().long()
-    if bag_index is not None:
-        begins, lengths = begins.index_select(0, bag_index), lengths.index_select(0, bag_index)
-    pair_target = torch.repeat_interleave(torch.arange(targets, device=offsets.device), lengths)
-    shift = begins - (lengths.cumsum(0) - lengths)  # from a pair's number to its place in the history
-    position = torch.arange(pair_target.numel(), device=offsets.device) + shift.index_select(0, pair_target)
-    return pair_target, history_rows.index_select(0, position).long()
-
-
 def _similarities(
     table: torch.Tensor,
     scale: torch.Tensor | None,
@@ -53,10 +42,7 @@ def _similarities(
     pair_target: torch.Tensor,
 ) -> torch.Tensor:
     """Dot products, float32 [P]. Of a missing target: anything finite."""
-    known_targets = target_rows.masked_fill(target_rows == -1, 0)
-    targets = table.index_select(0, known_targets).float()
-    if scale is not None:
-        targets *= scale.index_select(0, known_targets).unsqueeze(1)
+    targets = vectors(table, scale, target_rows)
     similarity = torch.empty(pair_rows.numel(), device=table.device)
     chunk = max(1, (_CPU_CHUNK if table.device.type == "cpu" else _DEVICE_CHUNK) // table.shape[1])
     for start in range(0, pair_rows.numel(), chunk):

@@ -117,13 +117,14 @@ def unpacked(batch) -> list[dict]:
     image, result = batch.frozen["image"], []
     jagged = {name: getattr(batch, name).to_dict() for name in ("pooled", "sequence")}
     for b in range(len(batch)):
+        u = b if image.bag_index is None else image.bag_index[b]
         row = {
             "label": batch.labels[b].item(),
             "user": batch.users[b].item(),
             "target": batch.targets[b].item(),
             "time": batch.extra["time"][b].item(),
             "dense": batch.dense[b].tolist(),
-            "image": (image.target[b].item(), image.history[image.offsets[b] : image.offsets[b + 1]].tolist()),
+            "image": (image.target[b].item(), image.history[image.offsets[u] : image.offsets[u + 1]].tolist()),
         }
         for name, tensors in jagged.items():
             row[name] = {k: t.values()[t.offsets()[b] : t.offsets()[b + 1]].tolist() for k, t in tensors.items()}

@@ -165,7 +165,7 @@ def test_the_position_names_file_and_row_group(tmp_path, reader):
     for _ in range(4):
         next(batches)
     place = tmp_path / "train" / "part-1.parquet"
-    assert str(made.position()) == f"split 'train', epoch 2, batch 3, file '{place}', row group 1"
+    assert str(made.position()) == f"split 'train', epoch 3, batch 3, file '{place}', row group 1"
     assert (made.position(batch=2).row_group, made.position(batch=1).file[-14:]) == (0, "part-0.parquet")
     batches.close()
     shuffled = reader(shuffle_rows=8)

@@ -10,20 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embeddings.kernels.registry import IMPLEMENTATIONS
-from tests.embeddings.kernels.simtier.cases import TABLE_DTYPES, Case, agrees, edge_case, random_case
-
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+from tests.embeddings.kernels.bags import TABLE_DTYPES
+from tests.embeddings.kernels.running import DEVICES, require, runnable
+from tests.embeddings.kernels.simtier.cases import Case, agrees, edge_case, random_case
 
 
 @pytest.fixture(params=IMPLEMENTATIONS["simtier"])
-def name(request) -> str:
+def listed(request) -> str:
     return request.param
 
 
+@pytest.fixture
+def name(listed: str) -> str:
+    """An implementation that runs on CPU."""
+    require(listed)
+    return listed
+
+
 @pytest.fixture(params=DEVICES)
-def simtier(request, name: str) -> Callable[..., torch.Tensor]:
+def simtier(request, listed: str) -> Callable[..., torch.Tensor]:
     """An implementation, its arguments moved to a device."""
-    return lambda *arguments: IMPLEMENTATIONS["simtier"][name](*Case(*arguments).on(request.param).arguments)
+    require(listed, request.param)
+    return lambda *arguments: IMPLEMENTATIONS["simtier"][listed](*Case(*arguments).on(request.param).arguments)
 
 
 SHAPES = {
@@ -110,22 +118,12 @@ def test_one_ulp_past_the_ends(simtier) -> None:
     assert got[0, 0] == 1 and got[0, 19] == 1
 
 
-def _strided(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    """The same values with gaps between them in memory, and other values in the gaps."""
-    if tensor is None:
-        return None
-    wide = torch.full((*tensor.shape[:-1], tensor.shape[-1] * 2), 1, dtype=tensor.dtype)
-    wide[..., ::2] = tensor
-    return wide[..., ::2]
-
-
 @pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)
 @pytest.mark.parametrize("shared_by", [None, 6])
 def test_strided_and_transposed_arguments(simtier, dtype: torch.dtype, shared_by: int | None) -> None:
     case = random_case(5, [3, 0, 8], 9, 12, dtype=dtype, shared_by=shared_by)
-    strided = Case(*(_strided(a) if a is None or isinstance(a, torch.Tensor) else a for a in case.arguments))
-    assert not strided.table.is_contiguous()
-    assert agrees(simtier, strided)
+    assert not case.strided().table.is_contiguous()
+    assert agrees(simtier, case.strided())
     assert agrees(simtier, replace(case, table=case.table.t().contiguous().t()))
 
 
@@ -159,7 +157,7 @@ def test_rows_out_of_range_are_never_answered(name: str) -> None:
 @settings(max_examples=150, deadline=None)
 def test_any_case_is_exact(seed: int, lengths: list[int], width: int, num_tiers: int, **options) -> None:
     case = random_case(seed, lengths, width, num_tiers, **options)
-    for name, function in IMPLEMENTATIONS["simtier"].items():
+    for name, function in runnable("simtier").items():
         assert agrees(function, case), name
 
 
@@ -173,7 +171,7 @@ def test_counts_of_parts_add_up(seed: int, lengths: list[int], data: st.DataObje
     bags = [torch.randint(-1, 30, (n,), generator=draw) for n in lengths]
     cuts = [data.draw(st.integers(0, n)) for n in lengths]
 
-    for function in IMPLEMENTATIONS["simtier"].values():
+    for function in runnable("simtier").values():
 
         def counts(parts: list[torch.Tensor], function=function) -> torch.Tensor:
             offsets = torch.tensor([0, *np.cumsum([len(p) for p in parts])])

@@ -7,7 +7,10 @@ import torch
 
 from embeddings.kernels.registry import IMPLEMENTATIONS
 from embeddings.kernels.simtier.op import simtier
+from tests.embeddings.kernels.running import require
 from tests.embeddings.kernels.simtier.cases import Case, agrees, random_case
+
+pytestmark = pytest.mark.filterwarnings("ignore:SimTier and MAKE run as plain torch")  # auto, where nothing is built
 
 SAMPLES = {
     "plain": random_case(1, [3, 0, 5], 6, 10),
@@ -20,6 +23,7 @@ SAMPLES = {
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("implementation", ["auto", *IMPLEMENTATIONS["simtier"]])
 def test_dispatch(sample: str, implementation: str) -> None:
+    require(implementation)
     assert agrees(lambda *arguments: simtier(*arguments, implementation), SAMPLES[sample])
 
 

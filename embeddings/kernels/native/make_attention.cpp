@@ -1,0 +1,175 @@
+// MAKE's attention on CPU, forward and backward, a target at a time; hidden units live for eight behaviours only.
+//
+// With weight = [A, B, C, D] over [q; k; q - k; q * k] the hidden units of target q and behaviour k are
+//
+//     h = (A + C) q + bias + ((B - C) + D diag(q)) k
+//
+// so q is folded into one matrix and one offset, and a pair costs H x M products instead of 4 H x M.
+
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "work.h"
+
+namespace tierwise {
+
+// Parameters, each matrix [width][padded]: hidden units along the lanes.
+struct Weights {
+  const float *of_query, *of_key, *of_product;  // (A + C)^T, (B - C)^T, D^T
+  const float *bias, *slope, *score;            // [padded]
+  int64_t width, padded;
+};
+
+// A target's query folded in: h = offset + k times matrix.
+struct Folded {
+  const float *matrix, *offset;
+};
+
+}  // namespace tierwise
+
+#define TIERWISE_LOOPS "make_attention.inc"
+#include "isa.h"
+
+namespace tierwise {
+namespace {
+
+constexpr int64_t kPad = portable::kLanes;  // hidden units are padded to a multiple of it
+
+at::Tensor padded_transpose(const at::Tensor& weight, int64_t padded) {  // [H, M] to [M, padded]
+  at::Tensor out = at::zeros({weight.size(1), padded}, at::kFloat);
+  out.narrow(1, 0, weight.size(0)).copy_(weight.t());
+  return out;
+}
+
+at::Tensor padded_vector(const at::Tensor& vector, int64_t padded) {
+  at::Tensor out = at::zeros({padded}, at::kFloat);
+  out.narrow(0, 0, vector.size(0)).copy_(vector);
+  return out;
+}
+
+// The parameters in the kernels' layout.
+struct Parameters {
+  int64_t hidden, width, padded;
+  at::Tensor of_query, of_key, of_product, bias, slope, score;
+
+  Parameters(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& slope, const at::Tensor& score)
+      : hidden(bias.size(0)), width(weight.size(1) / 4), padded((hidden + kPad - 1) / kPad * kPad) {
+    const std::vector<at::Tensor> w = weight.chunk(4, 1);
+    of_query = padded_transpose(w[0] + w[2], padded);
+    of_key = padded_transpose(w[1] - w[2], padded);
+    of_product = padded_transpose(w[3], padded);
+    this->bias = padded_vector(bias, padded);
+    this->slope = padded_vector(slope, padded);
+    this->score = padded_vector(score, padded);
+  }
+
+  Weights weights() const {
+    return {of_query.const_data_ptr<float>(), of_key.const_data_ptr<float>(), of_product.const_data_ptr<float>(),
+            bias.const_data_ptr<float>(), slope.const_data_ptr<float>(), score.const_data_ptr<float>(), width, padded};
+  }
+};
+
+// A thread's own memory.
+struct Scratch {
+  std::vector<float> query, matrix, offset, room, hidden, of_matrix, of_vectors, v;
+
+  Scratch(int64_t width, int64_t padded, bool backward)
+      : query(width), matrix(width * padded), offset(padded), room((portable::kRows + 1) * width, 0.0f),
+        hidden(portable::kRows * padded), of_matrix(backward ? width * padded : 0, 0.0f),
+        of_vectors(backward ? 3 * padded : 0, 0.0f), v(backward ? 0 : width) {}
+
+  Folded folded() const { return {matrix.data(), offset.data()}; }
+};
+
+at::Tensor make_attention(const at::Tensor& table, const std::optional<at::Tensor>& scale,
+                          const at::Tensor& target_rows, const at::Tensor& history_rows, const at::Tensor& offsets,
+                          const std::optional<at::Tensor>& bag_index, const at::Tensor& weight, const at::Tensor& bias,
+                          const at::Tensor& slope, const at::Tensor& score) {
+  const Call call(table, scale, target_rows, history_rows, offsets, bag_index);
+  const Parameters parameters(weight, bias, slope, score);
+  const Weights w = parameters.weights();
+  const Work work = call.divide(1);
+  at::Tensor out = at::zeros({target_rows.numel(), w.width}, table.options().dtype(at::kFloat));
+  float* result = out.mutable_data_ptr<float>();
+  const int64_t* targets = call.targets.const_data_ptr<int64_t>();
+  const Isa kind = isa();
+  call.with_types([&](const auto& rows, const auto& history) {
+    const auto make_scratch = [&] { return Scratch(w.width, w.padded, false); };
+    for_parts(work, make_scratch, [&](Scratch& s, const Item& item, int64_t low, int64_t high, bool whole) {
+      const int64_t b = work.target(item, 0);
+      if (targets[b] == kMissing) return;
+      portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
+      TIERWISE_CALL(kind, fold(w, s.query.data(), s.matrix.data(), s.offset.data()))
+      float* v = whole ? result + b * w.width : s.v.data();
+      if (!whole) std::fill(s.v.begin(), s.v.end(), 0.0f);
+      TIERWISE_CALL(kind, attend(rows, history, low, high, w, s.folded(), s.room.data(), s.hidden.data(), v))
+      if (!whole) add_shared(result + b * w.width, v, w.width);
+    });
+  });
+  return out;
+}
+
+using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
+
+Gradients make_attention_backward(const at::Tensor& gradient, const at::Tensor& table,
+                                  const std::optional<at::Tensor>& scale, const at::Tensor& target_rows,
+                                  const at::Tensor& history_rows, const at::Tensor& offsets,
+                                  const std::optional<at::Tensor>& bag_index, const at::Tensor& weight,
+                                  const at::Tensor& bias, const at::Tensor& slope, const at::Tensor& score) {
+  const Call call(table, scale, target_rows, history_rows, offsets, bag_index);
+  const Parameters parameters(weight, bias, slope, score);
+  const Weights w = parameters.weights();
+  const Work work = call.divide(1);
+  const at::Tensor upstream = gradient.contiguous();
+  const float* g = upstream.const_data_ptr<float>();
+  const int64_t* targets = call.targets.const_data_ptr<int64_t>();
+  // each thread sums apart: of_query, of_key, of_product [width][padded], bias, slope, score [padded]
+  const int64_t size = w.width * w.padded, each = 3 * size + 3 * w.padded;
+  at::Tensor sums = at::zeros({at::get_num_threads(), each}, at::kFloat);
+  float* all = sums.mutable_data_ptr<float>();
+  const Isa kind = isa();
+  call.with_types([&](const auto& rows, const auto& history) {
+    const auto make_scratch = [&] { return Scratch(w.width, w.padded, true); };
+    for_parts(work, make_scratch, [&](Scratch& s, const Item& item, int64_t low, int64_t high, bool) {
+      const int64_t b = work.target(item, 0);
+      if (targets[b] == kMissing) return;
+      float* own = all + at::get_thread_num() * each;
+      float* vectors = s.of_vectors.data();
+      portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
+      TIERWISE_CALL(kind, fold(w, s.query.data(), s.matrix.data(), s.offset.data()))
+      TIERWISE_CALL(kind, attend_backward(rows, history, low, high, w, s.folded(), g + b * w.width, s.room.data(),
+                                          s.hidden.data(), s.of_matrix.data(), vectors, vectors + w.padded,
+                                          vectors + 2 * w.padded))
+      TIERWISE_CALL(kind, unfold(s.query.data(), w.width, w.padded, s.of_matrix.data(), vectors, own, own + size,
+                                 own + 2 * size, own + 3 * size))
+    });
+  });
+  const at::Tensor total = sums.sum(0);
+  const auto matrix = [&](int64_t i) {
+    return total.narrow(0, i * size, size).view({w.width, w.padded}).narrow(1, 0, parameters.hidden).t();
+  };
+  const auto vector = [&](int64_t i) {
+    return total.narrow(0, 3 * size + i * w.padded, w.padded).narrow(0, 0, parameters.hidden).clone();
+  };
+  const at::Tensor of_query = matrix(0), of_key = matrix(1), of_product = matrix(2);
+  return {at::cat({of_query, of_key, of_query - of_key, of_product}, 1), vector(0), vector(1), vector(2)};
+}
+
+}  // namespace
+}  // namespace tierwise
+
+TORCH_LIBRARY_FRAGMENT(recsys_native, m) {
+  m.def(
+      "make_attention(Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, "
+      "Tensor? bag_index, Tensor weight, Tensor bias, Tensor slope, Tensor score) -> Tensor");
+  m.def(
+      "make_attention_backward(Tensor gradient, Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, "
+      "Tensor offsets, Tensor? bag_index, Tensor weight, Tensor bias, Tensor slope, Tensor score) -> (Tensor, Tensor, "
+      "Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(recsys_native, CPU, m) {
+  m.impl("make_attention", &tierwise::make_attention);
+  m.impl("make_attention_backward", &tierwise::make_attention_backward);
+}

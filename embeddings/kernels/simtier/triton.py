@@ -1,0 +1,256 @@
+"""SimTier on CUDA, in Triton: similarities never leave the registers, and only counts are written.
+
+Two kernels. Where each target has a bag of its own the work is one read of the behaviours' vectors. Where targets share
+bags, a tile of targets and a tile of behaviours are multiplied on the tensor cores, and each tile of behaviours is read
+once for a whole tile of targets.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+from embeddings.kernels.tiles import OPTIONS, behaviours, piece, pieces, query_vector, ready, share, splits, vectors
+
+# Behaviours that one program counts before a bag is split.
+CHUNK = 512
+
+
+def simtier(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    history_rows: torch.Tensor,
+    offsets: torch.Tensor,
+    bag_index: torch.Tensor | None,
+    num_tiers: int,
+) -> torch.Tensor:
+    """Tier counts [B, N] as in ``embeddings.kernels.simtier.reference``, similarities in float32. No synchronisation.
+
+    A bag that is split over programs is summed by atomic additions of whole numbers, so the result has one value.
+    """
+    targets, length = target_rows.numel(), history_rows.numel()
+    counts = torch.zeros(targets, num_tiers, device=table.device)  # also what no program counts
+    if targets == 0 or length == 0:
+        return counts
+    table, scale, target_rows, history_rows, offsets, bag_index = ready(
+        table, scale, target_rows, history_rows, offsets, bag_index
+    )
+    inputs = (counts, table, scale, target_rows, history_rows, offsets)
+    if bag_index is None:
+        options = own_options(table.dtype, table.shape[1], num_tiers, length / targets)
+        items, _ = pieces(targets, length, CHUNK, shared=False)
+        with torch.cuda.device_of(table):
+            count_own_bags[(items,)](*inputs, targets, table.shape[0], table.stride(0), **options)
+        return counts
+    bags = offsets.numel() - 1
+    options = shared_options(table.dtype, table.shape[1], num_tiers, targets / max(1, bags))
+    sorted_bags, order = torch.sort(bag_index)
+    firsts = torch.searchsorted(sorted_bags, torch.arange(bags + 1, device=table.device, dtype=bag_index.dtype))
+    tiles = bags + triton.cdiv(targets, options["BLOCK_B"])
+    sizes = (targets, bags, table.shape[0], table.stride(0))
+    with torch.cuda.device_of(table):
+        count_shared_bags[(tiles, splits(tiles, length, CHUNK))](*inputs, sorted_bags, order, firsts, *sizes, **options)
+    return counts
+
+
+def own_options(dtype: torch.dtype, width: int, num_tiers: int, mean_length: float) -> dict:
+    """Constants of ``count_own_bags``. One warp for short bags: more of them are under way at a time."""
+    block_m = min(128, triton.next_power_of_2(width))
+    warps = 1 if mean_length <= 64 else 4
+    return dict(
+        **_constants(dtype, width, num_tiers),
+        BLOCK_L=max(8, min(64, 1024 // block_m)) * warps if num_tiers <= 64 else 8 * warps,
+        BLOCK_M=block_m,
+        BINS=triton.next_power_of_2(num_tiers),
+        CHUNK=CHUNK,
+        num_warps=warps,
+        **OPTIONS,
+    )
+
+
+def shared_options(dtype: torch.dtype, width: int, num_tiers: int, mean_targets: float) -> dict:
+    """Constants of ``count_shared_bags``: tensor cores take tiles of 16 at least, and 32 columns of int8."""
+    small = num_tiers > 64 or mean_targets <= 16
+    return dict(
+        **_constants(dtype, width, num_tiers),
+        BLOCK_B=16 if small else 32 if mean_targets <= 32 or dtype == torch.float32 else 64,
+        BLOCK_L=64,
+        BLOCK_M=max(32, min(128, triton.next_power_of_2(width))),
+        GROUPS=triton.next_power_of_2(triton.cdiv(num_tiers, 4)),
+        CHUNK=CHUNK,
+        num_warps=4 if small else 8,
+        num_stages=2 if small else 3,  # of the loop's pipeline; small programs are many, and hide what they wait for
+        **OPTIONS,
+    )
+
+
+def _constants(dtype: torch.dtype, width: int, num_tiers: int) -> dict:
+    return dict(N=num_tiers, M=width, SCALED=dtype == torch.int8)
+
+
+@triton.jit
+def _tier(similarity, N: tl.constexpr):
+    """Tier of each similarity, int32, with the roundings of the other implementations."""
+    clamped = tl.minimum(tl.maximum(similarity, -1.0), 1.0)
+    return tl.minimum(tl.floor((clamped + 1.0) * (N / 2.0)).to(tl.int32), N - 1)
+
+
+@triton.jit(do_not_specialize=["targets", "table_rows"])
+def count_own_bags(
+    counts,
+    table,
+    scale,
+    target_rows,
+    history_rows,
+    offsets,
+    targets,
+    table_rows,
+    stride,
+    N: tl.constexpr,
+    M: tl.constexpr,
+    SCALED: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BINS: tl.constexpr,
+    CHUNK: tl.constexpr,
+):
+    """A program counts a piece of one bag. Grid: pieces."""
+    target, begin, end, whole = piece(tl.program_id(0), targets, targets, 1, offsets, None, CHUNK, False)
+    target_row = tl.load(target_rows + target).to(tl.int64)
+    tl.device_assert((target_row >= -1) & (target_row < table_rows), "target_rows: a row is not in the table")
+    if (target_row == -1) | (begin >= end):
+        return
+    bins = tl.arange(0, BINS)
+    total = tl.zeros([BINS], tl.int32)
+    wrong = tl.zeros([BLOCK_L], tl.int1)
+    for start in range(begin, end, BLOCK_L):
+        rows, unknown = behaviours(history_rows, start + tl.arange(0, BLOCK_L), end, table_rows)
+        wrong |= unknown
+        similarity = tl.zeros([BLOCK_L], tl.float32)
+        for column in range(0, M, BLOCK_M):
+            columns = column + tl.arange(0, BLOCK_M)
+            query = query_vector(table, scale, target_row, stride, columns, M, SCALED)
+            keys = vectors(table, rows, stride, columns, M).to(tl.float32)
+            similarity += tl.sum(keys * query[None, :], 1)
+        if SCALED:
+            similarity *= tl.load(scale + rows, mask=rows != -1, other=0)
+        tier = tl.where(rows != -1, _tier(similarity, N), -1)
+        total += tl.sum((tier[:, None] == bins[None, :]).to(tl.int32), 0)
+    tl.device_assert(wrong == 0, "history_rows: a row is not in the table")
+    place = counts + target.to(tl.int64) * N + bins
+    if whole:
+        tl.store(place, total.to(tl.float32), mask=bins < N)
+    else:
+        tl.atomic_add(place, total.to(tl.float32), mask=(bins < N) & (total > 0), sem="relaxed")
+
+
+@triton.jit
+def _add_group(packed, tier, group, groups):
+    """Count tiers 4 * group to 4 * group + 3 of each row into column ``group``, a byte for each tier."""
+    found = tl.sum(tl.where(tier >> 2 == group, 1 << ((tier & 3) * 8), 0), 1)
+    return packed + tl.where(groups[None, :] == group, found[:, None], 0)
+
+
+@triton.jit(do_not_specialize=["targets", "bags", "table_rows"])
+def count_shared_bags(
+    counts,
+    table,
+    scale,
+    target_rows,
+    history_rows,
+    offsets,
+    sorted_bags,
+    order,
+    firsts,
+    targets,
+    bags,
+    table_rows,
+    stride,
+    N: tl.constexpr,
+    M: tl.constexpr,
+    SCALED: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    GROUPS: tl.constexpr,
+    CHUNK: tl.constexpr,
+):
+    """A program counts a part of one bag for up to BLOCK_B of its targets. Grid: tiles of targets, parts.
+
+    Targets are sorted by bag: target ``order[i]`` has bag ``sorted_bags[i]``, and bag u has targets
+    ``firsts[u] : firsts[u + 1]`` of the order. The tiles are cut as in ``tiles.piece``: first one for each bag, then
+    what is left of a bag where the place in the order is a multiple of BLOCK_B.
+
+    Four counters share an int32: a tile has BLOCK_L <= 127 behaviours, so no byte of them overflows. That takes a
+    quarter of the comparisons.
+    """
+    tile = tl.program_id(0)
+    if tile == 0:
+        found = tl.load(firsts + bags) - tl.load(firsts)
+        tl.device_assert(found == targets, "bag_index: no such bag")
+    bag = tile.to(tl.int64)
+    position = (tile - bags).to(tl.int64) * BLOCK_B
+    if tile >= bags:
+        bag = tl.load(sorted_bags + position).to(tl.int64)
+        tl.device_assert((bag >= 0) & (bag < bags), "bag_index: no such bag")
+    bag_first = tl.load(firsts + bag)
+    last = tl.load(firsts + bag + 1)
+    first = bag_first
+    if tile >= bags:
+        first = tl.maximum(bag_first + BLOCK_B, position)
+        last = tl.minimum(last, position + BLOCK_B)
+    bag_begin = tl.load(offsets + bag).to(tl.int64)
+    stop = tl.load(offsets + bag + 1).to(tl.int64)
+    begin, end, whole = share(bag_begin, stop, tl.program_id(1), tl.num_programs(1), CHUNK)
+    if (first >= last) | (begin >= end):
+        return
+
+    slots = first + tl.arange(0, BLOCK_B)
+    target = tl.load(order + slots, mask=slots < last, other=0)
+    target_row = tl.load(target_rows + target, mask=slots < last, other=-1).to(tl.int64)
+    tl.device_assert((target_row >= -1) & (target_row < table_rows), "target_rows: a row is not in the table")
+    if SCALED:
+        target_scale = tl.load(scale + target_row, mask=target_row != -1, other=0)
+    queries = vectors(table, target_row, stride, tl.arange(0, BLOCK_M), M)
+    groups = tl.arange(0, GROUPS)
+    byte = tl.arange(0, 4) * 8
+    total = tl.zeros([BLOCK_B, GROUPS, 4], tl.int32)
+    wrong = tl.zeros([BLOCK_L], tl.int1)
+    for start in range(begin, end, BLOCK_L):
+        rows, unknown = behaviours(history_rows, start + tl.arange(0, BLOCK_L), end, table_rows)
+        wrong |= unknown
+        similarity = tl.zeros([BLOCK_B, BLOCK_L], tl.int32 if SCALED else tl.float32)
+        if M <= BLOCK_M:
+            keys = vectors(table, rows, stride, tl.arange(0, BLOCK_M), M)
+            similarity = tl.dot(queries, tl.trans(keys), similarity, input_precision="ieee", out_dtype=similarity.dtype)
+        else:
+            for column in range(0, M, BLOCK_M):
+                columns = column + tl.arange(0, BLOCK_M)
+                part = vectors(table, target_row, stride, columns, M)
+                keys = vectors(table, rows, stride, columns, M)
+                similarity = tl.dot(
+                    part, tl.trans(keys), similarity, input_precision="ieee", out_dtype=similarity.dtype
+                )
+        if SCALED:
+            key_scale = tl.load(scale + rows, mask=rows != -1, other=0)
+            tier = _tier(similarity.to(tl.float32) * (target_scale[:, None] * key_scale[None, :]), N)
+        else:
+            tier = _tier(similarity, N)
+        tier = tl.where((rows != -1)[None, :], tier, -1)
+        packed = tl.zeros([BLOCK_B, GROUPS], tl.int32)
+        if N <= 64:
+            for group in tl.static_range((N + 3) // 4):  # unrolled: only innermost loops are pipelined
+                packed = _add_group(packed, tier, group, groups)
+        else:
+            for group in range((N + 3) // 4):
+                packed = _add_group(packed, tier, group, groups)
+        total += (packed[:, :, None] >> byte[None, None, :]) & 255
+
+    tl.device_assert(wrong == 0, "history_rows: a row is not in the table")
+    tiers = groups[:, None] * 4 + tl.arange(0, 4)[None, :]
+    place = counts + target[:, None, None] * N + tiers[None, :, :]
+    counted = (target_row != -1)[:, None, None] & (tiers < N)[None, :, :]
+    if whole:
+        tl.store(place, total.to(tl.float32), mask=counted)
+    else:
+        tl.atomic_add(place, total.to(tl.float32), mask=counted & (total > 0), sem="relaxed")
