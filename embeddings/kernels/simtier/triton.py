@@ -30,7 +30,7 @@ def simtier(
     """
     targets, length = target_rows.numel(), history_rows.numel()
     counts = torch.zeros(targets, num_tiers, device=table.device)  # also what no program counts
-    if targets == 0 or length == 0:
+    if targets == 0 or length == 0 or table.shape[0] == 0:
         return counts
     table, scale, target_rows, history_rows, offsets, bag_index = ready(
         table, scale, target_rows, history_rows, offsets, bag_index
@@ -74,11 +74,11 @@ def shared_options(dtype: torch.dtype, width: int, num_tiers: int, mean_targets:
     return dict(
         **_constants(dtype, width, num_tiers),
         BLOCK_B=16 if small else 32 if mean_targets <= 32 or dtype == torch.float32 else 64,
-        BLOCK_L=64,
+        BLOCK_L=32 if dtype == torch.float32 else 64,  # float32 is multiplied in registers, and needs them
         BLOCK_M=max(32, min(128, triton.next_power_of_2(width))),
         GROUPS=triton.next_power_of_2(triton.cdiv(num_tiers, 4)),
         CHUNK=CHUNK,
-        num_warps=4 if small else 8,
+        num_warps=4 if small and dtype != torch.float32 else 8,
         num_stages=2 if small else 3,  # of the loop's pipeline; small programs are many, and hide what they wait for
         **OPTIONS,
     )
@@ -210,7 +210,7 @@ def count_shared_bags(
     target_row = tl.load(target_rows + target, mask=slots < last, other=-1).to(tl.int64)
     tl.device_assert((target_row >= -1) & (target_row < table_rows), "target_rows: a row is not in the table")
     if SCALED:
-        target_scale = tl.load(scale + target_row, mask=target_row != -1, other=0)
+        target_scale = tl.load(scale + tl.maximum(target_row, 0))  # of a missing target, any: it is not stored
     queries = vectors(table, target_row, stride, tl.arange(0, BLOCK_M), M)
     groups = tl.arange(0, GROUPS)
     byte = tl.arange(0, 4) * 8
