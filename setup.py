@@ -12,7 +12,7 @@ from setuptools import setup
 
 NATIVE = "embeddings/kernels/native"
 SOURCES = ["work.cpp", "simtier.cpp", "make_attention.cpp", "read_rows.cpp"]
-HEADERS = ["work.h", "isa.h", "simd.inc", "simtier.inc", "make_attention.inc", "read_rows.inc"]
+HEADERS = ["work.h", "isa.h", "simd.inc", "simtier.inc", "simtier_shared.inc", "make_attention.inc", "read_rows.inc"]
 
 
 def openmp() -> list[str]:
@@ -47,17 +47,18 @@ def kernels() -> dict:
                     raise
                 print(f"the native kernels were not built: {error}")
 
+    threads = openmp()
     flags = [
         "-std=c++20",
         "-O3",
         "-g0",
-        *openmp(),
+        *threads,
         "-Wall",
         "-Wno-psabi",
         "-Wno-ignored-attributes",
         "-Wno-maybe-uninitialized",
     ]
-    links = [*openmp()]
+    links = [*threads]
     if os.environ.get("TIERWISE_SANITIZE") == "1":
         flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
         links += ["-fsanitize=address,undefined"]

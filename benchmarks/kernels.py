@@ -35,22 +35,23 @@ class Data:
     """One table in every dtype and random histories over it."""
 
     def __init__(self) -> None:
+        import numpy as np
         import torch
+
+        from embeddings.frozen.encoding import encoded
 
         draw = torch.Generator().manual_seed(0)
         self.table = torch.nn.functional.normalize(torch.randn(ROWS, WIDTH, generator=draw), dim=1)
-        whole = (self.table * 127 / self.table.abs().amax(1, keepdim=True)).round_()
-        self.scale = 1 / whole.norm(dim=1)
-        self.tables = {"float32": self.table, "float16": self.table.half(), "int8": whole.to(torch.int8)}
+        blocks = [encoded(np.arange(len(v)), v.numpy(), "int8") for v in self.table.split(1 << 16)]
+        whole, scale = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True))
+        self.tables = {"float32": self.table, "float16": self.table.half(), "int8": whole}
+        self.scales = {"float32": None, "float16": None, "int8": scale}
         self.draw = draw
 
     def rows(self, *shape: int) -> Any:
         import torch
 
         return torch.randint(0, ROWS, shape, generator=self.draw)
-
-    def of(self, dtype: str) -> tuple:
-        return self.tables[dtype], self.scale if dtype == "int8" else None
 
 
 def simtier_case(data: Data, length: int) -> Contenders:
@@ -67,10 +68,9 @@ def simtier_case(data: Data, length: int) -> Contenders:
     contenders: Contenders = {
         name: lambda f=f: f(data.table, target, history, TIERS) for name, f in (plain | {"compiled": compiled}).items()
     }
-    for dtype in data.tables:
-        table, scale = data.of(dtype)
-        contenders[f"ours {dtype}"] = lambda t=table, s=scale: simtier(
-            t, s, target, history.view(-1), offsets, None, TIERS, "native"
+    for dtype, table in data.tables.items():
+        contenders[f"ours {dtype}"] = lambda t=table: simtier(
+            t, None, target, history.view(-1), offsets, None, TIERS, "native"
         )
         contenders[f"limit {dtype}"] = lambda t=table: torch.ops.recsys_native.read_rows(t, history.view(-1))
     expected = contenders["eager"]()
@@ -107,10 +107,11 @@ def make_case(data: Data, hidden: int) -> Contenders:
         "fbgemm": both(lambda *p: peers.make_fbgemm(data.table, target, history, *p)),
         "compiled": both(lambda *p: compiled(data.table, target, history, *p)),
     }
-    for dtype in data.tables:
-        table, scale = data.of(dtype)
+    flat = history.view(-1)
+    for dtype, table in data.tables.items():
+        scale = data.scales[dtype]
         contenders[f"ours {dtype}"] = both(
-            lambda *p, t=table, s=scale: make_attention(t, s, target, history.view(-1), offsets, None, *p, "native")
+            lambda *p, t=table, s=scale: make_attention(t, s, target, flat, offsets, None, *p, "native")
         )
     expected = contenders["eager"]()
     for name, function in contenders.items():
@@ -127,13 +128,13 @@ def shared_case(data: Data, dtype: str) -> Contenders:
 
     from embeddings.kernels.simtier.op import simtier
 
-    table, scale = data.of(dtype)
+    table = data.tables[dtype]
     target, history = data.rows(CANDIDATES), data.rows(SHARED_LENGTH)
     bags, one = torch.zeros(CANDIDATES, dtype=torch.long), torch.tensor([0, SHARED_LENGTH])
     repeated, offsets = history.repeat(CANDIDATES), torch.arange(CANDIDATES + 1) * SHARED_LENGTH
     contenders: Contenders = {
-        "ours": lambda: simtier(table, scale, target, history, one, bags, TIERS, "native"),
-        "separate": lambda: simtier(table, scale, target, repeated, offsets, None, TIERS, "native"),
+        "ours": lambda: simtier(table, None, target, history, one, bags, TIERS, "native"),
+        "separate": lambda: simtier(table, None, target, repeated, offsets, None, TIERS, "native"),
     }
     assert (contenders["ours"]() - contenders["separate"]()).abs().sum() <= 1e-4 * repeated.numel()
     return contenders

@@ -9,17 +9,22 @@ import sys
 from typing import Any
 
 import click
+import numpy as np
 import torch
+
+from embeddings.frozen.encoding import encoded
 
 FORMATS = ("float32", "float16", "bfloat16", "int8", "int4")
 
 
 def converted(vectors: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Table and scale of ``vectors``, float32 [N, M] of norm 1, in format ``name``; rows keep norm 1 (int8, int4)."""
-    if name not in ("int8", "int4"):
+    if name == "int8":
+        table, scale = encoded(np.arange(len(vectors)), vectors.numpy(), name)
+        return torch.from_numpy(table), torch.from_numpy(scale)
+    if name != "int4":
         return vectors.to(getattr(torch, name)), None
-    largest = 127 if name == "int8" else 7
-    whole = (vectors * (largest / vectors.abs().amax(1, keepdim=True))).round()
+    whole = (vectors * (7 / vectors.abs().amax(1, keepdim=True))).round()
     return whole.to(torch.int8), 1 / whole.norm(dim=1)
 
 

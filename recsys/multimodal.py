@@ -44,8 +44,9 @@ class TierFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to [B, N]; zeros where the target has no vector."""
-        t = self.table
-        return simtier(t.table, t.scale, rows.target, rows.history, rows.offsets, rows.bag_index, self.width).log1p()
+        # no scale: a store's rows have norm 1, so int8 ones need none, and their scales need not be read
+        bags = (rows.target, rows.history, rows.offsets, rows.bag_index)
+        return simtier(self.table.table, None, *bags, self.width).log1p()
 
 
 class SimilarityScores(nn.Module):

@@ -157,8 +157,5 @@ def _machine(cuda: Cuda | None) -> list[tuple[str, str]]:
 
 def native_kernels(folder: Path = KERNELS) -> str:
     """Which compiled kernels lie below ``folder``."""
-    sources = glob.glob(str(folder / "**" / "*.cpp"), recursive=True)
     built = glob.glob(str(folder / "**" / "*.so"), recursive=True)
-    if built:
-        return ", ".join(sorted(os.path.relpath(path, folder) for path in built))
-    return "not built" if sources else "none in this version; the vectorised ones are used"
+    return ", ".join(sorted(os.path.relpath(path, folder) for path in built)) or "not built: run 'make native'"

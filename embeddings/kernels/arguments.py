@@ -13,11 +13,16 @@ def check_bags(
     history_rows: torch.Tensor,
     offsets: torch.Tensor,
     bag_index: torch.Tensor | None,
+    *,
+    own_norms: bool,
 ) -> None:
-    """Raise ValueError for a wrong shape, dtype or device, naming what was got and what is allowed."""
+    """Raise ValueError for a wrong shape, dtype or device, naming what was got and what is allowed.
+
+    ``own_norms``: the kernel divides int8 rows without a scale by their own norms.
+    """
     if table.ndim != 2 or table.shape[1] < 1 or table.dtype not in _TABLE_DTYPES:
         raise ValueError(f"table is {named(table)}; allowed: [R, M] with M >= 1 of {_names(_TABLE_DTYPES)}")
-    if (scale is not None) != (table.dtype == torch.int8):
+    if (scale is not None) != (table.dtype == torch.int8) and not (own_norms and scale is None):
         raise ValueError(
             f"table is {table.dtype} and scale {named(scale)}; allowed: a scale for int8 tables and only those"
         )

@@ -1,6 +1,32 @@
 """The pairs of a call: each target with each behaviour of its bag, for the implementations in plain torch."""
 
+from collections.abc import Iterator
+
 import torch
+
+
+def known_pairs(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    history_rows: torch.Tensor,
+    offsets: torch.Tensor,
+    bag_index: torch.Tensor | None,
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """For the oracles: a target's number, its vector and a behaviour's, [M] float64, one known pair after another."""
+
+    def vector(row: int) -> torch.Tensor:
+        assert row >= 0, row
+        found = table[row].double()
+        if scale is not None:
+            return found * scale[row].double()
+        return found / found.norm() if table.dtype == torch.int8 else found
+
+    for b, target_row in enumerate(target_rows.tolist()):
+        bag = b if bag_index is None else int(bag_index[b])
+        for row in history_rows[int(offsets[bag]) : int(offsets[bag + 1])].tolist():
+            if target_row != -1 and row != -1:
+                yield b, vector(target_row), vector(row)
 
 
 def pairs(
@@ -23,4 +49,11 @@ def vectors(table: torch.Tensor, scale: torch.Tensor | None, rows: torch.Tensor)
     """Unit vectors of ``rows``, float32 [P, M]; of a missing row (-1): anything finite."""
     known = rows.masked_fill(rows == -1, 0)
     found = table.index_select(0, known).float()
-    return found if scale is None else found.mul_(scale.index_select(0, known).unsqueeze(1))
+    if table.dtype != torch.int8:
+        return found
+    return found.mul_(factors(found, scale, known).unsqueeze(1))
+
+
+def factors(vectors: torch.Tensor, scale: torch.Tensor | None, rows: torch.Tensor) -> torch.Tensor:
+    """What int8 ``vectors`` [P, M] of ``rows`` [P] are multiplied by for norm 1, float32 [P]."""
+    return vectors.float().norm(dim=1).reciprocal_() if scale is None else scale.index_select(0, rows)

@@ -95,9 +95,8 @@ def test_command(torchrec: str, status: int, last: str, monkeypatch: pytest.Monk
 
 
 def test_native_kernels(tmp_path: Path):
-    assert native_kernels(tmp_path) == "none in this version; the vectorised ones are used"
     (tmp_path / "csrc").mkdir()
     (tmp_path / "csrc" / "simtier.cpp").touch()
-    assert native_kernels(tmp_path) == "not built"
+    assert native_kernels(tmp_path) == "not built: run 'make native'"
     (tmp_path / "csrc" / "simtier.so").touch()
     assert native_kernels(tmp_path) == "csrc/simtier.so"

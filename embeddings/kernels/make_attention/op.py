@@ -70,7 +70,7 @@ def _make_attention_fake(*arguments: Any) -> torch.Tensor:
 def _backward(gradient: torch.Tensor, *arguments: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     *tensors, name = arguments
     with torch.autocast(gradient.device.type, enabled=False):
-        return find("make_attention_backward", name, gradient.device)(gradient.float().contiguous(), *tensors)
+        return find("make_attention_backward", name, gradient.device)(gradient, *tensors)
 
 
 @_backward.register_fake
@@ -108,7 +108,7 @@ def _check(
     score: torch.Tensor,
     implementation: str,
 ) -> None:
-    check_bags(table, scale, target_rows, history_rows, offsets, bag_index)
+    check_bags(table, scale, target_rows, history_rows, offsets, bag_index, own_norms=False)
     if bias.ndim != 1 or bias.shape[0] < 1:
         raise ValueError(f"bias is {named(bias)}; allowed: float32 [H] with H >= 1")
     hidden = bias.shape[0]

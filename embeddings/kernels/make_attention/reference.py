@@ -1,8 +1,8 @@
 """MAKE's attention, the oracle: one pair at a time in float64. Every other implementation must agree with it."""
 
-from collections.abc import Iterator
-
 import torch
+
+from embeddings.kernels.pairs import known_pairs
 
 
 def make_attention(
@@ -31,7 +31,7 @@ def make_attention(
     """
     weight, bias, slope, score = (p.double() for p in (weight, bias, slope, score))
     out = torch.zeros(target_rows.numel(), table.shape[1], dtype=torch.float64, device=table.device)
-    for b, q, k in _pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+    for b, q, k in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
         h = weight @ torch.cat([q, k, q - k, q * k]) + bias
         out[b] += (score @ torch.where(h > 0, h, slope * h)) * k
     return out.float()
@@ -59,7 +59,7 @@ def make_attention_backward(
     """
     weight, bias, slope, score = (p.double() for p in (weight, bias, slope, score))
     of_weight, of_bias, of_slope, of_score = (torch.zeros_like(p) for p in (weight, bias, slope, score))
-    for b, q, k in _pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+    for b, q, k in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
         pair = torch.cat([q, k, q - k, q * k])
         h = weight @ pair + bias
         da = gradient[b].double() @ k
@@ -69,25 +69,3 @@ def make_attention_backward(
         of_slope += torch.where(h > 0, 0.0, da * score * h)
         of_score += da * torch.where(h > 0, h, slope * h)
     return of_weight.float(), of_bias.float(), of_slope.float(), of_score.float()
-
-
-def _pairs(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-    """Number of the target, its vector and a behaviour's, [M] float64, for each pair of known rows."""
-    for b, target_row in enumerate(target_rows.tolist()):
-        bag = b if bag_index is None else int(bag_index[b])
-        for row in history_rows[int(offsets[bag]) : int(offsets[bag + 1])].tolist():
-            if target_row != -1 and row != -1:
-                yield b, _vector(table, scale, target_row), _vector(table, scale, row)
-
-
-def _vector(table: torch.Tensor, scale: torch.Tensor | None, row: int) -> torch.Tensor:
-    assert row >= 0, row
-    vector = table[row].double()
-    return vector if scale is None else vector * scale[row].double()

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,32 +34,16 @@ def _load() -> str | None:
     return None
 
 
-def _ops() -> Any:
-    if (reason := obstacle()) is not None:
-        raise RuntimeError(reason)
-    return torch.ops.recsys_native
+def _op(name: str) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        if (reason := obstacle()) is not None:
+            raise RuntimeError(reason)
+        return getattr(torch.ops.recsys_native, name)(*arguments)
+
+    return call
 
 
-def simtier(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    num_tiers: int,
-) -> torch.Tensor:
-    """Tier counts as in ``embeddings.kernels.simtier.reference``. int8 products are exact whole numbers."""
-    return _ops().simtier(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
-
-
-def make_attention(*arguments: torch.Tensor | None) -> torch.Tensor:
-    """As in ``embeddings.kernels.make_attention.reference``, in float32."""
-    return _ops().make_attention(*arguments)
-
-
-def make_attention_backward(
-    *arguments: torch.Tensor | None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients as in ``embeddings.kernels.make_attention.reference``, in float32."""
-    return _ops().make_attention_backward(*arguments)
+# As in the op's ``reference``, in float32. SimTier's products of int8 rows are exact whole numbers.
+simtier = _op("simtier")
+make_attention = _op("make_attention")
+make_attention_backward = _op("make_attention_backward")

@@ -5,6 +5,7 @@
 //
 // and TIERWISE_CALL(isa(), f(x)) calls the one for this machine.
 
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 

@@ -5,81 +5,81 @@
 #include "work.h"
 
 namespace tierwise {
-constexpr int64_t kTogether = 6;  // targets that share the registers of one block
-}
+
+// What a thread holds of targets that share a bag, 16 to a panel.
+struct Group {
+  std::vector<float> panels, scales, rows;
+  std::vector<int32_t> waiting, counts;
+};
+
+}  // namespace tierwise
+
 #define TIERWISE_LOOPS "simtier.inc"
 #include "isa.h"
 
 namespace tierwise {
 namespace {
 
-constexpr int64_t kTransposeFrom = 3;         // targets of one bag from which transposing its behaviours pays
-constexpr int64_t kScratchBytes = 20 << 10;   // of queries, and of counts, that a thread holds for the shared path
+constexpr int64_t kSharedFrom = 4;           // targets of one bag from which a panel pays
+constexpr int64_t kPanel = portable::kLanes;
+constexpr int64_t kPanelBytes = 64 << 10;    // that a thread holds
 
-// Targets of one bag that are counted together.
+// Targets of one bag that are counted together..
 int64_t group_size(int64_t width, int64_t tiers) {
-  const int64_t fits = kScratchBytes / static_cast<int64_t>(sizeof(float)) / std::max(width, tiers);
-  return std::max<int64_t>(fits / kTogether, 1) * kTogether;
+  const int64_t fits = kPanelBytes / static_cast<int64_t>(sizeof(float)) / std::max(width, tiers);
+  return std::max<int64_t>(fits / kPanel, 1) * kPanel;
 }
 
 // A thread's own memory.
 struct Scratch {
-  std::vector<float> queries, scales, block;
+  std::vector<float> query;
   std::vector<int32_t> counts;
+  std::vector<int64_t> rows;
+  Group group;
 };
 
-// counts += part, which becomes zero
-void flush(int32_t* part, int64_t tiers, float* counts, bool whole) {
+// counts += part, whose numbers lie `step` apart
+void add(const int32_t* part, int64_t step, int64_t tiers, float* counts, bool whole) {
   for (int64_t n = 0; n < tiers; ++n) {
-    if (part[n] == 0) continue;
-    const float add = static_cast<float>(part[n]);
-    part[n] = 0;
+    const float found = static_cast<float>(part[n * step]);
+    if (found == 0) continue;
     if (whole) {
-      counts[n] += add;
+      counts[n] += found;
     } else {
-      add_shared(counts + n, &add, 1);  // whole numbers: their order does not matter
+      add_shared(counts + n, &found, 1);  // whole numbers: their order does not matter
     }
   }
 }
 
 template <typename T, typename Row>
-void count_bags(const Table<T>& table, const History<Row>& history, const Work& work, int64_t group,
-                const int64_t* target_rows, int64_t tiers, float* out) {
+void count_bags(const Table<T>& table, const History<Row>& history, const Work& work, const int64_t* target_rows,
+                int64_t tiers, float* out) {
   const Isa kind = isa();
-  const int64_t width = table.width;
   const auto make_scratch = [&] {
     Scratch s;
-    s.queries.resize((work.order.empty() ? 1 : group) * width);
-    s.scales.resize(work.order.empty() ? 0 : group);
-    s.counts.resize((work.order.empty() ? 1 : group) * tiers, 0);
+    s.query.resize(table.width);
+    s.counts.resize(tiers);
     return s;
   };
   for_parts(work, make_scratch, [&](Scratch& s, const Item& item, int64_t low, int64_t high, bool whole) {
-    if (item.targets < kTransposeFrom) {
+    if (item.targets < kSharedFrom) {
       for (int64_t j = 0; j < item.targets; ++j) {
         const int64_t b = work.target(item, j), row = target_rows[b];
         if (row == kMissing) continue;
-        portable::copy_row(table, row, 1.0f, s.queries.data());
-        TIERWISE_CALL(kind, count_one(table, history, row, low, high, tiers, s.queries.data(), s.counts.data()))
-        flush(s.counts.data(), tiers, out + b * tiers, whole);
+        portable::copy_row(table, row, 1.0f, s.query.data());
+        std::fill(s.counts.begin(), s.counts.end(), 0);
+        TIERWISE_CALL(kind, count_one(table, history, row, low, high, tiers, s.query.data(), s.counts.data()))
+        add(s.counts.data(), 1, tiers, out + b * tiers, whole);
       }
       return;
     }
-    s.block.resize(portable::kBlock * width);
-    std::fill(s.queries.begin(), s.queries.end(), 0.0f);
+    s.rows.resize(item.targets);
+    for (int64_t j = 0; j < item.targets; ++j) s.rows[j] = target_rows[work.target(item, j)];
+    TIERWISE_CALL(kind, count_shared(table, history, s.rows.data(), item.targets, low, high, tiers, s.group))
     for (int64_t j = 0; j < item.targets; ++j) {
-      const int64_t row = target_rows[work.target(item, j)];
-      if (row == kMissing) continue;
-      portable::copy_row(table, row, 1.0f, s.queries.data() + j * width);
-      s.scales[j] = portable::scale_of(table, row);
-    }
-    TIERWISE_CALL(kind, count_shared(table, history, item.targets, low, high, tiers, s.queries.data(), s.scales.data(),
-                                     s.block.data(), s.counts.data()))
-    for (int64_t j = 0; j < item.targets; ++j) {
-      const int64_t b = work.target(item, j);
-      int32_t* part = s.counts.data() + j * tiers;
-      if (target_rows[b] == kMissing) std::fill(part, part + tiers, 0);
-      flush(part, tiers, out + b * tiers, whole);
+      if (s.rows[j] == kMissing) continue;
+      const int32_t* part = s.group.counts.data() + j / kPanel * kPanel * tiers + j % kPanel;
+      add(part, kPanel, tiers, out + work.target(item, j) * tiers, whole);
     }
   });
 }
@@ -88,12 +88,10 @@ at::Tensor simtier(const at::Tensor& table, const std::optional<at::Tensor>& sca
                    const at::Tensor& history_rows, const at::Tensor& offsets,
                    const std::optional<at::Tensor>& bag_index, int64_t num_tiers) {
   const Call call(table, scale, target_rows, history_rows, offsets, bag_index);
-  const int64_t group = group_size(table.size(1), num_tiers);
-  const Work work = call.divide(group);
+  const Work work = call.divide(group_size(table.size(1), num_tiers));
   at::Tensor out = at::zeros({target_rows.numel(), num_tiers}, table.options().dtype(at::kFloat));
   call.with_types([&](const auto& rows, const auto& history) {
-    count_bags(rows, history, work, group, call.targets.const_data_ptr<int64_t>(), num_tiers,
-               out.mutable_data_ptr<float>());
+    count_bags(rows, history, work, call.targets.const_data_ptr<int64_t>(), num_tiers, out.mutable_data_ptr<float>());
   });
   return out;
 }

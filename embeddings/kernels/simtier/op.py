@@ -21,7 +21,8 @@ def simtier(
     """Count the behaviours of each target's bag by tier of similarity. Formula in ``reference.py``.
 
         table         [R, M]   float32, float16, bfloat16 or int8; finite rows of norm 1 (int8: times the scale); M >= 1
-        scale         [R]      float32; int8 tables only, else None
+        scale         [R]      float32; int8 tables only, else None. None with an int8 table: each row is divided by
+                               its own norm, which is the same for rows of norm 1 and saves reading the scales
         target_rows   [B]      int32 or int64 row of each target; -1: missing, its counts are all 0
         history_rows  [T]      int32 or int64 rows of the behaviours; -1: missing, not counted
         offsets       [U + 1]  int32 or int64, not decreasing; bag u is history_rows[offsets[u] : offsets[u + 1]]
@@ -87,6 +88,6 @@ def _check(
     bag_index: torch.Tensor | None,
     num_tiers: int,
 ) -> None:
-    check_bags(table, scale, target_rows, history_rows, offsets, bag_index)
+    check_bags(table, scale, target_rows, history_rows, offsets, bag_index, own_norms=True)
     if not 1 <= num_tiers <= MAX_TIERS:
         raise ValueError(f"num_tiers is {num_tiers}; allowed: 1 to {MAX_TIERS}")

@@ -4,6 +4,8 @@ import math
 
 import torch
 
+from embeddings.kernels.pairs import known_pairs
+
 
 def simtier(
     table: torch.Tensor,
@@ -26,21 +28,7 @@ def simtier(
     Arguments and result as in ``embeddings.kernels.simtier.op``; the table may be float64 too.
     """
     counts = torch.zeros(target_rows.numel(), num_tiers)
-    for b, target_row in enumerate(target_rows.tolist()):
-        if target_row == -1:
-            continue
-        target = _vector(table, scale, target_row)
-        bag = b if bag_index is None else int(bag_index[b])
-        for row in history_rows[int(offsets[bag]) : int(offsets[bag + 1])].tolist():
-            if row == -1:
-                continue
-            similarity = min(max(float(target @ _vector(table, scale, row)), -1.0), 1.0)
-            tier = min(math.floor((similarity + 1) * num_tiers / 2), num_tiers - 1)
-            counts[b, tier] += 1
+    for b, target, behaviour in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+        similarity = min(max(float(target @ behaviour), -1.0), 1.0)
+        counts[b, min(math.floor((similarity + 1) * num_tiers / 2), num_tiers - 1)] += 1
     return counts.to(table.device)
-
-
-def _vector(table: torch.Tensor, scale: torch.Tensor | None, row: int) -> torch.Tensor:
-    assert row >= 0, row
-    vector = table[row].double()
-    return vector if scale is None else vector * scale[row].double()

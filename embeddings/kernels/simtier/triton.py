@@ -37,13 +37,13 @@ def simtier(
     )
     inputs = (counts, table, scale, target_rows, history_rows, offsets)
     if bag_index is None:
-        options = own_options(table.dtype, table.shape[1], num_tiers, length / targets)
+        options = own_options(table.dtype, scale is not None, table.shape[1], num_tiers, length / targets)
         items, _ = pieces(targets, length, CHUNK, shared=False)
         with torch.cuda.device_of(table):
             count_own_bags[(items,)](*inputs, targets, table.shape[0], table.stride(0), **options)
         return counts
     bags = offsets.numel() - 1
-    options = shared_options(table.dtype, table.shape[1], num_tiers, targets / max(1, bags))
+    options = shared_options(table.dtype, scale is not None, table.shape[1], num_tiers, targets / max(1, bags))
     sorted_bags, order = torch.sort(bag_index)
     firsts = torch.searchsorted(sorted_bags, torch.arange(bags + 1, device=table.device, dtype=bag_index.dtype))
     tiles = bags + triton.cdiv(targets, options["BLOCK_B"])
@@ -53,12 +53,12 @@ def simtier(
     return counts
 
 
-def own_options(dtype: torch.dtype, width: int, num_tiers: int, mean_length: float) -> dict:
+def own_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, mean_length: float) -> dict:
     """Constants of ``count_own_bags``. One warp for short bags: more of them are under way at a time."""
     block_m = min(128, triton.next_power_of_2(width))
     warps = 1 if mean_length <= 64 else 4
     return dict(
-        **_constants(dtype, width, num_tiers),
+        **_constants(dtype, scaled, width, num_tiers),
         BLOCK_L=max(8, min(64, 1024 // block_m)) * warps if num_tiers <= 64 else 8 * warps,
         BLOCK_M=block_m,
         BINS=triton.next_power_of_2(num_tiers),
@@ -68,11 +68,11 @@ def own_options(dtype: torch.dtype, width: int, num_tiers: int, mean_length: flo
     )
 
 
-def shared_options(dtype: torch.dtype, width: int, num_tiers: int, mean_targets: float) -> dict:
+def shared_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, mean_targets: float) -> dict:
     """Constants of ``count_shared_bags``: tensor cores take tiles of 16 at least, and 32 columns of int8."""
     small = num_tiers > 64 or mean_targets <= 16
     return dict(
-        **_constants(dtype, width, num_tiers),
+        **_constants(dtype, scaled, width, num_tiers),
         BLOCK_B=16 if small else 32 if mean_targets <= 32 or dtype == torch.float32 else 64,
         BLOCK_L=32 if dtype == torch.float32 else 64,  # float32 is multiplied in registers, and needs them
         BLOCK_M=max(32, min(128, triton.next_power_of_2(width))),
@@ -84,8 +84,8 @@ def shared_options(dtype: torch.dtype, width: int, num_tiers: int, mean_targets:
     )
 
 
-def _constants(dtype: torch.dtype, width: int, num_tiers: int) -> dict:
-    return dict(N=num_tiers, M=width, SCALED=dtype == torch.int8)
+def _constants(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int) -> dict:
+    return dict(N=num_tiers, M=width, SCALED=scaled, OWN_NORMS=dtype == torch.int8 and not scaled)
 
 
 @triton.jit
@@ -93,6 +93,28 @@ def _tier(similarity, N: tl.constexpr):
     """Tier of each similarity, int32, with the roundings of the other implementations."""
     clamped = tl.minimum(tl.maximum(similarity, -1.0), 1.0)
     return tl.minimum(tl.floor((clamped + 1.0) * (N / 2.0)).to(tl.int32), N - 1)
+
+
+@triton.jit
+def _squares(part):
+    """Each row times itself, float32."""
+    wide = part.to(tl.float32)
+    return tl.sum(wide * wide, 1)
+
+
+@triton.jit
+def _factor(squares):
+    """What rows are multiplied by for norm 1; of a missing row, whose squares are 0: anything finite."""
+    return 1 / tl.sqrt(tl.maximum(squares, 1.0))
+
+
+@triton.jit
+def _factors(table, rows, stride, M: tl.constexpr, BLOCK_M: tl.constexpr):
+    """Factors of int8 rows by their own norms, float32."""
+    squares = tl.zeros(rows.shape, tl.float32)
+    for column in range(0, M, BLOCK_M):
+        squares += _squares(vectors(table, rows, stride, column + tl.arange(0, BLOCK_M), M))
+    return _factor(squares)
 
 
 @triton.jit(do_not_specialize=["targets", "table_rows"])
@@ -109,6 +131,7 @@ def count_own_bags(
     N: tl.constexpr,
     M: tl.constexpr,
     SCALED: tl.constexpr,
+    OWN_NORMS: tl.constexpr,
     BLOCK_L: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BINS: tl.constexpr,
@@ -120,6 +143,8 @@ def count_own_bags(
     tl.device_assert((target_row >= -1) & (target_row < table_rows), "target_rows: a row is not in the table")
     if (target_row == -1) | (begin >= end):
         return
+    if OWN_NORMS:
+        own = tl.sum(_factors(table, tl.full([1], target_row, tl.int64), stride, M, BLOCK_M), 0)
     bins = tl.arange(0, BINS)
     total = tl.zeros([BINS], tl.int32)
     wrong = tl.zeros([BLOCK_L], tl.int1)
@@ -127,13 +152,18 @@ def count_own_bags(
         rows, unknown = behaviours(history_rows, start + tl.arange(0, BLOCK_L), end, table_rows)
         wrong |= unknown
         similarity = tl.zeros([BLOCK_L], tl.float32)
+        squares = tl.zeros([BLOCK_L], tl.float32)
         for column in range(0, M, BLOCK_M):
             columns = column + tl.arange(0, BLOCK_M)
             query = query_vector(table, scale, target_row, stride, columns, M, SCALED)
             keys = vectors(table, rows, stride, columns, M).to(tl.float32)
             similarity += tl.sum(keys * query[None, :], 1)
+            if OWN_NORMS:
+                squares += _squares(keys)
         if SCALED:
             similarity *= tl.load(scale + rows, mask=rows != -1, other=0)
+        elif OWN_NORMS:
+            similarity *= own * _factor(squares)
         tier = tl.where(rows != -1, _tier(similarity, N), -1)
         total += tl.sum((tier[:, None] == bins[None, :]).to(tl.int32), 0)
     tl.device_assert(wrong == 0, "history_rows: a row is not in the table")
@@ -169,6 +199,7 @@ def count_shared_bags(
     N: tl.constexpr,
     M: tl.constexpr,
     SCALED: tl.constexpr,
+    OWN_NORMS: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_L: tl.constexpr,
     BLOCK_M: tl.constexpr,
@@ -209,8 +240,11 @@ def count_shared_bags(
     target = tl.load(order + slots, mask=slots < last, other=0)
     target_row = tl.load(target_rows + target, mask=slots < last, other=-1).to(tl.int64)
     tl.device_assert((target_row >= -1) & (target_row < table_rows), "target_rows: a row is not in the table")
+    target_factor = tl.zeros([BLOCK_B], tl.float32)  # of a missing target, any: it is not stored
     if SCALED:
-        target_scale = tl.load(scale + tl.maximum(target_row, 0))  # of a missing target, any: it is not stored
+        target_factor = tl.load(scale + tl.maximum(target_row, 0))
+    elif OWN_NORMS:
+        target_factor = _factors(table, target_row, stride, M, BLOCK_M)
     queries = vectors(table, target_row, stride, tl.arange(0, BLOCK_M), M)
     groups = tl.arange(0, GROUPS)
     byte = tl.arange(0, 4) * 8
@@ -219,21 +253,29 @@ def count_shared_bags(
     for start in range(begin, end, BLOCK_L):
         rows, unknown = behaviours(history_rows, start + tl.arange(0, BLOCK_L), end, table_rows)
         wrong |= unknown
-        similarity = tl.zeros([BLOCK_B, BLOCK_L], tl.int32 if SCALED else tl.float32)
+        similarity = tl.zeros([BLOCK_B, BLOCK_L], tl.int32 if SCALED or OWN_NORMS else tl.float32)
+        squares = tl.zeros([BLOCK_L], tl.float32)
         if M <= BLOCK_M:
             keys = vectors(table, rows, stride, tl.arange(0, BLOCK_M), M)
+            if OWN_NORMS:
+                squares = _squares(keys)
             similarity = tl.dot(queries, tl.trans(keys), similarity, input_precision="ieee", out_dtype=similarity.dtype)
         else:
             for column in range(0, M, BLOCK_M):
                 columns = column + tl.arange(0, BLOCK_M)
                 part = vectors(table, target_row, stride, columns, M)
                 keys = vectors(table, rows, stride, columns, M)
+                if OWN_NORMS:
+                    squares += _squares(keys)
                 similarity = tl.dot(
                     part, tl.trans(keys), similarity, input_precision="ieee", out_dtype=similarity.dtype
                 )
         if SCALED:
-            key_scale = tl.load(scale + rows, mask=rows != -1, other=0)
-            tier = _tier(similarity.to(tl.float32) * (target_scale[:, None] * key_scale[None, :]), N)
+            key_factor = tl.load(scale + rows, mask=rows != -1, other=0)
+            tier = _tier(similarity.to(tl.float32) * (target_factor[:, None] * key_factor[None, :]), N)
+        elif OWN_NORMS:
+            key_factor = _factor(squares)
+            tier = _tier(similarity.to(tl.float32) * (target_factor[:, None] * key_factor[None, :]), N)
         else:
             tier = _tier(similarity, N)
         tier = tl.where((rows != -1)[None, :], tier, -1)

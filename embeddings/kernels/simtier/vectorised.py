@@ -2,7 +2,7 @@
 
 import torch
 
-from embeddings.kernels.pairs import pairs, vectors
+from embeddings.kernels.pairs import factors, pairs, vectors
 
 # Floats in one chunk of gathered vectors. On CPU a chunk stays in the cache (256 KiB beat 0.5 to 64 MiB, most of all
 # at M = 128); elsewhere a launch costs more than memory does (128 MiB).
@@ -47,6 +47,9 @@ def _similarities(
     chunk = max(1, (_CPU_CHUNK if table.device.type == "cpu" else _DEVICE_CHUNK) // table.shape[1])
     for start in range(0, pair_rows.numel(), chunk):
         part = slice(start, start + chunk)
-        products = targets.index_select(0, pair_target[part]).mul_(table.index_select(0, pair_rows[part]))
+        behaviours = table.index_select(0, pair_rows[part])
+        products = targets.index_select(0, pair_target[part]).mul_(behaviours)
         torch.sum(products, 1, out=similarity[part])
-    return similarity if scale is None else similarity.mul_(scale.index_select(0, pair_rows))
+        if table.dtype == torch.int8:
+            similarity[part] *= factors(behaviours, scale, pair_rows[part])
+    return similarity

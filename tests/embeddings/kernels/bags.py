@@ -43,9 +43,11 @@ class Bags:
         return type(self)(*(strided(a) if isinstance(a, torch.Tensor) else a for a in self.arguments))
 
     def dequantised(self) -> np.ndarray:
-        """The table in float64, [R, M]."""
-        scale = 1.0 if self.scale is None else self.scale.double().numpy()[:, None]
-        return self.table.double().numpy() * scale
+        """The table in float64, [R, M]; of int8 without a scale, rows of norm 1."""
+        table = self.table.double().numpy()
+        if self.scale is not None:
+            return table * self.scale.double().numpy()[:, None]
+        return table / np.linalg.norm(table, axis=1, keepdims=True) if self.table.dtype == torch.int8 else table
 
     def bag_of(self) -> np.ndarray:
         """Bag of each target, [B]."""

@@ -55,8 +55,9 @@ def _answers() -> dict:
     for dtype in TABLE_DTYPES:
         for shape, options in SHAPES.items():
             for tiers in (1, 20, 256) if shape in ("odd", "shared") else (20,):
-                case = functools.partial(random_case, 7, num_tiers=tiers, **options, dtype=dtype)
-                checks[f"simtier {dtype} {shape} {tiers}"] = lambda case=case: agrees(simtier, case())
+                for own in {False, dtype == torch.int8}:
+                    case = functools.partial(random_case, 7, num_tiers=tiers, **options, dtype=dtype, own_norms=own)
+                    checks[f"simtier {dtype} {shape} {tiers} {own}"] = lambda case=case: agrees(simtier, case())
             if "many" in shape or ("long" in shape and dtype != torch.int8):
                 continue  # the reference takes seconds
             for hiddens in {"odd": (1, 36, 70), "wider than a tile": (70,)}.get(shape, (36,)):
@@ -68,8 +69,8 @@ def _answers() -> dict:
             shared = functools.partial(exact_case, 3, [90, 40], 16, tiers, dtype=dtype, shared_by=50)
             checks[f"simtier {dtype} shared edges {tiers}"] = lambda case=shared: agrees(simtier, case())
         for by in (None, 6):
-            case = functools.partial(random_case, 5, [3, 0, 8], 9, 12, dtype=dtype, shared_by=by)
-            checks[f"simtier {dtype} strided {by}"] = lambda case=case: agrees(simtier, case().strided())
+            case = random_case(5, [3, 0, 8], 9, 12, dtype=dtype, shared_by=by)
+            checks[f"simtier {dtype} strided {by}"] = lambda case=case: agrees(simtier, case.strided())
         checks[f"make {dtype} strided"] = lambda dtype=dtype: _make_agrees(SHAPES["shared"], dtype, 5, strided=True)
     for by in (None, 3):
         checks[f"simtier table beyond 32 bits {by}"] = lambda by=by: _same_far_away(simtier, by)
@@ -193,11 +194,13 @@ def _kernels(dtype: torch.dtype, width: int) -> dict[str, tuple]:
     from embeddings.kernels.simtier import triton as simtier
 
     found = {}
-    for length in (20, 1000):
-        found[f"own bags of {length}"] = simtier.count_own_bags, simtier.own_options(dtype, width, 20, length)
-    for targets in (8, 500):
-        options = simtier.shared_options(dtype, width, 20, targets)
-        found[f"shared bags, {targets} targets"] = simtier.count_shared_bags, options
+    for scaled in (False, True) if dtype == torch.int8 else (False,):
+        how, also = (dtype, scaled, width, 20), ", scaled" if scaled else ""
+        for length in (20, 1000):
+            found[f"own bags of {length}{also}"] = simtier.count_own_bags, simtier.own_options(*how, length)
+        for targets in (8, 500):
+            name = f"shared bags, {targets} targets{also}"
+            found[name] = simtier.count_shared_bags, simtier.shared_options(*how, targets)
     for hiddens in (36, 64):
         found[f"attend {hiddens}"] = make.attend, make.constants(dtype, width, hiddens, False)
         backward = make.constants(dtype, width, hiddens, False, backward=True)
@@ -265,11 +268,9 @@ def _check(name: str, dtype: torch.dtype, width: int, arch: int, folder: Path) -
     assert "cp.async" in found.ptx, f"{where}: the loop is not pipelined"
     assert "mma" in found.ptx or (dtype == torch.float32 and "shared bags" in name), f"{where}: no tensor cores"
     if "500 targets" in name and dtype != torch.float32:
-        inputs = {torch.int8: r"s32\.s8\.s8", torch.float16: r"f32\.f16\.f16", torch.bfloat16: r"f32\.bf16\.bf16"}[
-            dtype
-        ]
+        kinds = {torch.int8: r"s32\.s8\.s8", torch.float16: r"f32\.f16\.f16", torch.bfloat16: r"f32\.bf16\.bf16"}
         instruction = "wgmma.mma_async" if arch == 90 else "mma.sync"
-        assert re.search(rf"{instruction}\S*{inputs}", found.ptx), f"{where}: other inputs"
+        assert re.search(rf"{instruction}\S*{kinds[dtype]}", found.ptx), f"{where}: other inputs"
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,13 @@ def agrees(function: Callable[..., torch.Tensor], case: Case) -> bool:
     return got.dtype == torch.float32 and got.shape == expected.shape and np.array_equal(got.cpu().numpy(), expected)
 
 
-def random_case(seed: int, lengths: list[int], width: int, num_tiers: int, **options: Any) -> Case:
-    """``random_bags`` with no similarity within MARGIN of an edge."""
+def random_case(
+    seed: int, lengths: list[int], width: int, num_tiers: int, *, own_norms: bool = False, **options: Any
+) -> Case:
+    """``random_bags`` with no similarity within MARGIN of an edge. ``own_norms``: without a scale."""
     bags = random_bags(np.random.default_rng(seed), lengths, width, **options)
-    return away_from_edges(Case(*bags.arguments, num_tiers))
+    case = Case(*bags.arguments, num_tiers)
+    return away_from_edges(replace(case, scale=None) if own_norms else case)
 
 
 def exact_case(seed: int, lengths: list[int], width: int, num_tiers: int, **options: Any) -> Case:

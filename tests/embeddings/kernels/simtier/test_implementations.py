@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from embeddings.kernels.registry import IMPLEMENTATIONS
 from tests.embeddings.kernels.bags import TABLE_DTYPES
 from tests.embeddings.kernels.running import DEVICES, require, runnable
-from tests.embeddings.kernels.simtier.cases import Case, agrees, edge_case, random_case
+from tests.embeddings.kernels.simtier.cases import Case, agrees, away_from_edges, edge_case, random_case
 
 
 @pytest.fixture(params=IMPLEMENTATIONS["simtier"])
@@ -47,6 +47,8 @@ SHAPES = {
     "shared and uncovered": dict(lengths=[6, 4], width=5, num_tiers=6, shared_by=9, before=2, after=1),
     "bags without targets": dict(lengths=[3, 4], width=5, num_tiers=6, shared_by=0),
     "no bags, no targets, bag_index": dict(lengths=[], width=5, num_tiers=6, shared_by=0),
+    "panels of a shared bag": dict(lengths=[61, 0, 130], width=64, num_tiers=20, shared_by=75),
+    "wide panels": dict(lengths=[25, 1], width=128, num_tiers=256, shared_by=37),
     "production-like": dict(lengths=[20] * 40, width=64, num_tiers=20),
 }
 
@@ -56,6 +58,29 @@ SHAPES = {
 @pytest.mark.parametrize("index_dtype", [torch.int32, torch.int64], ids=str)
 def test_counts_are_exact(simtier, shape: str, dtype: torch.dtype, index_dtype: torch.dtype) -> None:
     assert agrees(simtier, random_case(7, **SHAPES[shape], dtype=dtype, index_dtype=index_dtype))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_int8_rows_without_a_scale_have_their_own_norms(simtier, shape: str) -> None:
+    assert agrees(simtier, random_case(8, **SHAPES[shape], dtype=torch.int8, own_norms=True))
+
+
+def test_own_norms_of_the_extremes(simtier) -> None:
+    rows = [[-128, -128, -128], [127, 127, 127], [1, 0, 0], [-128, 0, 0], [0, -128, 127]]
+    case = Case(
+        torch.tensor(rows, dtype=torch.int8),
+        None,
+        torch.arange(5),
+        torch.arange(5).repeat(5),
+        torch.arange(6) * 5,
+        None,
+        7,
+    )
+    shared = replace(case, offsets=torch.tensor([0, 5]), history_rows=torch.arange(5), bag_index=torch.zeros(5).long())
+    expected = away_from_edges(case).expected()
+    assert np.array_equal(expected.sum(1), [5.0] * 5), "no similarity lies on an edge"
+    for either in (case, shared):
+        assert np.array_equal(simtier(*either.arguments).cpu().numpy(), expected)
 
 
 @pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)
@@ -151,6 +176,7 @@ def test_rows_out_of_range_are_never_answered(name: str) -> None:
     dtype=st.sampled_from(TABLE_DTYPES),
     index_dtype=st.sampled_from([torch.int32, torch.int64]),
     shared_by=st.none() | st.integers(0, 8),
+    own_norms=st.booleans(),
     before=st.integers(0, 2),
     after=st.integers(0, 2),
 )

@@ -64,7 +64,6 @@ SHARED = replace(PLAIN, bag_index=torch.tensor([0, 1, 2]))
         (replace(PLAIN, table=PLAIN.table.double()), r"table is torch.float64 \[40, 6\]; allowed: .*bfloat16"),
         (replace(PLAIN, table=PLAIN.table[0]), r"table is torch.float32 \[6\]"),
         (replace(PLAIN, table=PLAIN.table[:, :0]), r"table is torch.float32 \[40, 0\].* M >= 1"),
-        (replace(INT8, scale=None), "table is torch.int8 and scale None; allowed: a scale for int8"),
         (replace(PLAIN, scale=torch.ones(40)), r"table is torch.float32 and scale torch.float32 \[40\]"),
         (replace(INT8, scale=INT8.scale[1:]), r"scale is torch.float32 \[39\]; allowed: float32 \[40\]"),
         (replace(INT8, scale=INT8.scale.double()), "scale is torch.float64"),
