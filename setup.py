@@ -12,7 +12,16 @@ from setuptools import setup
 
 NATIVE = "embeddings/kernels/native"
 SOURCES = ["work.cpp", "simtier.cpp", "make_attention.cpp", "read_rows.cpp"]
-HEADERS = ["work.h", "isa.h", "simd.inc", "simtier.inc", "simtier_shared.inc", "make_attention.inc", "read_rows.inc"]
+HEADERS = [
+    "work.h",
+    "isa.h",
+    "simd.inc",
+    "simtier.inc",
+    "simtier_shared.inc",
+    "panels.inc",
+    "make_attention.inc",
+    "read_rows.inc",
+]
 
 
 def openmp() -> list[str]:

@@ -19,7 +19,7 @@ TESTS = [KERNELS / "simtier" / "test_implementations.py", KERNELS / "make_attent
 OPTIONS = "detect_leaks=0:detect_container_overflow=0:detect_odr_violation=0:alloc_dealloc_mismatch=0"
 
 
-INSTRUCTIONS = ("portable", "avx2", "avx512")  # a machine without one takes the next narrower
+INSTRUCTIONS = ("portable", "avx2", "avx512", "amx")  # a machine without one takes the next narrower
 
 
 def build(folder: str) -> Path:

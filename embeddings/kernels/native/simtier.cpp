@@ -15,14 +15,15 @@ struct Group {
 }  // namespace tierwise
 
 #define TIERWISE_LOOPS "simtier.inc"
+#define TIERWISE_TILES
 #include "isa.h"
 
 namespace tierwise {
 namespace {
 
-constexpr int64_t kSharedFrom = 4;           // targets of one bag from which a panel pays
+constexpr int64_t kSharedFrom = 5;           // targets of one bag from which a panel pays
 constexpr int64_t kPanel = portable::kLanes;
-constexpr int64_t kPanelBytes = 64 << 10;    // that a thread holds
+constexpr int64_t kPanelBytes = 48 << 10;    // that a thread holds
 
 // Targets of one bag that are counted together..
 int64_t group_size(int64_t width, int64_t tiers) {

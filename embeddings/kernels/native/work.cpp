@@ -1,5 +1,11 @@
 #include "work.h"
 
+#if defined(TIERWISE_X86) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <string>
 
@@ -41,15 +47,30 @@ Work divide(const int64_t* offsets, int64_t bags, const int64_t* bag_index, int6
   return work;
 }
 
+#if defined(TIERWISE_X86)
+// Linux keeps the tiles' registers from a process that does not ask for them (arch_prctl, ARCH_REQ_XCOMP_PERM).
+static bool tiles_granted() {
+#if defined(__linux__)
+  unsigned a, b, c, d;
+  constexpr unsigned kAll = 1u << 22 | 1u << 24 | 1u << 25;  // of CPUID's leaf 7: AMX-BF16, AMX-TILE, AMX-INT8
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kAll) != kAll) return false;
+  return __builtin_cpu_supports("avx512bf16") && syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
 static Isa find_isa() {
   const char* limit = std::getenv("TIERWISE_ISA");
-  const std::string widest = limit == nullptr ? "avx512" : limit;
-  TORCH_CHECK(widest == "portable" || widest == "avx2" || widest == "avx512", "TIERWISE_ISA is '", widest,
-              "'; allowed: portable, avx2, avx512");
+  const std::string widest = limit == nullptr ? "amx" : limit;
+  TORCH_CHECK(widest == "portable" || widest == "avx2" || widest == "avx512" || widest == "amx", "TIERWISE_ISA is '",
+              widest, "'; allowed: portable, avx2, avx512, amx");
 #if defined(TIERWISE_X86)
-  if (widest == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  const bool wide = widest == "avx512" || widest == "amx";
+  if (wide && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-    return Isa::avx512;
+    return widest == "amx" && tiles_granted() ? Isa::amx : Isa::avx512;
   // every processor with AVX2 has F16C, which not every compiler knows how to ask for
   if (widest != "portable" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
 #endif

@@ -86,9 +86,9 @@ inline void add_shared(float* to, const float* part, int64_t n) {
   }
 }
 
-enum class Isa { portable, avx2, avx512 };
+enum class Isa { portable, avx2, avx512, amx };
 
-// The widest instruction set of this machine that was compiled in; TIERWISE_ISA=portable|avx2|avx512 takes no wider one.
+// The widest instruction set of this machine that was compiled in; TIERWISE_ISA=portable|avx2|avx512|amx takes no wider.
 Isa isa();
 
 // A call's table, rows, offsets and bags, in the layout that kernels want. Keeps what had to be copied.

@@ -71,10 +71,11 @@ def own_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, me
 def shared_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, mean_targets: float) -> dict:
     """Constants of ``count_shared_bags``: tensor cores take tiles of 16 at least, and 32 columns of int8."""
     small = num_tiers > 64 or mean_targets <= 16
+    tight = dtype == torch.float32 or (dtype == torch.int8 and not scaled and width <= 64)
     return dict(
         **_constants(dtype, scaled, width, num_tiers),
         BLOCK_B=16 if small else 32 if mean_targets <= 32 or dtype == torch.float32 else 64,
-        BLOCK_L=32 if dtype == torch.float32 else 64,  # float32 is multiplied in registers, and needs them
+        BLOCK_L=32 if tight else 64,  # float32 is multiplied in registers, and needs them; narrow int8 spills at 64
         BLOCK_M=max(32, min(128, triton.next_power_of_2(width))),
         GROUPS=triton.next_power_of_2(triton.cdiv(num_tiers, 4)),
         CHUNK=CHUNK,
@@ -98,8 +99,8 @@ def _tier(similarity, N: tl.constexpr):
 @triton.jit
 def _squares(part):
     """Each row times itself, float32."""
-    wide = part.to(tl.float32)
-    return tl.sum(wide * wide, 1)
+    wide = part.to(tl.int32)
+    return tl.sum(wide * wide, 1).to(tl.float32)
 
 
 @triton.jit
