@@ -16,7 +16,6 @@ from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
-from embeddings.frozen.table import FrozenTable
 from embeddings.initialise import initialise_tables
 from embeddings.sharding import Constraint, local_topology, make_plan, sharders
 from recsys.config import ModelConfig
@@ -25,6 +24,7 @@ from recsys.schema import Schema
 from recsys.sparse import table_configs
 from train.config import Config
 from train.data.reader import RowReader
+from train.placement import frozen_tables
 from train.process import Ranks
 
 _SPARSE_OPTIMIZERS = {
@@ -36,12 +36,13 @@ _SPARSE_OPTIMIZERS = {
 
 @dataclass(frozen=True)
 class Trainable:
-    """A sharded model, the one optimizer over all of it, and how many parameters are dense."""
+    """A sharded model, the one optimizer over all of it, how many parameters are dense, where frozen vectors live."""
 
     model: DistributedModelParallel
     optimizer: CombinedOptimizer
     plan: ShardingPlan
     dense_parameters: int
+    placements: dict[str, str]
 
 
 def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, FrozenStore]:
@@ -107,7 +108,7 @@ def build(
     """
     tables = table_configs(schema, config.model.embedding_dim, mean_lengths)
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
-    frozen = {name: FrozenTable(store, ranks.device) for name, store in stores.items()}
+    frozen = frozen_tables(stores, tables, config, ranks)
     model = CTRModel(schema, config.model, tables, frozen, _autocast(config, ranks.device))
     plan = make_plan(
         model,
@@ -128,7 +129,8 @@ def build(
     )
     initialise_tables(sharded, config.train.seed)
     torch.manual_seed(config.train.seed + 1 + ranks.rank)  # dropout: different on every rank
-    return Trainable(sharded, _optimizer(sharded, replicated, config), plan, dense_parameters)
+    placements = {name: table.placement for name, table in frozen.items()}
+    return Trainable(sharded, _optimizer(sharded, replicated, config), plan, dense_parameters, placements)
 
 
 def fill_optimizer_state(trainable: Trainable) -> None:

@@ -79,6 +79,7 @@ class Run:
             "world_size": self.ranks.world_size,
             "device": self.ranks.device.type,
             "stores": {name: store.checksum for name, store in self.stores.items()},
+            "placements": self.trainable.placements,
             "dense_parameters": self.trainable.dense_parameters,
             "table_parameters": sum(
                 t.num_embeddings * (t.embedding_dim or self.config.model.embedding_dim)
