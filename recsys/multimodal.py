@@ -83,5 +83,6 @@ class FrozenExchanges(nn.Module):
         self.tables = {name: table for name, table in tables.items() if isinstance(table, RowWiseTable)}
 
     def forward(self, rows: dict[str, FrozenRows]) -> None:
-        for name, table in self.tables.items():
-            table.start(rows[name])
+        started = [table.start(rows[name]) for name, table in self.tables.items()]
+        for exchange in started:  # their sizes are here at once; the rows themselves travel while IDs are looked up
+            exchange.advance()

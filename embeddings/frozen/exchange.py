@@ -31,10 +31,10 @@ class Shard:
 
     def by_owner(self, rows: FrozenRows) -> tuple[torch.Tensor, torch.Tensor]:
         """Known history rows sorted by owner, as rows of that owner: lengths [W, U] of the bags' parts, rows [T']."""
-        known = rows.history != -1
-        kept = torch.cat([known.new_zeros(1, dtype=torch.int64), known.cumsum(0)])  # known rows before each place
-        lengths = kept.index_select(0, rows.offsets).diff().to(self.index)
-        history = rows.history[known].to(self.index)
+        history, offsets, known = rows.history, rows.offsets, rows.history != -1
+        if not known.all():
+            history, offsets = history[known], _offsets(known).index_select(0, offsets)
+        lengths, history = offsets.diff().to(self.index), history.to(self.index)
         block = torch.tensor([self.block], dtype=self.index, device=history.device)
         parts, local, *_ = torch.ops.fbgemm.block_bucketize_sparse_features(
             lengths, history, False, False, block, self.ranks

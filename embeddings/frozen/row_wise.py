@@ -41,10 +41,11 @@ class RowWiseTable:
         self._scale = None if store.scale is None else copied(store.scale[s.first : s.last], device, room)
         self._targets_of: Exchange | None = None  # whose vectors lie behind the own rows
 
-    def start(self, rows: FrozenRows) -> None:
+    def start(self, rows: FrozenRows) -> Exchange:
         """Begin to exchange ``rows``, unless it has begun."""
         if rows.exchange is None:
             rows.exchange = Exchange(self.shard, self._table, self._scale, rows)
+        return rows.exchange
 
     def tier_counts(self, rows: FrozenRows, num_tiers: int) -> torch.Tensor:
         """As ``FrozenTable.tier_counts``, and exactly equal to it."""
@@ -64,10 +65,9 @@ class RowWiseTable:
 
     def everyone(self, rows: FrozenRows) -> Exchange:
         """The finished exchange of ``rows``: what this rank computes for all ranks."""
-        self.start(rows)
-        assert rows.exchange is not None
-        rows.exchange.finish()
-        return rows.exchange
+        exchange = self.start(rows)
+        exchange.finish()
+        return exchange
 
     def local(self, exchange: Exchange) -> FrozenTable:
         """This rank's rows with the exchange's target vectors behind them."""
