@@ -40,6 +40,8 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
     for kind in possible:
         cuts_columns = kind in ("column_wise", "table_column_wise", "grid_shard")
         for width in block_widths(table.columns, wanted.min_partition) if cuts_columns else [table.columns]:
+            if cuts_columns and width == table.columns and "table_wise" in possible and kind != "grid_shard":
+                continue  # one block is a whole table
             shards = cut(kind, table.rows, table.columns, machine.world_size, machine.ranks_of_host, width)
             for kernel in ["dense"] if kind == "data_parallel" else kernels:
                 cost = shard_cost(table, kind, kernel, shards, problem, machine)

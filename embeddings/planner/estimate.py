@@ -83,9 +83,7 @@ class Cost:
         return self.lookup_ms + self.wire_ms
 
 
-def shard_cost(
-    table: Table, kind: str, kernel: str, shards: np.ndarray, problem: Problem, machine: Machine
-) -> Cost:
+def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem: Problem, machine: Machine) -> Cost:
     """Cost of each shard [S] of a table.
 
     Args:
@@ -120,9 +118,7 @@ class _Work:
     wire_ms: np.ndarray
 
 
-def _work(
-    table: Table, kind: str, height: np.ndarray, width: np.ndarray, problem: Problem, machine: Machine
-) -> _Work:
+def _work(table: Table, kind: str, height: np.ndarray, width: np.ndarray, problem: Problem, machine: Machine) -> _Work:
     batch, world = problem.batch_size, machine.world_size
     if kind == "data_parallel":
         ids = np.full_like(height, batch * table.ids)
@@ -179,7 +175,7 @@ def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine
 
 
 def base_ms(problem: Problem, machine: Machine) -> float:
-    """What a step takes on every rank whatever the plan: the dense part, its gradients' exchange, and the step itself."""
+    """What a step takes on every rank whatever the plan: the dense part and its gradients, and the step itself."""
     hardware, speed = machine.hardware, machine.hardware.speed
     example_us = speed.example_us
     if example_us is None:

@@ -1,8 +1,8 @@
 """Puts shards on ranks: greedily, the largest table first, each shard on the least busy rank that has room for it."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -134,7 +134,7 @@ def _on_any(option: Option, ranks: Ranks, within: np.ndarray | None = None) -> n
 
 
 def _on_host(option: Option, ranks: Ranks) -> np.ndarray:
-    """All shards on the ranks of the least busy host with room: rows in order, columns wherever there is least to do."""
+    """All shards on the ranks of the least busy host with room: rows in order, columns where there is least to do."""
     shortage = np.inf
     for host in _hosts(ranks):
         if option.kind == "table_column_wise":
