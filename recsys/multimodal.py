@@ -71,7 +71,7 @@ def multimodal_features(
     """The module that turns one modality's rows into [B, width] features, or None where the mode has none."""
     if config.mode == "simtier":
         return TierFeatures(table, config.num_tiers)
-    assert isinstance(table, FrozenTable), "the config refuses row_wise for modes that need the vectors themselves"
+    assert not isinstance(table, RowWiseTable), "refused for modes that need the vectors themselves"
     return VectorFeatures(table) if config.mode == "vector" else None
 
 
