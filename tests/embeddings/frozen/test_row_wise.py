@@ -127,7 +127,10 @@ def test_a_shared_history_travels_once_and_missing_rows_never(store: FrozenStore
     def arrived(r: int, group) -> tuple[int, int]:
         targets = 40 * (1 - r)
         bags = FrozenRows(
-            torch.full((targets,), 3), history[: 8 * (1 - r)], torch.tensor([0, 8])[: 2 - r], torch.zeros(targets).long()
+            torch.full((targets,), 3),
+            history[: 8 * (1 - r)],
+            torch.tensor([0, 8])[: 2 - r],
+            torch.zeros(targets).long(),
         )
         exchange = RowWiseTable(store, group, room=1).everyone(bags)
         return exchange.rows.history.numel(), sum(v.numel() for v in exchange.vectors)
