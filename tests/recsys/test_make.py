@@ -72,5 +72,5 @@ def test_it_learns_the_same_over_ranks_whatever_the_table(tmp_path, ranks: int, 
     done = launch.finished(launch.start_launched_ranks(ranks, store, out, module="tests.recsys.make_worker"))
     assert done.status == 0, done.err[-8000:]
     apart = json.loads(out.read_text())
-    assert apart["moved"] > 0.01
+    assert apart["moved"] > 1e-3
     assert max(apart["result"], apart["gradient"], apart["parameter"]) < 2e-5, apart

@@ -61,21 +61,21 @@ def test_counts_are_those_of_the_whole_table(store: FrozenStore, ranks: int) -> 
 def test_attention_and_its_gradients_are_those_of_the_whole_table(store: FrozenStore, ranks: int) -> None:
     """Each rank's own loss; gradients summed over ranks, as DistributedDataParallel does."""
 
-    def step(table: FrozenTable | RowWiseTable, rank: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def step(table: FrozenTable | RowWiseTable, rank: int) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
         own = parameters()
         pooled = table.attention(rows_of(rank), *own)
-        if isinstance(table, RowWiseTable):  # other targets take the place of these before the backward needs them
-            table.tier_counts(rows_of(rank + 20), TIERS)
-        return pooled.detach(), list(torch.autograd.grad(pooled, own, upstream(rank, len(pooled))))
+        counts = table.tier_counts(rows_of(rank + 20), TIERS)  # takes the room of the targets that backward needs
+        return pooled.detach(), counts, list(torch.autograd.grad(pooled, own, upstream(rank, len(pooled))))
 
     found = on_ranks(ranks, lambda r, group: step(RowWiseTable(store, group, room=ROOM), r))
     expected = [step(FrozenTable(store), rank) for rank in range(ranks)]
-    for (pooled, _), (right, _) in zip(found, expected, strict=True):
+    for (pooled, counts, _), (right, right_counts, _) in zip(found, expected, strict=True):
         assert right.abs().sum() > 0
         torch.testing.assert_close(pooled, right, rtol=1e-5, atol=1e-5)
+        assert torch.equal(counts, right_counts)
     for number in range(4):
-        summed = sum(gradients[number] for _, gradients in found)
-        right = sum(gradients[number] for _, gradients in expected)
+        summed = sum(gradients[number] for *_, gradients in found)
+        right = sum(gradients[number] for *_, gradients in expected)
         torch.testing.assert_close(summed, right, rtol=1e-4, atol=1e-4 * float(right.abs().max()))
 
 
