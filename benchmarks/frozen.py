@@ -3,7 +3,8 @@
 row_wise  SimTier, and SimTier with MAKE both ways, on a table whose rows lie on all ranks, beside TorchRec's row-wise
           EmbeddingCollection that fetches the same vectors, alone and with the same kernels behind it. Bytes are those
           that the kernel counts on the ranks' sockets, times those of the slowest rank. Contenders take turns.
-host      every vector of a store read by two ranks, in placements host and replicated: what the ranks hold then.
+host      every vector of a store read by two ranks, in placements host and replicated: what the ranks hold then, in
+          proportional set size, and the time of SimTier on random rows.
 
 The stores are built in --stores, and stay there. Run it while nothing else runs.
 """
@@ -124,7 +125,8 @@ def main(stores: Path, cases: tuple[str, ...], rounds: int, results: str | None)
     if "host" in cases or not cases:
         row = append("frozen", host(stores), folder)
         for placement, held in row["held"].items():
-            print(placement, *(f"rank {i}: {h}" for i, h in enumerate(held)))
+            whole = sum(h["grown_proportional_bytes"] for h in held) / 2**30
+            print(f"{placement:<11} {whole:.2f} GiB for {row['table_bytes'] / 2**30:.2f} GiB of vectors, {held}")
 
 
 if __name__ == "__main__":
