@@ -39,12 +39,16 @@ class Data:
         import torch
 
         from embeddings.frozen.encoding import encoded
+        from embeddings.frozen.memory import copied
 
         draw = torch.Generator().manual_seed(0)
         self.table = torch.nn.functional.normalize(torch.randn(ROWS, WIDTH, generator=draw), dim=1)
         blocks = [encoded(np.arange(len(v)), v.numpy(), "int8") for v in self.table.split(1 << 16)]
         whole, scale = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True))
-        self.tables = {"float32": self.table, "float16": self.table.half(), "int8": whole}
+        tables = {"float32": self.table, "float16": self.table.half(), "int8": whole}
+        # as a replicated frozen table has them: in huge pages
+        self.tables = {dtype: copied(table.numpy(), "cpu") for dtype, table in tables.items()}
+        self.table = self.tables["float32"]
         self.scales = {"float32": None, "float16": None, "int8": scale}
         self.draw = draw
 

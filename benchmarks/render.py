@@ -22,6 +22,11 @@ CONTENDERS = {
     "twin_jagged": "plain PyTorch with our attention",
     "fuxictr": "FuxiCTR DIN",
 }
+FROZEN = {
+    "fetch": "TorchRec fetches the vectors",
+    "fetch, SimTier": "TorchRec fetches, SimTier",
+    "fetch, SimTier and MAKE": "TorchRec fetches, SimTier and MAKE",
+}
 _TABLE = re.compile(r"(?P<begin><!-- table: (?P<name>\w+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
 
 Rows = Sequence[Mapping[str, Any]]
@@ -146,6 +151,30 @@ def precision(rows: Rows) -> str:
     return _table(["vectors in", "behaviours in another tier", "change in GAUC, run by run"], lines)
 
 
+def over_ranks(rows: Rows) -> str:
+    """One line a number of ranks and contender; bytes and time against fetching every vector."""
+    lines = []
+    for row in newest([row for row in rows if row["case"] == "row_wise"], "ranks"):
+        for name, c in row["contenders"].items():
+            fewer, faster = 1 / row["bytes_of_peer"][name], 1 / row["time_of_peer"][name]
+            figures = [f"{c['bytes'] / 1e6:.2f} MB", f"1/{fewer:.0f}", f"{c['median']:.1f} ms", f"1/{faster:.1f}"]
+            lines.append([str(row["ranks"]), FROZEN.get(name, f"row_wise {name.removeprefix('ours ')}"), *figures])
+    return _table(["ranks", "step", "on the wire", "of fetching", "time", "of fetching"], lines)
+
+
+def placements(rows: Rows) -> str:
+    """One line a placement: what all ranks hold together, and the kernel's time."""
+    row = [row for row in rows if row["case"] == "host"][-1]
+    size, lines = f"{row['rows']:,} x {row['width']} {row['dtype']}, {_mib(row['table_bytes'])}", []
+    for name, held in row["held"].items():
+        mapped = _mib(sum(h["map"]["proportional_bytes"] for h in held))
+        grown = _mib(sum(h["grown_proportional_bytes"] for h in held))
+        times = f"{statistics.mean(h['step_ms'] for h in held):.1f} ms"
+        lines.append([name, size, str(len(held)), mapped, grown, times])
+    head = ["placement", "vectors", "ranks", "of the store's map, all ranks", "held in all", "SimTier, L = 200"]
+    return _table(head, lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
     "microlens": ("microlens", quality),
@@ -155,6 +184,8 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "kernels": ("kernels", kernels),
     "shared": ("kernels", shared),
     "precision": ("precision", precision),
+    "over_ranks": ("frozen", over_ranks),
+    "placements": ("frozen", placements),
 }
 
 

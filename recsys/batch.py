@@ -7,23 +7,9 @@ import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from torchrec.streamable import Pipelineable
 
+from embeddings.frozen.rows import FrozenRows
+
 __all__ = ["Batch", "FrozenRows"]
-
-
-@dataclass
-class FrozenRows:
-    """Where one modality's vectors lie in its frozen table. Row -1 is an item without a vector.
-
-    target     [B]      int64 rows of the target items
-    history    [T]      int64 rows of the behaviours, oldest first, bag after bag
-    offsets    [U + 1]  int64; bag u is history[offsets[u] : offsets[u + 1]]; may be empty
-    bag_index  [B]      int64 bag of each impression, where some share one; None: U = B, impression b has bag b
-    """
-
-    target: torch.Tensor
-    history: torch.Tensor
-    offsets: torch.Tensor
-    bag_index: torch.Tensor | None = None
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recsys.validation import Strict
 
@@ -24,6 +24,21 @@ class MultimodalConfig(Strict):
         "information; simtier: the histogram of similarities",
     )
     num_tiers: int = Field(20, ge=1, le=256, description="tiers N over [-1, 1]")
+    placement: Literal["auto", "replicated", "host", "row_wise"] = Field(
+        "auto",
+        description="where the vectors live. replicated: a copy for each rank (CPU: in huge pages); host: the store's "
+        "memory map, shared by the ranks of a host (CUDA: read over the bus); row_wise: rows over all ranks, simtier "
+        "only; auto: by the sizes",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> "MultimodalConfig":
+        if self.placement == "row_wise" and self.mode in ("vector", "simscore"):
+            raise ValueError(
+                f"mode {self.mode} needs the vectors themselves, which placement row_wise never sends; "
+                "allowed with it: simtier; or take placement host"
+            )
+        return self
 
 
 class ModelConfig(Strict):

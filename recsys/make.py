@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from embeddings.frozen.row_wise import RowWiseTable
 from embeddings.frozen.table import FrozenTable
-from embeddings.kernels.make_attention.op import make_attention
 from recsys.batch import FrozenRows
 
 
@@ -18,7 +18,7 @@ class MAKEAttention(nn.Module):
         hidden: width of the attention unit, H.
     """
 
-    def __init__(self, table: FrozenTable, hidden: int = 36) -> None:
+    def __init__(self, table: FrozenTable | RowWiseTable, hidden: int = 36) -> None:
         super().__init__()
         self.table = table
         self.width = table.width
@@ -29,5 +29,4 @@ class MAKEAttention(nn.Module):
 
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to v_MAKE [B, M]; zeros where the target, or every behaviour, has no vector."""
-        table, bags = self.table, (rows.target, rows.history, rows.offsets, rows.bag_index)
-        return make_attention(table.table, table.scale, *bags, self.weight, self.bias, self.slope, self.score)
+        return self.table.attention(rows, self.weight, self.bias, self.slope, self.score)

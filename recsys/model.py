@@ -4,25 +4,25 @@ import torch
 from torch import nn
 from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
 
+from embeddings.frozen.row_wise import RowWiseTable
 from embeddings.frozen.table import FrozenTable
 from embeddings.tables import TableConfig
 from recsys.batch import Batch
 from recsys.config import ModelConfig
 from recsys.din import TargetAttention
 from recsys.interaction import InteractionArch, OverArch
-from recsys.multimodal import SimilarityScores, multimodal_features
+from recsys.multimodal import FrozenExchanges, SimilarityScores, multimodal_features
 from recsys.schema import Schema
 from recsys.sparse import SparseArch, pooled_embeddings
 
 Output = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Frozen = dict[str, FrozenTable | RowWiseTable]
 
 
 class DenseArch(nn.Module):
     """Everything after the ID tables. TorchRec's pipeline takes it as one leaf."""
 
-    def __init__(
-        self, schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: dict[str, FrozenTable]
-    ) -> None:
+    def __init__(self, schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: Frozen) -> None:
         super().__init__()
         self.schema = schema
         widths = {f: t.embedding_dim for t in tables for f in t.features}
@@ -52,21 +52,22 @@ class DenseArch(nn.Module):
         self.over = OverArch(self.interaction.width, config)
 
     @staticmethod
-    def _scored(config: ModelConfig, frozen: dict[str, FrozenTable]) -> set[str]:
+    def _scored(config: ModelConfig, frozen: Frozen) -> set[str]:
         return {m for m in frozen if config.modality(m).mode == "simscore"}
 
     def forward(
         self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
     ) -> torch.Tensor:
         """Logits [B], float32."""
+        # first what waits for other ranks' frozen rows: meanwhile the ID embeddings arrive, which are waited for below
+        multimodal = [module(batch.frozen[name]) for name, module in self.multimodal.items()]
         features = [batch.dense]
         if pooled is not None and batch.pooled is not None:
             features += pooled_embeddings(pooled, batch.pooled, self.schema.pooled)
         if sequences is not None:
             features += [sequences[f.name].values() for f in self.ids]
             features += [self._attend(f.name, f.target, sequences, batch) for f in self.sequences]
-        features += [module(batch.frozen[name]) for name, module in self.multimodal.items()]
-        return self.over(self.interaction(features)).float()
+        return self.over(self.interaction(features + multimodal)).float()
 
     def _attend(self, name: str, target: str | None, sequences: dict[str, JaggedTensor], batch: Batch) -> torch.Tensor:
         assert target is not None, "the schema gives every sequence a target"
@@ -95,14 +96,16 @@ class CTRModel(nn.Module):
         schema: Schema,
         config: ModelConfig,
         tables: list[TableConfig],
-        frozen: dict[str, FrozenTable],
+        frozen: Frozen,
         autocast: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.exchanges = FrozenExchanges(frozen)
         self.sparse = SparseArch(tables)
         self.dense = _Head(DenseArch(schema, config, tables, frozen), autocast)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Output]:
+        self.exchanges(batch.frozen)
         pooled, sequences = self.sparse(batch.pooled, batch.sequence)
         return self.dense(pooled, sequences, batch)
 

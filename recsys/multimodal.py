@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from embeddings.frozen.row_wise import RowWiseTable
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.pairs import pairs
-from embeddings.kernels.simtier.op import simtier
 from recsys.batch import FrozenRows
 from recsys.config import MultimodalConfig
 from recsys.din import bag_of
@@ -36,7 +36,7 @@ class VectorFeatures(nn.Module):
 class TierFeatures(nn.Module):
     """SimTier: log(1 + count) of behaviours per similarity tier (paper, section 3; the log is MUSE's)."""
 
-    def __init__(self, table: FrozenTable, num_tiers: int) -> None:
+    def __init__(self, table: FrozenTable | RowWiseTable, num_tiers: int) -> None:
         super().__init__()
         self.table = table
         self.width = num_tiers
@@ -44,9 +44,7 @@ class TierFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to [B, N]; zeros where the target has no vector."""
-        # no scale: a store's rows have norm 1, so int8 ones need none, and their scales need not be read
-        bags = (rows.target, rows.history, rows.offsets, rows.bag_index)
-        return simtier(self.table.table, None, *bags, self.width).log1p()
+        return self.table.tier_counts(rows, self.width).log1p()
 
 
 class SimilarityScores(nn.Module):
@@ -67,10 +65,24 @@ class SimilarityScores(nn.Module):
         return (targets * self.table.gather(history)).sum(dim=1, keepdim=True)
 
 
-def multimodal_features(table: FrozenTable, config: MultimodalConfig) -> VectorFeatures | TierFeatures | None:
+def multimodal_features(
+    table: FrozenTable | RowWiseTable, config: MultimodalConfig
+) -> VectorFeatures | TierFeatures | None:
     """The module that turns one modality's rows into [B, width] features, or None where the mode has none."""
-    if config.mode == "vector":
-        return VectorFeatures(table)
     if config.mode == "simtier":
         return TierFeatures(table, config.num_tiers)
-    return None
+    assert not isinstance(table, RowWiseTable), "refused for modes that need the vectors themselves"
+    return VectorFeatures(table) if config.mode == "vector" else None
+
+
+class FrozenExchanges(nn.Module):
+    """Begins the exchanges of row-wise tables. Called before the ID tables' exchange, so that both are under way."""
+
+    def __init__(self, tables: dict[str, FrozenTable | RowWiseTable]) -> None:
+        super().__init__()
+        self.tables = {name: table for name, table in tables.items() if isinstance(table, RowWiseTable)}
+
+    def forward(self, rows: dict[str, FrozenRows]) -> None:
+        started = [table.start(rows[name]) for name, table in self.tables.items()]
+        for exchange in started:  # their sizes are here at once; the rows themselves travel while IDs are looked up
+            exchange.advance()

@@ -2,22 +2,61 @@
 
 import torch
 
+from embeddings.frozen.memory import copied, shared
+from embeddings.frozen.rows import FrozenRows
 from embeddings.frozen.store import FrozenStore
+from embeddings.kernels.make_attention.op import make_attention, make_attention_backward
+from embeddings.kernels.simtier.op import simtier
 
 
 class FrozenTable:
-    """Vectors of a store on ``device``. No nn.Module: nothing collects its tensors as parameters or buffers.
-
-    On CPU the tensors are the store's memory map itself: no copy, and ranks share the pages. Elsewhere a copy.
+    """All vectors of a store, readable from ``device``. No nn.Module: nothing collects its tensors.
 
         table  [N, M]  float32, float16 or int8
         scale  [N]     float32, or None unless int8; a dequantised row ``table[r] * scale[r]`` has norm 1
+
+    Args:
+        placement: "host" is the store's memory map, one copy for all ranks of a host; "replicated" a copy of this
+            rank's own, on CPU in huge pages. "auto": host on CPU, replicated elsewhere.
     """
 
-    def __init__(self, store: FrozenStore, device: torch.device | str = "cpu") -> None:
-        self.table = torch.from_numpy(store.vectors).to(device)
-        self.scale = None if store.scale is None else torch.from_numpy(store.scale).to(device)
+    def __init__(self, store: FrozenStore, device: torch.device | str = "cpu", placement: str = "auto") -> None:
+        if placement == "auto":
+            placement = "host" if torch.device(device).type == "cpu" else "replicated"
+        assert placement in ("host", "replicated"), placement
+        bring = shared if placement == "host" else copied
+        self.placement = placement
+        self.table = bring(store.vectors, device)
+        self.scale = None if store.scale is None else bring(store.scale, device)
         self.width = store.width
+
+    @classmethod
+    def of(cls, table: torch.Tensor, scale: torch.Tensor | None) -> "FrozenTable":
+        """Vectors that are there already."""
+        made = cls.__new__(cls)
+        made.table, made.scale, made.width = table, scale, table.shape[1]
+        return made
+
+    def tier_counts(self, rows: FrozenRows, num_tiers: int) -> torch.Tensor:
+        """SimTier's counts, float32 [B, N]; see ``embeddings.kernels.simtier.op``.
+
+        A store's rows have norm 1, so int8 ones need no scale, and scales are not read.
+        """
+        return simtier(self.table, None, rows.target, rows.history, rows.offsets, rows.bag_index, num_tiers)
+
+    def attention(
+        self, rows: FrozenRows, weight: torch.Tensor, bias: torch.Tensor, slope: torch.Tensor, score: torch.Tensor
+    ) -> torch.Tensor:
+        """MAKE's attention, float32 [B, M]; see ``embeddings.kernels.make_attention.op``."""
+        bags = (rows.target, rows.history, rows.offsets, rows.bag_index)
+        return make_attention(self.table, self.scale, *bags, weight, bias, slope, score)
+
+    def attention_gradients(
+        self, gradient: torch.Tensor, rows: FrozenRows, *parameters: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Gradients of ``attention``'s parameters where that of its result is ``gradient``, float32 [B, M]."""
+        bags = (rows.target, rows.history, rows.offsets, rows.bag_index)
+        return make_attention_backward(gradient, self.table, self.scale, *bags, *parameters)
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Unit vectors of ``rows``; zeros where the row is -1.

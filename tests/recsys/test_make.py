@@ -1,6 +1,9 @@
 """MAKE's attention as a module, against DIN's formula written out, and in training."""
 
+import json
+
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional
 
@@ -8,6 +11,7 @@ from embeddings.frozen.store import build_store
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import FrozenRows
 from recsys.make import MAKEAttention
+from tests.train import launch
 
 ROWS = FrozenRows(
     torch.tensor([3, -1, 5, 7, 0]),
@@ -55,3 +59,18 @@ def test_it_learns_and_the_table_stays(tmp_path) -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
     assert torch.equal(table.table, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_it_learns_the_same_over_ranks_whatever_the_table(tmp_path, ranks: int, dtype: str) -> None:
+    """Under DistributedDataParallel, rows over the ranks against a whole table on each."""
+    vectors = np.random.default_rng(0).normal(size=(45, 12))
+    store, out = tmp_path / "store", tmp_path / "out.json"
+    build_store(str(store), np.arange(45), vectors, dtype=dtype)
+    done = launch.finished(launch.start_launched_ranks(ranks, store, out, module="tests.recsys.make_worker"))
+    assert done.status == 0, done.err[-8000:]
+    apart = json.loads(out.read_text())
+    assert apart["moved"] > 1e-3
+    assert max(apart["result"], apart["gradient"], apart["parameter"]) < 2e-5, apart

@@ -46,6 +46,13 @@ def make_attention(
     )
 
 
+def make_attention_backward(
+    gradient: torch.Tensor, *arguments: Any, implementation: str = "auto"
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of weight, bias, slope and score; ``gradient`` [B, M] is that of ``make_attention(*arguments)``."""
+    return torch.ops.recsys.make_attention_backward(gradient, *arguments, implementation)
+
+
 @torch.library.custom_op("recsys::make_attention", mutates_args=(), schema=f"({_BAGS}, {_PARAMETERS}) -> Tensor")
 def _make_attention(*arguments: Any) -> torch.Tensor:
     _check(*arguments)

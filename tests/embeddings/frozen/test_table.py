@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from embeddings.frozen.rows import FrozenRows
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.table import FrozenTable
 
@@ -29,10 +30,29 @@ def test_cpu_tensors_are_the_memory_map(store: FrozenStore) -> None:
     assert table.width == 5
 
 
+def test_replicated_is_a_copy_of_this_ranks_own(store: FrozenStore) -> None:
+    table = FrozenTable(store, placement="replicated")
+    assert table.table.data_ptr() != store.vectors.ctypes.data
+    assert np.array_equal(table.table.numpy(), store.vectors)
+    assert table.scale is None or np.array_equal(table.scale.numpy(), store.scale)
+    assert (table.placement, FrozenTable(store).placement) == ("replicated", "host")
+
+
 @pytest.mark.parametrize("device", DEVICES)
-def test_gather(store: FrozenStore, device: str) -> None:
+def test_kernels_see_the_same_in_every_placement(store: FrozenStore, device: str) -> None:
+    rows = FrozenRows(*(torch.tensor(x, device=device) for x in ([1, -1, 4], [0, 5, -1, 8, 2], [0, 2, 2, 5])))
+    draw = torch.Generator().manual_seed(0)
+    parameters = [torch.randn(s, generator=draw).to(device) for s in [(3, 20), (3,), (3,), (3,)]]
+    host, own = (FrozenTable(store, device, placement) for placement in ("host", "replicated"))
+    assert torch.equal(host.tier_counts(rows, 6), own.tier_counts(rows, 6)) and own.tier_counts(rows, 6).sum() == 4
+    torch.testing.assert_close(host.attention(rows, *parameters), own.attention(rows, *parameters))
+
+
+@pytest.mark.parametrize("placement", ["auto", "host", "replicated"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_gather(store: FrozenStore, device: str, placement: str) -> None:
     rows = np.array([[3, -1, 8], [0, 3, -1]])
-    got = FrozenTable(store, device).gather(torch.from_numpy(rows).to(device))
+    got = FrozenTable(store, device, placement).gather(torch.from_numpy(rows).to(device))
     assert got.dtype == torch.float32 and got.device.type == device
     scale = 1 if store.scale is None else store.scale[rows][..., None]
     expected = np.where((rows >= 0)[..., None], store.vectors[rows].astype(np.float32) * scale, 0)

@@ -1,0 +1,38 @@
+"""The modalities' frozen vectors, brought to where the plan wants them."""
+
+from collections.abc import Mapping
+
+import torch.distributed as dist
+
+from embeddings.errors import InputError
+from embeddings.frozen.row_wise import RowWiseTable
+from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.table import FrozenTable
+from train.config import Config
+from train.process import Ranks
+
+
+def frozen_tables(
+    stores: Mapping[str, FrozenStore], placements: Mapping[str, str], config: Config, ranks: Ranks
+) -> dict[str, FrozenTable | RowWiseTable]:
+    """Modality -> table. All ranks call it.
+
+    Args:
+        placements: modality -> replicated, host or row_wise; the same on every rank.
+
+    Raises InputError for a placement that the modality's mode, or this machine's driver, cannot do.
+    """
+    room = ranks.world_size * max(config.data.batch_size, config.data.eval_batch_size)
+    made: dict[str, FrozenTable | RowWiseTable] = {}
+    for name, store in stores.items():
+        if placements[name] != "row_wise":
+            made[name] = FrozenTable(store, ranks.device, placements[name])
+            continue
+        if (mode := config.model.modality(name).mode) != "simtier":
+            raise InputError(
+                f"the plan places modality '{name}' row_wise, but mode {mode} needs the vectors themselves, which then "
+                f"never travel; allowed: mode simtier, or model.modalities.{name}.placement=host"
+            )
+        # a group of its own, so that these exchanges and TorchRec's never wait in one queue
+        made[name] = RowWiseTable(store, dist.new_group(), ranks.device, room=room)
+    return made
