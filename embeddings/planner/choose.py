@@ -45,7 +45,7 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
             shards = cut(kind, table.rows, table.columns, machine.world_size, machine.ranks_of_host, width)
             for kernel in ["dense"] if kind == "data_parallel" else kernels:
                 cost = shard_cost(table, kind, kernel, shards, problem, machine)
-                found.append(Option(table.name, kind, kernel, shards, cost))
+                found.append(Option(table.name, kind, kernel, shards, cost, machine.world_size))
     return sorted(found, key=lambda o: o.total_ms)
 
 

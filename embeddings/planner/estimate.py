@@ -68,19 +68,30 @@ class Machine:
         own = self.hardware.speed.byte_ns
         return own if own is not None else 1 / self.hardware.memory_gb_per_s
 
+    @property
+    def rearranged_ns(self) -> float:
+        """One byte read in one order and written in another."""
+        own = self.hardware.speed.rearranged_ns
+        return own if own is not None else 2 * self.byte_ns
+
+    @property
+    def replicated_ns(self) -> float:
+        """One weight of a replicated table: gradient written and read, weight and state read and written."""
+        own = self.hardware.speed.replicated_ns
+        return own if own is not None else 6 * FLOAT_BYTES * self.byte_ns
+
 
 @dataclass(frozen=True)
 class Cost:
-    """Per shard, or where a scalar per rank: bytes of the device's memory and of the host's, milliseconds a step."""
+    """Per shard: bytes of the device's memory and of the host's, milliseconds a step of the rank that holds it.
+
+    everywhere_ms  what the table costs every rank, wherever its shards are
+    """
 
     device_bytes: np.ndarray
     host_bytes: np.ndarray
-    lookup_ms: np.ndarray
-    wire_ms: np.ndarray
-
-    @property
-    def ms(self) -> np.ndarray:
-        return self.lookup_ms + self.wire_ms
+    ms: np.ndarray
+    everywhere_ms: float
 
 
 def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem: Problem, machine: Machine) -> Cost:
@@ -104,10 +115,21 @@ def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem
     id_ns = speed.pooled_id_ns if table.pooled else speed.sequence_id_ns
     far_ns = 1 / machine.hardware.pcie_gb_per_s if kernel in _UVM else 0.0
     byte_ns = near * machine.byte_ns + (1 - near) * far_ns
-    lookup = work.ids * id_ns + work.moved * byte_ns
+    ms = (work.ids * id_ns + work.moved * byte_ns) * 1e-6 + work.wire_ms
+    if kind == "data_parallel":
+        ms += height * width * machine.replicated_ns * 1e-6
     empty = (height == 0) | (width == 0)
-    device, host, lookup = (np.where(empty, 0, a) for a in (device, host, lookup))
-    return Cost(np.ceil(device), np.ceil(host), lookup * 1e-6, np.where(empty, 0, work.wire_ms))
+    device, host, ms = (np.where(empty, 0, a) for a in (device, host, ms))
+    return Cost(np.ceil(device), np.ceil(host), ms, _rearranged(table, kind, problem) * machine.rearranged_ns * 1e-6)
+
+
+def _rearranged(table: Table, kind: str, problem: Problem) -> float:
+    """Bytes that every rank puts into another order: ids into the buckets of row blocks, and a sequence's vectors back
+    into the order of its ids, forward and backward."""
+    ids = problem.batch_size * table.ids
+    by_row = kind in ("row_wise", "table_row_wise", "grid_shard")
+    again = not table.pooled and kind in ("row_wise", "column_wise")
+    return by_row * ID_BYTES * ids + again * 2 * FLOAT_BYTES * table.columns * ids
 
 
 @dataclass(frozen=True)
@@ -123,7 +145,7 @@ def _work(table: Table, kind: str, height: np.ndarray, width: np.ndarray, proble
     if kind == "data_parallel":
         ids = np.full_like(height, batch * table.ids)
         whole = FLOAT_BYTES * height * width
-        moved = _MOVES * FLOAT_BYTES * ids * width + 6 * whole  # the optimizer reads and writes every row
+        moved = _MOVES * FLOAT_BYTES * ids * width
         return _Work(ids, batch * table.outputs * width, moved, machine.wire_ms(2 * whole * (world - 1) / world))
     share = height / table.rows
     ids = batch * world * table.ids * share
@@ -177,11 +199,12 @@ def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine
 def base_ms(problem: Problem, machine: Machine) -> float:
     """What a step takes on every rank whatever the plan: the dense part and its gradients, and the step itself."""
     hardware, speed = machine.hardware, machine.hardware.speed
-    example_us = speed.example_us
-    if example_us is None:
-        example_us = problem.dense.flops / (hardware.tflops * hardware.efficiency) * 1e-6 if hardware.tflops else 0.0
+    gflop_ms = speed.gflop_ms
+    if gflop_ms is None:
+        gflop_ms = 1 / (hardware.tflops * hardware.efficiency) if hardware.tflops else 0.0
+    example_ms = problem.dense.flops * gflop_ms * 1e-9 + problem.dense.activations * speed.activation_ns * 1e-6
     gradients = 2 * FLOAT_BYTES * problem.dense.parameters * (machine.world_size - 1) / machine.world_size
-    return speed.step_ms + problem.batch_size * example_us * 1e-3 + float(machine.wire_ms(gradients))
+    return speed.step_ms + problem.batch_size * example_ms + float(machine.wire_ms(gradients))
 
 
 def exchanges_ms(kinds: set[tuple[str, str]], speed: Speed) -> float:
