@@ -129,9 +129,7 @@ def compare_speed(hardware: Any, rounds: int) -> dict[str, Any]:
     for name, cases in speed_families().items():
         questions = [prepared(case, hardware) for case in cases]
         found = train(cases * rounds, [a.plan for _, a in questions] * rounds)
-        times = [
-            statistics.median(step_ms(found[i + k * len(cases)]) for k in range(rounds)) for i in range(len(cases))
-        ]
+        times = [statistics.median(map(step_ms, found[i :: len(cases)])) for i in range(len(cases))]
         planned = [a.step_ms for _, a in questions]
         same = [a.plan for _, a in questions]
         counted = [

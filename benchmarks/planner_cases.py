@@ -22,9 +22,7 @@ class Set:
 
     def schema(self) -> dict[str, Any]:
         """As schema.yaml says it."""
-        tables = {
-            name: {"num_embeddings": rows, "embedding_dim": width} for name, (rows, width, *_) in self.tables.items()
-        }
+        tables = {n: {"num_embeddings": rows, "embedding_dim": width} for n, (rows, width, *_) in self.tables.items()}
         features: list[dict[str, Any]] = []
         for name, (_, _, kind, length) in self.tables.items():
             if kind == "sequence":
@@ -79,19 +77,19 @@ def memory_ladder() -> list[Case]:
     """From tables that hardly count beside the process to tables that are all of it."""
     small = Set(tables=_many(8, 50_000, 16))
     mixed = Set(tables={**_many(6, 1_000_000, 16), **_many(6, 200_000, 32, "bag", 5)})
+    history = Set(tables={"item": (4_000_000, 16, "sequence", 50)}, optimizer="adagrad")
+    wide = Set(tables={"wide": (4_000_000, 64, "bag", 5)})
     lopsided = Set(tables={"big": (20_000_000, 16, "id", 1), **_many(3, 500_000, 16)})
+    large = Set(tables={"item": (50_000_000, 16, "id", 1)})
     return [
         Case(name="8 small tables", tables=small),
         Case(name="12 tables, mixed", tables=mixed),
-        Case(name="sequences, adagrad", tables=Set(tables={"item": (4_000_000, 16, "sequence", 50)}, optimizer="adagrad"),
-             types={"item": "row_wise"}, steps=80),
-        Case(name="column-wise, 4 M x 64", tables=Set(tables={"wide": (4_000_000, 64, "bag", 5)}),
-             types={"wide": "column_wise"}),
-        Case(name="replicated, 1 M x 16", tables=Set(tables=_many(2, 500_000, 16)), every="data_parallel"),
-        Case(name="one table of 20 M x 16 on one rank", tables=lopsided, types={"big": "table_wise"}),
-        Case(name="50 M x 16 over two ranks", tables=Set(tables={"item": (50_000_000, 16, "id", 1)}),
-             types={"item": "row_wise"}),
-    ]  # fmt: skip
+        Case(name="a sequence of 4 M x 16, adagrad", tables=history, types={"item": "row_wise"}, steps=80),
+        Case(name="4 M x 64 by columns", tables=wide, types={"wide": "column_wise"}),
+        Case(name="1 M x 16, replicated", tables=Set(tables=_many(2, 500_000, 16)), every="data_parallel"),
+        Case(name="20 M x 16 on one rank", tables=lopsided, types={"big": "table_wise"}),
+        Case(name="50 M x 16 over two ranks", tables=large, types={"item": "row_wise"}),
+    ]
 
 
 def speed_families() -> dict[str, list[Case]]:
@@ -109,8 +107,8 @@ def speed_families() -> dict[str, list[Case]]:
         kinds = ["table_wise", "row_wise", "column_wise"] + (["data_parallel"] if bags else [])
         cases = [Case(name=kind, tables=tables, every=kind) for kind in kinds]
         first = next(iter(tables.tables))
-        cases.append(Case(name=f"{first} row_wise, others table_wise", tables=tables, every="table_wise",
-                          types={first: "row_wise"}))  # fmt: skip
+        mixed = f"{first} row_wise, others table_wise"
+        cases.append(Case(name=mixed, tables=tables, every="table_wise", types={first: "row_wise"}))
         cases.append(Case(name="planner's", tables=tables))
         found[name] = cases
     return found
@@ -127,7 +125,7 @@ def calibration() -> list[Case]:
     cases = [
         Case(name=f"{name}, {kind}", tables=tables, every=kind)
         for name, tables in {"ids": ids, "bags": bags, "wide": wide, "history": history, "little": little}.items()
-        for kind in (*kinds, *(("data_parallel",) if name in ("ids", "bags", "little") else ()))
+        for kind in (*kinds, *(("data_parallel",) if name != "history" else ()))
     ]
     cases.append(Case(name="two kinds", tables=ids, every="table_wise", types={next(iter(ids.tables)): "row_wise"}))
     return cases

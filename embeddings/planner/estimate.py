@@ -15,6 +15,9 @@ from embeddings.planner.problem import FLOAT_BYTES, ID_BYTES, VECTOR_BYTES, Dens
 # weights read and written.
 _MOVES = 4
 _DENSE_STATE = 4  # float32 numbers for each dense parameter: itself, its gradient, Adam's two moments
+# A replicated table at its peak, besides weights and state: the backward's gradient, DDP's bucket, and two temporaries
+# of an optimizer that visits every row.
+_REPLICAS = 4
 _UVM = ("fused_uvm", "fused_uvm_caching")
 _CACHED = 0.2  # share of a fused_uvm_caching table in HBM, TorchRec's default; lookups are taken to hit as often
 
@@ -106,7 +109,7 @@ def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem
     state = np.array([problem.state_bytes(int(h), int(w)) for h, w in np.unique(shards[:, 2:], axis=0)])
     state = state[np.unique(shards[:, 2:], axis=0, return_inverse=True)[1].reshape(-1)].astype(float)
     if kind == "data_parallel":
-        state += FLOAT_BYTES * height * width  # the gradient of a whole table
+        state += _REPLICAS * FLOAT_BYTES * height * width
     # ids of two batches, the pipeline's; the outputs and their gradients
     buffers = 2 * ID_BYTES * work.ids + 2 * FLOAT_BYTES * work.outputs
     near = {"fused_uvm": 0.0, "fused_uvm_caching": _CACHED}.get(kernel, 1.0)
