@@ -58,18 +58,29 @@ class Machine:
     def near_ns(self) -> float:
         """One byte to a rank of the same host."""
         own = self.hardware.speed.wire_ns
-        return own if own is not None else 1 / self.hardware.intra_gb_per_s
+        return own if own is not None else 1 / (self.hardware.reach * self.hardware.intra_gb_per_s)
 
     @property
     def far_ns(self) -> float:
         """One byte to another host."""
-        return 1 / self.hardware.inter_gb_per_s
+        return 1 / (self.hardware.reach * self.hardware.inter_gb_per_s)
 
     @property
     def byte_ns(self) -> float:
         """One byte of table memory, moved once."""
         own = self.hardware.speed.byte_ns
         return own if own is not None else 1 / self.hardware.memory_gb_per_s
+
+    @property
+    def pcie_ns(self) -> float:
+        """One byte of host memory, read by a device."""
+        return 1 / (self.hardware.reach * self.hardware.pcie_gb_per_s)
+
+    @property
+    def activation_ns(self) -> float:
+        """One float32 that the forward writes and the backward reads, and its gradient."""
+        own = self.hardware.speed.activation_ns
+        return own if own is not None else 4 * FLOAT_BYTES * self.byte_ns
 
     @property
     def rearranged_ns(self) -> float:
@@ -116,7 +127,7 @@ def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem
     device, host = near * state + buffers, (1.0 if kernel in _UVM else 0.0) * state
     speed = machine.hardware.speed
     id_ns = speed.pooled_id_ns if table.pooled else speed.sequence_id_ns
-    far_ns = 1 / machine.hardware.pcie_gb_per_s if kernel in _UVM else 0.0
+    far_ns = machine.pcie_ns if kernel in _UVM else 0.0
     byte_ns = near * machine.byte_ns + (1 - near) * far_ns
     ms = (work.ids * id_ns + work.moved * byte_ns) * 1e-6 + work.wire_ms
     if kind == "data_parallel":
@@ -192,7 +203,7 @@ def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine
     number, row = VECTOR_BYTES[frozen.dtype]
     read = problem.batch_size * (frozen.mean_length + 1) * (number * frozen.width + row)
     far = placement == "host" and machine.hardware.device == "cuda"
-    ms = read * (1 / machine.hardware.pcie_gb_per_s if far else machine.byte_ns) * 1e-6
+    ms = read * (machine.pcie_ns if far else machine.byte_ns) * 1e-6
     if placement != "row_wise":
         return ms
     sent = problem.batch_size * (ID_BYTES * frozen.mean_length + FLOAT_BYTES * (2 * frozen.width + frozen.results))
@@ -205,7 +216,7 @@ def base_ms(problem: Problem, machine: Machine) -> float:
     gflop_ms = speed.gflop_ms
     if gflop_ms is None:
         gflop_ms = 1 / (hardware.tflops * hardware.efficiency) if hardware.tflops else 0.0
-    example_ms = problem.dense.flops * gflop_ms * 1e-9 + problem.dense.activations * speed.activation_ns * 1e-6
+    example_ms = problem.dense.flops * gflop_ms * 1e-9 + problem.dense.activations * machine.activation_ns * 1e-6
     gradients = 2 * FLOAT_BYTES * problem.dense.parameters * (machine.world_size - 1) / machine.world_size
     return speed.step_ms + problem.batch_size * example_ms + float(machine.wire_ms(gradients))
 
