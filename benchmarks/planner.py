@@ -155,7 +155,7 @@ def compare_speed(hardware: Any, rounds: int) -> dict[str, Any]:
 @click.option("--calibrate", "path", help="Measure this machine, write it as this hardware file, and stop.")
 @click.option("--hardware", "part", default="cpu-host", show_default=True, help="Hardware file or part to judge.")
 @click.option("--parts", default=",".join(PARTS), show_default=True, help="What to compare.")
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="Times that each plan runs.")
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(1), help="Times that each plan runs.")
 @click.option("--out", default=None, help="Folder for the rows; default: benchmarks/results.")
 def main(path: str | None, part: str, parts: str, rounds: int, out: str | None) -> None:
     """Compare the planner's memory and order of plans with two ranks on this machine; rows in planner.jsonl."""

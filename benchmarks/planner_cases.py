@@ -6,6 +6,7 @@ from typing import Any
 
 RANKS = 2
 POOL = 6  # batches made beforehand and used in turns
+_STEPS = 24  # of each plan whose speed is compared
 NARROWEST = 8  # columns of a column shard
 
 
@@ -105,11 +106,11 @@ def speed_families() -> dict[str, list[Case]]:
     for name, tables in sets.items():
         bags = all(kind != "sequence" for *_, kind, _ in tables.tables.values())
         kinds = ["table_wise", "row_wise", "column_wise"] + (["data_parallel"] if bags else [])
-        cases = [Case(name=kind, tables=tables, every=kind) for kind in kinds]
+        cases = [Case(name=kind, tables=tables, every=kind, steps=_STEPS) for kind in kinds]
         first = next(iter(tables.tables))
         mixed = f"{first} row_wise, others table_wise"
-        cases.append(Case(name=mixed, tables=tables, every="table_wise", types={first: "row_wise"}))
-        cases.append(Case(name="planner's", tables=tables))
+        cases.append(Case(name=mixed, tables=tables, every="table_wise", types={first: "row_wise"}, steps=_STEPS))
+        cases.append(Case(name="planner's", tables=tables, steps=_STEPS))
         found[name] = cases
     return found
 

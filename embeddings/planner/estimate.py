@@ -107,6 +107,11 @@ class Cost:
     ms: np.ndarray
     everywhere_ms: float
 
+    @property
+    def slowest_ms(self) -> float:
+        """Time of the rank with the slowest shard."""
+        return float(self.ms.max()) + self.everywhere_ms
+
 
 def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem: Problem, machine: Machine) -> Cost:
     """Cost of each shard [S] of a table.

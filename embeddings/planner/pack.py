@@ -41,7 +41,7 @@ class Option:
     @cached_property
     def ms(self) -> float:
         """Time of the slowest shard's rank."""
-        return float(self.cost.ms.max()) + self.cost.everywhere_ms
+        return self.cost.slowest_ms
 
     @cached_property
     def total_ms(self) -> float:
