@@ -2,7 +2,7 @@
 
 from embeddings.errors import InputError, nearest
 from embeddings.planner.assess import Assessment
-from embeddings.planner.choose import Search
+from embeddings.planner.choose import SMALL_TABLE_BYTES, Search, stays_whole
 from embeddings.planner.geometry import NARROWEST, TYPES, possible_types
 from embeddings.planner.pack import NoPlan, Option
 from embeddings.planner.report import columns, size
@@ -57,7 +57,7 @@ def _left_out(name: str, kind: str, search: Search) -> str:
     wanted = search.problem.constraints.get(name) or search.problem.default
     if wanted.sharding_types and kind not in wanted.sharding_types:
         return "left out by sharding.sharding_types or sharding.tables"
+    if not wanted.sharding_types and stays_whole(search.problem.table(name), search.machine.hardware.device):
+        return f"left out: on CPU a table under {size(SMALL_TABLE_BYTES)} stays whole unless sharding.tables says more"
     narrowest = wanted.min_partition or NARROWEST
-    return (
-        f"one block: no width from {narrowest} up divides it; sharding.tables.{name}.min_partition sets the narrowest"
-    )
+    return f"one block: no width from {narrowest} up divides it; min_partition in sharding.tables.{name} allows less"

@@ -55,9 +55,10 @@ def report(a: Assessment, every_rank: bool = False) -> str:
 
 def headline(a: Assessment) -> str:
     hardware, machine = a.machine.hardware, a.machine
-    where = "hosts" if machine.hosts > 1 else "host"
+    ranks_of = "1 rank" if machine.world_size == 1 else f"{machine.world_size:,} ranks"
+    hosts = "1 host" if machine.hosts == 1 else f"{machine.hosts:,} hosts"
     return (
-        f"{machine.world_size:,} rank{'s' * (machine.world_size > 1)} of {hardware.name}, {machine.hosts:,} {where} of {machine.ranks_of_host}; "
+        f"{ranks_of} of {hardware.name}, {hosts} of {machine.ranks_of_host}; "
         f"{a.problem.batch_size:,} rows a rank, {a.problem.optimizer}"
     )
 
