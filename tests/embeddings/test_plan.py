@@ -94,7 +94,7 @@ def test_a_plan_of_another_model_is_refused(plan, capsys, tmp_path: Path) -> Non
     base = ("--world-size", "2", "--hardware", "a100-80")
     plan(capsys, *base, "--out", path)
     status, _, err = plan(capsys, *base, "--plan", path, "model.embedding_dim=32")
-    assert status == 2 and "do not cover 30000000 x 32 once on ranks 0 to 1; plan again" in err
+    assert status == 2 and "do not cover 30000000 x 32 once, as row_wise does on ranks 0 to 1; plan again" in err
     status, _, err = plan(capsys, "--world-size", "4", "--hardware", "a100-80", "--plan", path)
     assert status == 2 and "is for world size 2, this run has 4" in err
 

@@ -128,3 +128,23 @@ def test_a_type_that_does_not_run_here():
     spoilt = dataclasses.replace(whole.tables["s"], sharding_type="grid_shard")
     with pytest.raises(InputError, match="table 's' cannot be grid_shard on cuda; allowed"):
         check(dataclasses.replace(whole, tables={**whole.tables, "s": spoilt}))
+
+
+def test_a_kernel_that_does_not_run_here():
+    whole = plan(constraints={"a": Constraint(sharding_types=["row_wise"])})
+    for kernel in ("dense", "key_value"):
+        spoilt = dataclasses.replace(whole.tables["a"], compute_kernel=kernel)
+        with pytest.raises(InputError, match=f"cannot have kernel '{kernel}'; allowed: fused, fused_uvm"):
+            check(dataclasses.replace(whole, tables={**whole.tables, "a": spoilt}))
+
+
+@pytest.mark.parametrize("kind", ["row_wise", "table_row_wise", "table_column_wise", "grid_shard"])
+def test_ranks_in_an_order_that_torchrec_does_not_take(kind: str) -> None:
+    whole = plan(constraints={"a": Constraint(sharding_types=[kind], min_partition=16)})
+    shards = whole.tables["a"].shards.copy()
+    shards[:, 4] = (shards[:, 4] + 1) % 4  # each on a rank, but of another host or in another order
+    if kind == "table_column_wise":
+        shards[:, 4] = np.arange(len(shards)) * 2
+    spoilt = dataclasses.replace(whole.tables["a"], shards=shards)
+    with pytest.raises(InputError, match=f"as {kind} does on ranks 0 to 3"):
+        check(dataclasses.replace(whole, tables={**whole.tables, "a": spoilt}))
