@@ -12,10 +12,11 @@ import numpy as np
 
 from embeddings.errors import InputError, nearest
 from embeddings.frozen.placement import PLACEMENTS
-from embeddings.planner.geometry import TYPES, possible_types
-from embeddings.planner.problem import Problem
+from embeddings.planner.geometry import PLACES, cut, possible_types
+from embeddings.planner.problem import Problem, Table
 
 VERSION = 1
+_KERNELS = {"cpu": ("fused",), "cuda": ("fused", "fused_uvm", "fused_uvm_caching")}
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def check_plan(plan: Plan, problem: Problem, world_size: int, ranks_of_host: int
     for table in problem.tables:
         placed = plan.tables[table.name]
         allowed = possible_types(table.pooled, device)
-        if placed.sharding_type not in TYPES or placed.sharding_type not in allowed:
+        if placed.sharding_type not in allowed:
             raise InputError(
                 f"plan '{where}': table '{table.name}' cannot be {placed.sharding_type} on {device}; allowed: {allowed}"
             )
@@ -160,37 +161,33 @@ def check_plan(plan: Plan, problem: Problem, world_size: int, ranks_of_host: int
                 f"plan '{where}': table '{table.name}' is in '{placed.module}', the model has it in '{table.module}', "
                 f"as another feature reads it now; {step}"
             )
-        if not _covers(placed, table.rows, table.columns, world_size):
+        kernels = ("dense",) if placed.sharding_type == "data_parallel" else _KERNELS[device]
+        if placed.compute_kernel not in kernels:
             raise InputError(
-                f"plan '{where}': the shards of table '{table.name}' do not cover {table.rows} x {table.columns} once "
-                f"on ranks 0 to {world_size - 1}; {step}"
+                f"plan '{where}': table '{table.name}', {placed.sharding_type} on {device}, cannot have kernel "
+                f"'{placed.compute_kernel}'; allowed: {', '.join(kernels)}"
+            )
+        if not _is_cut(placed, table, world_size, ranks_of_host):
+            raise InputError(
+                f"plan '{where}': the shards of table '{table.name}' do not cover {table.rows} x {table.columns} once, "
+                f"as {placed.sharding_type} does on ranks 0 to {world_size - 1}; {step}"
             )
 
 
-def _covers(placed: Placed, rows: int, columns: int, world_size: int) -> bool:
-    """Every cell once: shards lie inside, their areas add up, and no two overlap."""
-    s = placed.shards
-    row, column, height, width, rank = s.T
-    if len(s) == 0 or (s < 0).any() or (rank >= world_size).any():
+def _is_cut(placed: Placed, table: Table, world_size: int, local: int) -> bool:
+    """Whether shards and ranks are as ``cut`` and ``pack`` make them; TorchRec takes no others."""
+    shards, ranks = placed.shards[:, :4], placed.shards[:, 4]
+    if not len(shards) or shards[0, 3] < 1 or table.columns % shards[0, 3]:
         return False
-    if placed.sharding_type == "data_parallel":
-        return np.array_equal(s, [[0, 0, rows, columns, r] for r in range(world_size)])
-    if (row + height > rows).any() or (column + width > columns).any() or (height * width).sum() != rows * columns:
+    wanted = cut(placed.sharding_type, table.rows, table.columns, world_size, local, int(shards[0, 3]))
+    if not np.array_equal(shards, wanted) or ranks.min() < 0 or ranks.max() >= world_size:
         return False
-    full = s[(height > 0) & (width > 0)]
-    bands: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for r, c, h, w, _ in full.tolist():
-        bands.setdefault((c, w), []).append((r, h))
-    end = 0
-    for column_, width_ in sorted(bands):  # column blocks side by side, each cut into rows from top to bottom
-        if column_ != end:
-            return False
-        end = column_ + width_
-        at = 0
-        for first, size in sorted(bands[column_, width_]):
-            if first != at:
-                return False
-            at = first + size
-        if at != rows:
-            return False
-    return end == columns
+    place = PLACES[placed.sharding_type]
+    if place == "every":
+        return np.array_equal(ranks, np.arange(world_size))
+    if placed.sharding_type == "table_column_wise":
+        return len(set((ranks // local).tolist())) == 1
+    if place == "any":
+        return True
+    blocks = ranks.reshape(-1, local)  # rows of a block lie on the ranks of one host, in order
+    return np.array_equal(blocks, (blocks[:, :1] // local) * local + np.arange(local))
