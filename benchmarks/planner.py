@@ -1,4 +1,4 @@
-"""The planner against what happens: python -m benchmarks.planner. Memory of a ladder of table sets, order of plans.
+"""The planner against what happens: python -m benchmarks.planner. Memory, order of plans, and its own time.
 
 --calibrate FILE measures unit costs first, on sets of its own, and writes them as a hardware file; the shipped cpu-host
 is such a file. Both the planner's command (--hardware) and the trainer (sharding.hardware) read it.
@@ -22,7 +22,7 @@ from benchmarks.planner_cases import POOL, RANKS, Case, calibration, memory_ladd
 from embeddings.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("memory", "speed")
+PARTS = ("memory", "speed", "time")
 
 
 def prepared(case: Case, hardware: Any) -> tuple[Any, Any]:
@@ -162,6 +162,7 @@ def main(path: str | None, part: str, parts: str, rounds: int, out: str | None) 
     if unknown := set(parts.split(",")) - set(PARTS):
         raise InputError(f"parts {sorted(unknown)} are unknown; allowed: {', '.join(PARTS)}")
     from benchmarks.harness import RESULTS, append
+    from benchmarks.planner_time import compare_time
     from embeddings.planner.hardware import load_hardware
 
     hardware = load_hardware(part)
@@ -170,9 +171,12 @@ def main(path: str | None, part: str, parts: str, rounds: int, out: str | None) 
         return
     results = Path(out) if out else RESULTS
     for kind in parts.split(","):
-        found = compare_memory(hardware) if kind == "memory" else compare_speed(hardware, rounds)
+        if kind == "memory":
+            found = compare_memory(hardware)
+        else:
+            found = compare_speed(hardware, rounds) if kind == "speed" else compare_time(peer=True)
         row = append("planner", {"hardware": hardware.name, "calibrated": hardware.calibrated, **found}, results)
-        print(json.dumps({k: row[k] for k in ("worst_error", "pairs", "right", "share") if k in row}), flush=True)
+        print(json.dumps({k: row[k] for k in ("worst_error", "right", "share", "seconds") if k in row}), flush=True)
 
 
 if __name__ == "__main__":

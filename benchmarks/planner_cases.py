@@ -6,7 +6,7 @@ from typing import Any
 
 RANKS = 2
 POOL = 6  # batches made beforehand and used in turns
-_STEPS = 24  # of each plan whose speed is compared
+_STEPS = 12  # of each plan whose speed is compared
 NARROWEST = 8  # columns of a column shard
 
 

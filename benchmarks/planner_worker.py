@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_WARM_UP = 6
+_WARM_UP = 4
 _BLOCK = 4  # steps timed together
 
 

@@ -175,6 +175,29 @@ def placements(rows: Rows) -> str:
     return _table(head, lines)
 
 
+def planner_memory(rows: Rows) -> str:
+    """One line a table set of the newest row: bytes of the ranks, planned and at their peak."""
+    newest_row = [row for row in rows if row["kind"] == "memory"][-1]
+    lines = []
+    for case in newest_row["cases"]:
+        planned, there = (", ".join(_mib(b) for b in case[key]) for key in ("planned_bytes", "peak_bytes"))
+        errors = ", ".join(f"{100 * e:+.1f} %" for e in case["error"])
+        lines.append([case["case"], ", ".join(case["types"]), planned, there, errors])
+    return _table(["tables, on two ranks", "plan", "planned", "measured at the peak", "planned is"], lines)
+
+
+def planner_speed(rows: Rows) -> str:
+    """One line a family of plans of the newest row."""
+    newest_row = [row for row in rows if row["kind"] == "speed"][-1]
+    lines = []
+    for f in newest_row["families"]:
+        times = [f"{p:.0f} / {m:.0f}" for p, m in zip(f["planned_ms"], f["measured_ms"], strict=True)]
+        plans = "; ".join(f"{name} {t}" for name, t in zip(f["plans"], times, strict=True))
+        lines.append([f["family"], plans, f"{f['right']} of {f['pairs']}"])
+    lines.append(["all", "", f"{newest_row['right']} of {newest_row['pairs']}, {100 * newest_row['share']:.0f} %"])
+    return _table(["tables", "plans: ms a step, planned / measured", "pairs in the right order"], lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
     "microlens": ("microlens", quality),
@@ -186,6 +209,8 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "precision": ("precision", precision),
     "over_ranks": ("frozen", over_ranks),
     "placements": ("frozen", placements),
+    "planner_memory": ("planner", planner_memory),
+    "planner_speed": ("planner", planner_speed),
 }
 
 

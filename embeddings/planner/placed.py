@@ -191,6 +191,4 @@ def _covers(placed: Placed, rows: int, columns: int, world_size: int) -> bool:
             if first != at:
                 return False
             at = first + size
-        if at != rows:
-            return False
     return end == columns

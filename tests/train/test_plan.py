@@ -32,6 +32,7 @@ def test_a_plan_is_taken_as_it_is_and_kept(config, tmp_path: Path) -> None:
     assert used == load_plan(given)
     assert {p.sharding_type for p in used.tables.values()} == {"row_wise"}
     assert f"plan: {given}" in (tmp_path / "runs" / "a" / "config.yaml").read_text()
+    given.unlink()  # scoring may have other ranks, and plans for itself
     assert verb("evaluate", tmp_path / "runs" / "a", "--split", "test").status == 0
 
 

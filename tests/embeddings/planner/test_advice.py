@@ -69,6 +69,12 @@ def test_a_table_that_may_not_be_split():
     assert "1. leave table 'big' free: drop sharding.tables.big" in text
 
 
+def test_a_forbidden_split_is_blamed_before_memory_altogether():
+    whole = dataclasses.replace(BIG, constraints={"big": Constraint(sharding_types=["table_wise"])})
+    assert failure(whole, 4)[1].startswith("table 'big' finds no room")
+    assert failure(BIG, 4)[1].startswith("at least 4.9")
+
+
 def test_activations_that_are_too_large():
     p = problem(table("a"), dense=Dense(activations=10**7), batch_size=1024)
     text, short = failure(p, 2)

@@ -12,7 +12,7 @@ from embeddings.errors import InputError
 from embeddings.planner.choose import Search
 from embeddings.planner.geometry import TYPES
 from embeddings.planner.hardware import Speed
-from embeddings.planner.pack import NoPlan
+from embeddings.planner.pack import NoPlan, Ranks, pack
 from embeddings.planner.placed import check_plan
 from embeddings.planner.problem import Constraint, Dense, Frozen
 from tests.embeddings.planner.problems import cpu, cuda, problem, table
@@ -125,6 +125,23 @@ def test_a_table_too_large_for_a_rank_is_split():
     assert kinds(found)["a"] in ("row_wise", "column_wise", "table_row_wise", "grid_shard", "table_column_wise")
     with pytest.raises(NoPlan):
         Search(p, cuda(2, 0.5)).best()
+
+
+def test_what_every_rank_must_rearrange_counts_in_the_choice():
+    p = problem(table("s", LARGE, 32, False, 30.0))
+    for cost, kind in ((0.0, "row_wise"), (1e4, "table_wise")):
+        machine = cpu(4, speed=Speed(sequence_id_ns=1.0, byte_ns=1.0, wire_ns=0.1, rearranged_ns=cost))
+        assert kinds(Search(p, machine).best()) == {"s": kind}
+
+
+def test_the_search_counts_as_the_report_does():
+    machine = cuda(4, local=2)
+    p = problem(*(table(f"t{i}", 10_000 * (i + 1), 64, i % 2 == 0, 5.0) for i in range(5)))
+    search = Search(p, machine)
+    options = {name: found[i % len(found)] for i, (name, found) in enumerate(search.options.items())}
+    ranks = Ranks(machine, 0, 0)
+    pack(options, {}, ranks)
+    assert search.best(options).rank_ms == pytest.approx(ranks.ms)
 
 
 def test_frozen_tables_go_where_there_is_room():
