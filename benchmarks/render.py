@@ -156,10 +156,10 @@ def over_ranks(rows: Rows) -> str:
     lines = []
     for row in newest([row for row in rows if row["case"] == "row_wise"], "ranks"):
         for name, c in row["contenders"].items():
-            fewer, faster = 1 / row["bytes_of_peer"][name], 1 / row["time_of_peer"][name]
-            figures = [f"{c['bytes'] / 1e6:.2f} MB", f"1/{fewer:.0f}", f"{c['median']:.1f} ms", f"1/{faster:.1f}"]
+            wire, time = row["bytes_of_peer"][name], row["time_of_peer"][name]
+            figures = [f"{c['bytes'] / 1e6:.2f} MB", f"1/{1 / wire:.0f}", f"{c['median']:.1f} ms", f"{time:.2f}x"]
             lines.append([str(row["ranks"]), FROZEN.get(name, f"row_wise {name.removeprefix('ours ')}"), *figures])
-    return _table(["ranks", "step", "on the wire", "of fetching", "time", "of fetching"], lines)
+    return _table(["ranks", "step", "on the wire", "of fetching's", "time", "of fetching's"], lines)
 
 
 def placements(rows: Rows) -> str:

@@ -1,5 +1,6 @@
 """The modalities' frozen vectors, brought to where the plan wants them."""
 
+import datetime
 from collections.abc import Mapping
 
 import torch.distributed as dist
@@ -34,5 +35,6 @@ def frozen_tables(
                 f"never travel; allowed: mode simtier, or model.modalities.{name}.placement=host"
             )
         # a group of its own, so that these exchanges and TorchRec's never wait in one queue
-        made[name] = RowWiseTable(store, dist.new_group(), ranks.device, room=room)
+        group = dist.new_group(timeout=datetime.timedelta(seconds=config.process.timeout_s))
+        made[name] = RowWiseTable(store, group, ranks.device, room=room)
     return made

@@ -93,8 +93,8 @@ def test_frozen_tables_are_held_against_fetching():
     }
     lines = drawn("over_ranks", [host, {**row, "contenders": {}}, row])[2:]
     assert lines == [
-        ["2", "TorchRec fetches the vectors", "40.00 MB", "1/1", "80.0 ms", "1/1.0"],
-        ["2", "row_wise int8, SimTier", "0.40 MB", "1/100", "8.0 ms", "1/10.0"],
+        ["2", "TorchRec fetches the vectors", "40.00 MB", "1/1", "80.0 ms", "1.00x"],
+        ["2", "row_wise int8, SimTier", "0.40 MB", "1/100", "8.0 ms", "0.10x"],
     ]
     assert drawn("placements", [row, host])[2] == [
         "host", "2,000 x 8 int8, 20 MiB", "2", "20 MiB", "24 MiB", "3.0 ms",
