@@ -103,7 +103,9 @@ class RunConfig(Strict):
 
     name: str | None = Field(None, description="folder below root; null: the config's file name")
     root: str = "runs"
-    resume: bool = Field(False, description="go on from the run's newest checkpoint")
+    resume: bool | Literal["auto"] = Field(
+        False, description="go on from the run's newest checkpoint; `auto`: where there is one, else start"
+    )
     overwrite: bool = Field(False, description="delete an existing run of that name first")
 
 

@@ -234,6 +234,8 @@ class Run:
 
     def _resume(self) -> None:
         newest = self.checkpoints.newest()
+        if newest is None and self.config.run.resume == "auto":
+            return
         if newest is None:
             raise InputError(f"run.resume is set, but '{self.checkpoints.path}' is empty; start it without run.resume")
         progress = self.checkpoints.progress(newest)

@@ -32,8 +32,9 @@ def write_json(path: Path, value: Any) -> None:
 def claim(config: Config) -> None:
     """Make the run's folder, or accept the old one. RunFolder deletes the old one, once all else is known to be right.
 
-    Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is set and
-    there is nothing to go on with, and where run.overwrite would delete something that is no run.
+    Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is true and
+    there is nothing to go on with, and where run.overwrite would delete, or run.resume=auto write into, something that
+    is no run.
     """
     path = Path(config.run_folder)
     if path.exists() and not path.is_dir():
@@ -42,12 +43,15 @@ def claim(config: Config) -> None:
     if exists and config.run.overwrite:
         if not (path / "run.json").is_file():
             raise InputError(f"'{path}' holds no run, and run.overwrite deletes runs only; choose another run.name")
+    elif exists and config.run.resume == "auto":
+        if not any((path / name).exists() for name in ("config.yaml", "run.json")):
+            raise InputError(f"'{path}' holds no run to go on with, but other files; choose another run.name")
     elif exists and not config.run.resume:
         raise InputError(
             f"run folder '{path}' exists; set run.name to another name, run.resume=true to go on with it, "
             f"or run.overwrite=true to delete it"
         )
-    elif config.run.resume and not (path / "checkpoints").is_dir():
+    elif config.run.resume is True and not (path / "checkpoints").is_dir():
         raise InputError(f"run.resume is set, but '{path}' has no checkpoint; start it without run.resume")
     path.mkdir(parents=True, exist_ok=True)
 
