@@ -96,6 +96,7 @@ class ProcessConfig(Strict):
         None, ge=1, description="torch threads a rank; null: the machine's cores over its ranks"
     )
     timeout_s: int = Field(600, ge=10, description="longest wait for another rank")
+    grace_s: int = Field(25, ge=1, description="longest that a checkpoint may take once SIGTERM or ^C has come")
 
 
 class RunConfig(Strict):

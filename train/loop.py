@@ -2,7 +2,7 @@
 
 import contextlib
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
@@ -11,7 +11,7 @@ from embeddings.errors import InputError
 from embeddings.sharding import plan_as_dict
 from recsys.metrics import compute_metrics
 from recsys.schema import load_schema
-from train.build import build, check_stores, make_reader, open_stores
+from train.build import build, check_optimizer, check_stores, make_reader, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
@@ -58,7 +58,7 @@ class Run:
         lengths = mean_lengths(config.data.path, config.data.train, self.schema)
         self.trainable = build(self.schema, config, self.stores, lengths, ranks)
         self.pipeline = TrainPipelineSparseDist(self.trainable.model, self.trainable.optimizer, ranks.device)
-        self.checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
+        self.checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep, config.process.timeout_s)
         self.position = Position()
         self.speeds: list[float] = []
         if config.run.resume:
@@ -219,10 +219,11 @@ class Run:
         """Score the test split once, with the best epoch's weights."""
         if self.test_reader is None:
             return
-        best = self.checkpoints.best()
+        self.checkpoints.finish()
+        best = self.checkpoints.folder.best()
         if best is None:
             raise InputError(f"'{self.checkpoints.path}' has lost its best.json; start the run again")
-        self.checkpoints.load(best, self.trainable, weights_only=True)
+        self.checkpoints.load(best, self.trainable)
         epoch = (self.position.best_epoch or 0) + 1
         write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)
 
@@ -230,21 +231,25 @@ class Run:
         reader = self.reader.state_dict(self.position.epoch, self.position.batch)
         progress = {**asdict(self.position), "reader": reader}
         progress["stores"] = {name: store.checksum for name, store in self.stores.items()}
+        progress["config"] = self.config.model_dump()
+        progress["plan"] = plan_as_dict(self.trainable.plan)
+        progress["metrics"] = self.folder.latest if self.folder else None
         self.checkpoints.save(self.trainable, progress, best)
 
     def _resume(self) -> None:
-        newest = self.checkpoints.newest()
-        if newest is None and self.config.run.resume == "auto":
+        found = self.checkpoints.newest_whole()
+        if found is None and self.config.run.resume == "auto":
             return
-        if newest is None:
+        if found is None:
             raise InputError(f"run.resume is set, but '{self.checkpoints.path}' is empty; start it without run.resume")
-        progress = self.checkpoints.progress(newest)
-        self.reader.load_state_dict(progress.pop("reader"))
-        check_stores(self.stores, progress.pop("stores"))
-        self.checkpoints.load(newest, self.trainable)
-        self.position = Position(**progress)
+        path, progress = found
+        check_optimizer(self.config, progress["config"])
+        self.reader.load_state_dict(progress["reader"])
+        check_stores(self.stores, progress["stores"])
+        self.checkpoints.load(path, self.trainable, progress, seed=self.config.train.seed)
+        self.position = Position(**{f.name: progress[f.name] for f in fields(Position)})
         if self.ranks.first:
-            print(f"resumed from {newest.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
+            print(f"resumed from {path.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
 
     def end(self, status: str) -> None:
         """Close the run's folder with its status."""
@@ -266,6 +271,7 @@ def train(config: Config, ranks: Ranks) -> None:
         run.test()
     except BaseException as error:
         with last_words(), contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what to say
+            run.checkpoints.settle(config.process.grace_s)
             run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     run.end("done")

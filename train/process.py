@@ -87,8 +87,11 @@ def last_words() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
+def on_first(ranks: Ranks, action: Callable[[], Result], group: dist.ProcessGroup | None = None) -> Result:
     """What ``action`` returns on rank 0, on every rank. Where it fails, rank 0 says why and all ranks end.
+
+    Args:
+        group: of all ranks, for a thread beside the main one; None: the main one's.
 
     Raises:
         InputError, OSError: on rank 0, from ``action``.
@@ -101,7 +104,7 @@ def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
             answer[0] = action()
         except (InputError, OSError) as error:
             failure, answer[1] = error, True
-    dist.broadcast_object_list(answer, src=0)
+    dist.broadcast_object_list(answer, src=0, group=group)
     if failure is not None:
         raise failure
     if answer[1]:

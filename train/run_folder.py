@@ -69,6 +69,7 @@ class RunFolder:
         save_config(config, str(self.path / "config.yaml"))
         self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
         self.update(**about, versions=versions(), git=git_state())
+        self.latest: dict[str, dict] = {}  # kind -> its last row
         self._board = SummaryWriter(str(self.path / "tensorboard"))
 
     def update(self, **about: Any) -> None:
@@ -80,6 +81,7 @@ class RunFolder:
         """One row of metrics.jsonl, and its numbers as TensorBoard scalars."""
         with open(self.path / "metrics.jsonl", "a") as out:
             out.write(json.dumps(row) + "\n")
+        self.latest[row["kind"]] = row
         prefix = row.get("split", row["kind"])
         for key, value in row.items():
             if isinstance(value, (int, float)) and key not in ("step", "epoch"):
@@ -92,6 +94,7 @@ class RunFolder:
         beside = path.with_suffix(".kept")
         beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.replace(beside, path)
+        self.latest = {row["kind"]: row for row in rows}
         return rows
 
     def close(self) -> None:
