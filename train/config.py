@@ -85,6 +85,9 @@ class TrainConfig(Strict):
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one")
     checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at each epoch's end")
+    checkpoint_minutes: float | None = Field(
+        None, gt=0, description="minutes between checkpoints, on top of the others"
+    )
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
 
 
@@ -96,7 +99,7 @@ class ProcessConfig(Strict):
         None, ge=1, description="torch threads a rank; null: the machine's cores over its ranks"
     )
     timeout_s: int = Field(600, ge=10, description="longest wait for another rank")
-    grace_s: int = Field(25, ge=1, description="longest that a checkpoint may take once SIGTERM or ^C has come")
+    grace_s: int = Field(25, ge=1, description="longest wait, after SIGTERM or ^C, for a checkpoint")
 
 
 class RunConfig(Strict):

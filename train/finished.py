@@ -52,7 +52,9 @@ def open_run(
     check_names(config, schema)
     stores = open_stores(schema, config.model, config.data.path)
     checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
-    path = {"best": checkpoints.folder.best(), "newest": checkpoints.folder.newest()}.get(checkpoint, checkpoints.path / checkpoint)
+    path = {"best": checkpoints.folder.best(), "newest": checkpoints.folder.newest()}.get(
+        checkpoint, checkpoints.path / checkpoint
+    )
     if path is None or not path.is_dir():
         there = sorted(p.name for p in checkpoints.path.glob("step-*"))
         raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")

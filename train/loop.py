@@ -11,11 +11,13 @@ from embeddings.errors import InputError
 from embeddings.sharding import plan_as_dict
 from recsys.metrics import compute_metrics
 from recsys.schema import load_schema
+from train.agreement import Stop, stop_on_sigterm
 from train.build import build, check_optimizer, check_stores, make_reader, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
+from train.pace import Pace
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
 from train.run_folder import RunFolder, claim, write_json
@@ -27,6 +29,10 @@ _NOT_FINITE = (
     "on from the last checkpoint"
 )
 _LOWER_IS_BETTER = {"ne", "log_loss"}
+
+
+class _Stopping(Exception):
+    """All ranks have agreed to save and to stop."""
 
 
 @dataclass
@@ -86,14 +92,20 @@ class Run:
             ),
         }
 
-    def fit(self) -> None:
-        """Train to the last epoch."""
+    def fit(self, stop: Stop) -> None:
+        """Train to the last epoch. Once ``stop`` is asked for: save, then raise KeyboardInterrupt."""
         config, position = self.config.train, self.position
+        pace = Pace(config, self.ranks, self.checkpoints, stop)
         if self.folder:
             write_json(self.folder.path / "plan.json", plan_as_dict(self.trainable.plan))
         while position.epoch < config.epochs and not self._stopped():
-            self._train_epoch()
-            better = self._validate()
+            try:
+                self._train_epoch(pace)
+                better = self._validate(pace)
+            except _Stopping:
+                self._save(best=False)
+                self.checkpoints.finish()
+                stop.now()
             if position.batch == self.reader.num_batches:  # else max_steps ended inside the epoch: resume goes on there
                 position.epoch, position.batch = position.epoch + 1, 0
             self._save(best=better)
@@ -105,7 +117,7 @@ class Run:
         since = position.epoch - 1 - (position.best_epoch if position.best_epoch is not None else position.epoch)
         return config.patience is not None and since >= config.patience
 
-    def _train_epoch(self) -> None:
+    def _train_epoch(self, pace: Pace) -> None:
         config, position = self.config.train, self.position
         model = self.trainable.model.train()
         self.pipeline.attach(model)
@@ -120,14 +132,15 @@ class Run:
                 window.add(position.step, loss, labels)
                 bar.advance(labels.numel() * self.ranks.world_size)
                 last = position.batch == self.reader.num_batches or position.step == config.max_steps
-                saving = bool(config.checkpoint_every) and position.step % config.checkpoint_every == 0
-                if window.steps == config.log_every or last or saving:
+                wishes = pace.after_step(position.step)
+                if position.batch % config.log_every == 0 or last or wishes.save:
                     self._log(window, bar)
-                if last or saving:
+                if last or wishes.save:
                     self._refuse_bad_weights()
-                if saving:
+                if wishes.stop:
+                    raise _Stopping
+                if wishes.save:
                     self._save(best=False)
-                    window.restart_clock()
         finally:
             batches.close()
             bar.close()
@@ -180,12 +193,18 @@ class Run:
             self.folder.log({"kind": "reading", "step": position.step, "epoch": position.epoch + 1, **found})
             print(f"{reader.split}: " + "  ".join(f"{k} {v:.4g}" for k, v in found.items()), flush=True)
 
-    def _validate(self) -> bool:
+    def _validate(self, pace: Pace) -> bool:
         """Evaluate, log, and say whether this epoch is the best so far; the same answer on every rank."""
         position, split = self.position, self.config.data.validation
         bar = Progress("validation", self.validation.num_rows, self.ranks.first)
-        scores = collect(self.trainable.model, self.validation, self.ranks, bar.advance)
-        bar.close()
+
+        def advance(rows: int) -> None:
+            bar.advance(rows)
+            if pace.between().stop:
+                raise _Stopping
+
+        with contextlib.closing(bar):
+            scores = collect(self.trainable.model, self.validation, self.ranks, advance)
 
         def judged() -> dict[str, Any]:
             assert scores is not None, "rank 0 has the scores"
@@ -267,11 +286,12 @@ def train(config: Config, ranks: Ranks) -> None:
     """Train, validate and test as ``config`` says. All ranks call it."""
     run = Run(config, ranks)
     try:
-        run.fit()
+        with stop_on_sigterm(config.process.grace_s) as stop:
+            run.fit(stop)
         run.test()
     except BaseException as error:
         with last_words(), contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what to say
-            run.checkpoints.settle(config.process.grace_s)
+            run.checkpoints.settle(stop.left_s)
             run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     run.end("done")

@@ -82,7 +82,7 @@ def test_stopped_between_two_checkpoints(whole, config, tmp_path, monkeypatch):
 def test_stopped_between_an_epochs_last_step_and_its_validation(whole, config, tmp_path, monkeypatch):
     path, run = config(), tmp_path / "runs" / "run"
 
-    def stop(self):
+    def stop(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -93,10 +93,10 @@ def test_stopped_between_an_epochs_last_step_and_its_validation(whole, config, t
 
 
 def test_rows_are_the_same_when_windows_are_longer_than_checkpoints_are_apart(config, tmp_path):
-    """A window of steps ends at a checkpoint, so that a resumed run has the same windows."""
+    """A window of steps ends at a checkpoint too, so that a resumed run has the same windows."""
     path, apart = config(), ["train.log_every=7", "train.checkpoint_every=5", "train.epochs=1"]
     trained(path, *apart, "run.name=whole")
-    assert [r["step"] for r in rows(tmp_path / "runs" / "whole")] == [5, 10, 12]
+    assert [r["step"] for r in rows(tmp_path / "runs" / "whole")] == [5, 7, 10, 12]
     trained(path, *apart, "train.max_steps=10")
     trained(path, *apart, "run.resume=true")
     assert figures(tmp_path / "runs" / "run") == figures(tmp_path / "runs" / "whole")

@@ -110,8 +110,8 @@ class Checkpoints:
     def newest_whole(self) -> tuple[Path, dict[str, Any]] | None:
         """The newest checkpoint that is whole, and its ``progress``; None where there is no checkpoint at all.
 
-        All ranks call it, and share the reading. Damaged ones are set aside, said aloud. Raises InputError where all are
-        damaged.
+        All ranks call it, and share the reading. Damaged ones are set aside, said aloud. Raises InputError where all
+        are damaged.
         """
         names = on_first(self._ranks, lambda: [p.name for p in self.folder.all()])
         for name in reversed(names):
@@ -130,7 +130,7 @@ class Checkpoints:
         return on_first(self._ranks, refuse)
 
     def progress(self, path: Path) -> dict[str, Any]:
-        """What was saved as ``progress`` with the checkpoint ``path``. All ranks call it, and read a share of the files.
+        """What was saved as ``progress`` with the checkpoint ``path``. All ranks call it, and share the reading.
 
         Raises InputError on all ranks where a file is missing or is not what was written.
         """

@@ -1,14 +1,15 @@
 """What a checkpoint holds of a trainable, under names that do not depend on ranks or on the plan.
 
-    model.NAME                    parameters and buffers; a table [N, D] in the pieces of its shards
-    optimizer.tables.NAME         a table's accumulators: Adagrad [N, D]; row-wise Adagrad [N, C], a column for each
-                                  of the C column shards, which keep an accumulator of their own
-    optimizer.dense.NAME.STATE    AdamW's
-    schedule                      steps of the warm-up, the same for all parts of the optimizer
-    random.DEVICE.RANK            the rank's generator of that device
+model.NAME                    parameters and buffers; a table [N, D] in the pieces of its shards
+optimizer.tables.NAME         a table's accumulators: Adagrad [N, D]; row-wise Adagrad [N, C], a column for each
+                              of the C column shards, which keep an accumulator of their own
+optimizer.dense.NAME.STATE    AdamW's
+schedule                      steps of the warm-up, the same for all parts of the optimizer
+random.DEVICE.RANK            the rank's generator of that device
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -140,10 +141,7 @@ class Regrouped:
         """Compute the accumulators once ``pieces`` are read."""
         for a, read, columns in self._parts:
             left, right = a.offsets[1], a.offsets[1] + a.sizes[1]
-            shares = [
-                max(0, min(right, end) - max(left, start)) / a.sizes[1]
-                for start, end in zip(columns, columns[1:], strict=False)
-            ]
+            shares = [max(0, min(right, end) - max(left, start)) / a.sizes[1] for start, end in pairwise(columns)]
             a.tensor.copy_(read @ read.new_tensor(shares))
 
 
@@ -166,4 +164,6 @@ def set_random(pieces: list[Piece], ranks: Ranks) -> None:
 
 def reseed(seed: int, step: int, ranks: Ranks) -> None:
     """Begin with new random numbers where the saved ones are another number of ranks'."""
-    torch.manual_seed(int(np.random.SeedSequence([seed % 2**63, step, ranks.rank]).generate_state(1, np.uint64)[0] >> 1))
+    torch.manual_seed(
+        int(np.random.SeedSequence([seed % 2**63, step, ranks.rank]).generate_state(1, np.uint64)[0] >> 1)
+    )
