@@ -267,6 +267,7 @@ class Run:
         check_stores(self.stores, progress["stores"])
         self.checkpoints.load(path, self.trainable, progress, seed=self.config.train.seed)
         self.position = Position(**{f.name: progress[f.name] for f in fields(Position)})
+        self.position.batch = self.reader.batch_index  # of batches of this run's size
         if self.ranks.first:
             print(f"resumed from {path.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
 
