@@ -2,7 +2,6 @@
 
 import contextlib
 import statistics
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
@@ -12,7 +11,7 @@ from embeddings.sharding import plan_as_dict
 from recsys.metrics import compute_metrics
 from recsys.schema import load_schema
 from train.agreement import Stop, stop_on_sigterm
-from train.build import build, check_optimizer, check_stores, make_reader, open_stores
+from train.build import build, make_reader, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
@@ -20,6 +19,7 @@ from train.data.reader import RowReader
 from train.pace import Pace
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
+from train.resume import Position, resume, save
 from train.run_folder import RunFolder, claim, write_json
 from train.scoring import collect, reading, write_evaluation
 from train.window import Window
@@ -33,17 +33,6 @@ _LOWER_IS_BETTER = {"ne", "log_loss"}
 
 class _Stopping(Exception):
     """All ranks have agreed to save and to stop."""
-
-
-@dataclass
-class Position:
-    """How far the run has come: steps in all, the epoch, batches trained in it, the best validation so far."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float | None = None
-    best_epoch: int | None = None
 
 
 class Run:
@@ -68,7 +57,7 @@ class Run:
         self.position = Position()
         self.speeds: list[float] = []
         if config.run.resume:
-            self._resume()  # before anything is written: a resume that is refused leaves the run as it was
+            resume(self)  # before anything is written: a resume that is refused leaves the run as it was
         self.folder = RunFolder(config, self._about()) if ranks.first else None
         if self.folder and config.run.resume:
             rows = self.folder.rewind(self.position.step)
@@ -103,12 +92,12 @@ class Run:
                 self._train_epoch(pace)
                 better = self._validate(pace)
             except _Stopping:
-                self._save(best=False)
+                save(self, best=False)
                 self.checkpoints.finish()
                 stop.now()
             if position.batch == self.reader.num_batches:  # else max_steps ended inside the epoch: resume goes on there
                 position.epoch, position.batch = position.epoch + 1, 0
-            self._save(best=better)
+            save(self, best=better)
 
     def _stopped(self) -> bool:
         config, position = self.config.train, self.position
@@ -122,6 +111,8 @@ class Run:
         model = self.trainable.model.train()
         self.pipeline.attach(model)
         batches = self.reader.epoch(position.epoch, position.batch)
+        if self.ranks.heartbeat:
+            batches = self.ranks.heartbeat.around(batches, "waiting for its reader")
         window = Window(self.ranks.device, self.ranks.world_size)
         done = position.batch * self.config.data.batch_size * self.ranks.world_size
         bar = Progress(f"epoch {position.epoch + 1}/{config.epochs}", self.reader.num_rows, self.ranks.first, done)
@@ -129,6 +120,7 @@ class Run:
             while position.batch < self.reader.num_batches and position.step != config.max_steps:
                 loss, _, labels = self.pipeline.progress(batches)
                 position.step, position.batch = position.step + 1, position.batch + 1
+                self.ranks.mark(f"after step {position.step}")
                 window.add(position.step, loss, labels)
                 bar.advance(labels.numel() * self.ranks.world_size)
                 last = position.batch == self.reader.num_batches or position.step == config.max_steps
@@ -140,7 +132,7 @@ class Run:
                 if wishes.stop:
                     raise _Stopping
                 if wishes.save:
-                    self._save(best=False)
+                    save(self, best=False)
         finally:
             batches.close()
             bar.close()
@@ -245,31 +237,6 @@ class Run:
         self.checkpoints.load(best, self.trainable)
         epoch = (self.position.best_epoch or 0) + 1
         write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)
-
-    def _save(self, best: bool) -> None:
-        reader = self.reader.state_dict(self.position.epoch, self.position.batch)
-        progress = {**asdict(self.position), "reader": reader}
-        progress["stores"] = {name: store.checksum for name, store in self.stores.items()}
-        progress["config"] = self.config.model_dump()
-        progress["plan"] = plan_as_dict(self.trainable.plan)
-        progress["metrics"] = self.folder.latest if self.folder else None
-        self.checkpoints.save(self.trainable, progress, best)
-
-    def _resume(self) -> None:
-        found = self.checkpoints.newest_whole()
-        if found is None and self.config.run.resume == "auto":
-            return
-        if found is None:
-            raise InputError(f"run.resume is set, but '{self.checkpoints.path}' is empty; start it without run.resume")
-        path, progress = found
-        check_optimizer(self.config, progress["config"])
-        self.reader.load_state_dict(progress["reader"])
-        check_stores(self.stores, progress["stores"])
-        self.checkpoints.load(path, self.trainable, progress, seed=self.config.train.seed)
-        self.position = Position(**{f.name: progress[f.name] for f in fields(Position)})
-        self.position.batch = self.reader.batch_index  # of batches of this run's size
-        if self.ranks.first:
-            print(f"resumed from {path.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
 
     def end(self, status: str) -> None:
         """Close the run's folder with its status."""

@@ -10,14 +10,16 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, LostRank
+from train import heartbeat as heartbeats
 from train.config import ProcessConfig
+from train.heartbeat import Heartbeat
 
 Result = TypeVar("Result")
 
@@ -34,17 +36,23 @@ class Ranks:
     local_rank: int
     local_world_size: int
     device: torch.device
+    heartbeat: Heartbeat | None = None
 
     @property
     def first(self) -> bool:
         return self.rank == 0
+
+    def mark(self, place: str) -> None:
+        """Note where this rank is, for the others' message should it be lost."""
+        if self.heartbeat:
+            self.heartbeat.mark(place)
 
 
 @contextlib.contextmanager
 def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     """Join the process group that torchrun's environment describes, or make one of a single rank.
 
-    Sets torch's threads. Raises InputError where CUDA is asked for and absent, and where another rank is lost.
+    Sets torch's threads. Raises InputError where CUDA is asked for and absent, LostRank where another rank is lost.
     """
     number = {key: int(os.environ.get(key, default)) for key, default in
               (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
@@ -53,17 +61,21 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     torch.set_num_threads(config.threads or max(1, _cores() // ranks.local_world_size))
     backend = "cpu:gloo,cuda:nccl" if ranks.device.type == "cuda" else "gloo"
     timeout = datetime.timedelta(seconds=config.timeout_s)
-    with tempfile.TemporaryDirectory() as folder, _losses_named(ranks):
+    with tempfile.TemporaryDirectory() as folder:
         if "RANK" in os.environ:
             dist.init_process_group(backend, timeout=timeout)
         else:
             dist.init_process_group(backend, init_method=f"file://{folder}/join", rank=0, world_size=1, timeout=timeout)
+        heartbeat = heartbeats.begin(ranks.rank, ranks.world_size)
         try:
-            yield ranks
+            with _losses_named(ranks.world_size, heartbeat):
+                yield replace(ranks, heartbeat=heartbeat)
         except BaseException:
             ignore_sigterm()
             raise
         finally:
+            if heartbeat:
+                heartbeat.close()
             dist.destroy_process_group()
 
 
@@ -113,17 +125,19 @@ def on_first(ranks: Ranks, action: Callable[[], Result], group: dist.ProcessGrou
 
 
 @contextlib.contextmanager
-def _losses_named(ranks: Ranks) -> Iterator[None]:
-    """Turn the errors of a broken connection into one line."""
+def _losses_named(world_size: int, heartbeat: Heartbeat | None = None) -> Iterator[None]:
+    """Turn the errors of a broken connection into one line, which names the rank that is missing."""
     try:
         yield
     except (RuntimeError, dist.DistError) as error:
         text = str(error).lower()
-        if ranks.world_size == 1 or not any(sign in text for sign in _LOST):
+        if world_size == 1 or not any(sign in text for sign in _LOST):
             raise
-        raise InputError(
+        ignore_sigterm()
+        missing = heartbeat.missing() if heartbeat else ""
+        raise LostRank(
             f"lost the connection to another rank ({str(error).strip().splitlines()[0][:160]}); "
-            f"that rank's own message or exit status says why; start the run again with run.resume=true"
+            f"{missing or 'all ranks have ended, and one of them says why'}; start the run again with run.resume=auto"
         ) from error
 
 
