@@ -57,10 +57,10 @@ class Run:
         self.position = Position()
         self.speeds: list[float] = []
         if config.run.resume:
-            resume(self)  # before anything is written: a resume that is refused leaves the run as it was
+            logged = resume(self)  # before anything is written: a resume that is refused leaves the run as it was
         self.folder = RunFolder(config, self._about()) if ranks.first else None
         if self.folder and config.run.resume:
-            rows = self.folder.rewind(self.position.step)
+            rows = self.folder.rewind(logged)
             self.speeds = [r["examples_per_s"] for r in rows if r["kind"] == "train"]
 
     def _reader(self, split: str, training: bool = False) -> RowReader:

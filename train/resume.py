@@ -30,20 +30,20 @@ def save(run: "Run", best: bool) -> None:
         "stores": {name: store.checksum for name, store in run.stores.items()},
         "config": run.config.model_dump(),
         "plan": plan_as_dict(run.trainable.plan),
-        "metrics": run.folder.latest if run.folder else None,
+        "metrics": {"rows": run.folder.rows, **run.folder.latest} if run.folder else None,
     }
     run.checkpoints.save(run.trainable, progress, best)
 
 
-def resume(run: "Run") -> None:
-    """Go on from the newest checkpoint that is whole. All ranks call it.
+def resume(run: "Run") -> int:
+    """Go on from the newest checkpoint that is whole; the rows of metrics.jsonl up to there. All ranks call it.
 
     Raises InputError where there is none, unless run.resume is auto, and where it is of another run: of other rows,
     another model or other stores.
     """
     found = run.checkpoints.newest_whole()
     if found is None and run.config.run.resume == "auto":
-        return
+        return 0
     if found is None:
         raise InputError(f"run.resume is set, but '{run.checkpoints.path}' is empty; start it without run.resume")
     path, progress = found
@@ -55,3 +55,4 @@ def resume(run: "Run") -> None:
     run.position.batch = run.reader.batch_index  # of batches of this run's size
     if run.ranks.first:
         print(f"resumed from {path.name}: epoch {run.position.epoch + 1}, step {run.position.step}", flush=True)
+    return progress["metrics"]["rows"]

@@ -1,5 +1,6 @@
 """A run's folder: config, versions and git state, metrics.jsonl, TensorBoard events. Written by rank 0 alone."""
 
+import itertools
 import json
 import os
 import platform
@@ -69,6 +70,7 @@ class RunFolder:
         save_config(config, str(self.path / "config.yaml"))
         self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
         self.update(**about, versions=versions(), git=git_state())
+        self.rows = 0  # of metrics.jsonl
         self.latest: dict[str, dict] = {}  # kind -> its last row
         self._board = SummaryWriter(str(self.path / "tensorboard"))
 
@@ -81,20 +83,20 @@ class RunFolder:
         """One row of metrics.jsonl, and its numbers as TensorBoard scalars."""
         with open(self.path / "metrics.jsonl", "a") as out:
             out.write(json.dumps(row) + "\n")
-        self.latest[row["kind"]] = row
+        self.rows, self.latest[row["kind"]] = self.rows + 1, row
         prefix = row.get("split", row["kind"])
         for key, value in row.items():
             if isinstance(value, (int, float)) and key not in ("step", "epoch"):
                 self._board.add_scalar(f"{prefix}/{key}", value, row["step"])
 
-    def rewind(self, step: int) -> list[dict[str, Any]]:
-        """Drop rows of metrics.jsonl after ``step``, which a resumed run writes again; return the rows kept."""
+    def rewind(self, count: int) -> list[dict[str, Any]]:
+        """Keep the first ``count`` rows of metrics.jsonl, and return them; a resumed run writes the others again."""
         path = self.path / "metrics.jsonl"
-        rows = [row for row in _whole_rows(path) if row["step"] <= step]
+        rows = list(itertools.islice(_whole_rows(path), count))
         beside = path.with_suffix(".kept")
         beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.replace(beside, path)
-        self.latest = {row["kind"]: row for row in rows}
+        self.rows, self.latest = len(rows), {row["kind"]: row for row in rows}
         return rows
 
     def close(self) -> None:

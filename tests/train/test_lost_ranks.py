@@ -109,9 +109,7 @@ def test_a_rank_whose_reader_hangs_is_named(config, tmp_path, own):
     settings = [*LONG, "process.timeout_s=10", "data.shuffle_rows=0"]
     processes = start_bare_ranks(2, "ctr", "--config", config(own), *settings, module="tests.train.hanging_reader")
     end = finished(processes[0], 60)
-    one_line(
-        end, "rank 1 is alive, but did not arrive; it was last seen ", "waiting for its reader", status=75
-    )
+    one_line(end, "rank 1 is alive, but did not arrive; it was last seen ", "waiting for its reader", status=75)
     processes[1].kill()
     finished(processes[1], 60)
     assert about(run)["status"] == "failed"
