@@ -84,6 +84,7 @@ def make_reader(
         workers=1 if in_order else c.workers,
         prefetch=c.prefetch,
         with_labels=with_labels,
+        skip_corrupt=c.on_corrupt == "skip",
     )
 
 

@@ -34,6 +34,9 @@ class DataConfig(Strict):
     shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")
     workers: int = Field(1, ge=1, description="reading threads a rank")
     prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
+    on_corrupt: Literal["error", "skip"] = Field(
+        "error", description="row groups that cannot be decoded: end, or go on without them, counted"
+    )
 
 
 class DenseOptimizerConfig(Strict):

@@ -63,7 +63,8 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     timeout = datetime.timedelta(seconds=config.timeout_s)
     with tempfile.TemporaryDirectory() as folder:
         if "RANK" in os.environ:
-            dist.init_process_group(backend, timeout=timeout)
+            store = _store(ranks, timeout)
+            dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
         else:
             dist.init_process_group(backend, init_method=f"file://{folder}/join", rank=0, world_size=1, timeout=timeout)
         heartbeat = heartbeats.begin(ranks.rank, ranks.world_size)
@@ -77,6 +78,23 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
             if heartbeat:
                 heartbeat.close()
             dist.destroy_process_group()
+
+
+def _store(ranks: Ranks, timeout: datetime.timedelta) -> dist.Store:
+    """The store through which the ranks meet, with names of its own for each attempt of a launcher.
+
+    torchrun keeps one store for all attempts, and torch takes it for a new one: a rank that is quick to start again
+    would find the addresses of ranks that are dead.
+    """
+    launcher_has_it = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        ranks.world_size,
+        is_master=ranks.first and not launcher_has_it,
+        timeout=timeout,
+    )
+    return dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def ignore_sigterm() -> None:

@@ -44,6 +44,11 @@ class Checkpoints:
         """Whether this rank knows that the last save failed; ``finish`` says why once all ranks call it."""
         return self._writing.failed
 
+    @property
+    def writing(self) -> bool:
+        """Whether a checkpoint is not yet on disk."""
+        return self._writing.running
+
     def save(self, trainable: Trainable, progress: dict[str, Any], best: bool) -> None:
         """Begin to write one checkpoint; all ranks call it. ``progress`` is plain data, the same on every rank.
 

@@ -140,5 +140,6 @@ def _joined(parts: list[Part]) -> Part:
             starts[field] = np.cumsum(lengths) - lengths
         else:
             columns[field] = np.concatenate([c[rows] for c, _, rows in found])
-    rows = sum(len(rows) for _, rows in parts)
-    return Window(rows, columns, starts), slice(0, rows)
+    masks = [np.zeros(len(rows), dtype=bool) if w.filled is None else w.filled[rows] for w, rows in parts]
+    filled = np.concatenate(masks)
+    return Window(len(filled), columns, starts, filled), slice(0, len(filled))

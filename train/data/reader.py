@@ -16,6 +16,7 @@ from train.data.assemble import Assembler
 from train.data.columns import announce_unread, check_columns, needed_fields
 from train.data.counters import Counters
 from train.data.files import chunk_rows, find_files, fingerprint, read_footers
+from train.data.groups_read import StandIns
 from train.data.lanes import Lanes
 from train.data.plan import Plan, make_plan
 from train.data.position import Position, cannot_divide, cannot_resume
@@ -44,6 +45,7 @@ class RowReader:
         batch_size: rows a batch; a shard's last batch may have fewer.
         shuffle_rows: rows shuffled together on a rank; 0 keeps the files' order.
         with_labels: False reads rows without a label column; labels are NaN then.
+        skip_corrupt: other rows stand in for those of row groups that cannot be decoded.
 
     Raises InputError for files, columns or values that cannot be used; for values, while reading.
     """
@@ -63,6 +65,7 @@ class RowReader:
         workers: int = 1,
         prefetch: int = 8,
         with_labels: bool = True,
+        skip_corrupt: bool = False,
     ) -> None:
         assert 0 <= rank < world_size and batch_size > 0 and workers > 0 and prefetch > 0 and shuffle_rows >= 0
         assert stores.keys() <= schema.modalities.keys(), "a store without a modality in the schema"
@@ -98,6 +101,7 @@ class RowReader:
         self._assemble = Assembler(schema, stores, with_labels)
         for store in stores.values():
             store.rows(np.zeros(0, dtype=np.int64))  # builds its index once, before threads ask for it
+        self._stand_ins = StandIns() if skip_corrupt else None
         self.epoch_index, self.batch_index = 0, 0
         self._resumed: tuple[int, int, int] | None = None  # epoch, batch, rows of each lane
         self.counters = Counters()
@@ -218,13 +222,25 @@ class RowReader:
         first = max(0, math.ceil((start - worker) / plan.workers))
         repeated = int(plan.repeats(shard) and not plan.shuffle and first == 0)
         for window, rows in self._selections(epoch, shard, first):
-            batch, counted = self._assemble(window, rows)
-            batch.repeated, repeated = repeated, 0
-            yield batch, counted
+            yield self._assembled(window, rows, repeated)
+            repeated = 0
 
     def _relaid(self, epoch: int, start: int) -> Iterator[tuple[Batch, Counters]]:
         for window, rows in self._lanes.batches(self._rows_before(epoch, start), partial(self._lane, epoch)):
-            yield self._assemble(window, rows)
+            yield self._assembled(window, rows, 0)
+
+    def _assembled(self, window: Window, rows: slice | np.ndarray, repeated: int) -> tuple[Batch, Counters]:
+        """The batch of ``rows``, of which the first ``repeated`` are another batch's too; stand-ins follow them."""
+        corrupt = 0
+        if window.filled is not None and window.filled[rows].any():
+            rows = np.arange(window.rows)[rows]
+            left_out = window.filled[rows]
+            corrupt = int(left_out.sum())
+            left_out[:repeated] = True
+            rows, repeated = rows[np.argsort(~left_out, kind="stable")], int(left_out.sum())
+        batch, counted = self._assemble(window, rows)
+        batch.repeated, counted.corrupt = repeated, corrupt
+        return batch, counted
 
     def _lane(self, epoch: int, lane: int, first: int) -> Iterator[tuple[Window, slice | np.ndarray]]:
         """The batches of rank ``lane`` of the run's first ranks, from number ``first`` on."""
@@ -242,7 +258,7 @@ class RowReader:
             return
         begin, _ = window_rows(plan, shard, first // plan.window_batches)
         segments = plan.segments(plan.order(epoch), begin, plan.shard(shard)[1])
-        source = RowSource(self._files, self._fields, self._schema, segments, self._chunk_rows)
+        source = RowSource(self._files, self._fields, self._schema, segments, self._chunk_rows, self._stand_ins)
         yield from selections(plan, source, epoch, shard, first)
 
     def _check_missing(self, counters: Counters, least_lookups: int) -> None:

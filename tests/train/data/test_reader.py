@@ -126,7 +126,7 @@ def test_going_on_from_any_position_is_as_if_never_stopped(tmp_path, reader, wor
 
 def test_skipped_row_groups_are_not_read(tmp_path, reader, monkeypatch):
     write_split(tmp_path, [40], group=4)
-    import train.data.stream as stream
+    import train.data.groups_read as stream
 
     read = []
     real = stream.open_file
