@@ -12,9 +12,17 @@ MENDABLE = DISK_FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno
 class InputError(ValueError):
     """Input that a user can mend. The text says what, got, allowed and the next step.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with ``status``.
     Any other exception is a defect of ours and keeps its traceback.
     """
+
+    status = 2
+
+
+class LostRank(InputError):
+    """Another rank is gone or stands still. To start again is all there is to do: a status of its own says so."""
+
+    status = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

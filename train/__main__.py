@@ -50,7 +50,16 @@ def main() -> None:
 
 
 def run(command: click.Command = main, name: str = "python -m train") -> int:
-    """Run a command line and return the exit status: 0, 2 for bad input, 130 for ^C, 143 for SIGTERM."""
+    """Run a command line and return the exit status.
+
+    0    done
+    2    bad input; to start again will not help
+    75   another rank was lost; start again
+    130  ^C
+    143  SIGTERM, and what was trained is saved; start again
+    """
+    # A store that is gone would print a stack of C++ calls for every heartbeat; to be set before torch is imported.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
     with _sigterm_as_interrupt() as terminated:
         try:
@@ -59,6 +68,7 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
             error.show()
         except InputError as error:
             print(f"{rank}error: {error}", file=sys.stderr, flush=True)
+            return error.status
         except OSError as error:
             if error.errno not in MENDABLE:
                 raise

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchrec.optim
@@ -87,6 +88,7 @@ def make_reader(
         workers=1 if in_order else c.workers,
         prefetch=c.prefetch,
         with_labels=with_labels,
+        skip_corrupt=c.on_corrupt == "skip",
     )
 
 
@@ -99,6 +101,16 @@ def check_stores(stores: Mapping[str, FrozenStore], trained_with: Mapping[str, s
                 f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with {wanted}; "
                 f"bring that store back, or train again"
             )
+
+
+def check_optimizer(config: Config, saved: Mapping[str, Any]) -> None:
+    """Refuse to go on with another tables' optimizer than that of the ``saved`` config. Raises InputError."""
+    ours, theirs = config.sparse_optimizer.name, saved["sparse_optimizer"]["name"]
+    if ours != theirs:
+        raise InputError(
+            f"sparse_optimizer.name is {ours}, but the checkpoint's is {theirs}, whose state it cannot go on with; "
+            f"set it back to {theirs}, or start a new run"
+        )
 
 
 def build(

@@ -34,6 +34,9 @@ class DataConfig(Strict):
     shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")
     workers: int = Field(1, ge=1, description="reading threads a rank")
     prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
+    on_corrupt: Literal["error", "skip"] = Field(
+        "error", description="row groups that cannot be decoded: end, or go on without them, counted"
+    )
 
 
 class DenseOptimizerConfig(Strict):
@@ -94,6 +97,9 @@ class TrainConfig(Strict):
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one")
     checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at each epoch's end")
+    checkpoint_minutes: float | None = Field(
+        None, gt=0, description="minutes between checkpoints, on top of the others"
+    )
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
 
 
@@ -105,6 +111,7 @@ class ProcessConfig(Strict):
         None, ge=1, description="torch threads a rank; null: the machine's cores over its ranks"
     )
     timeout_s: int = Field(600, ge=10, description="longest wait for another rank")
+    grace_s: int = Field(25, ge=1, description="longest wait, after SIGTERM or ^C, for a checkpoint")
 
 
 class RunConfig(Strict):
@@ -112,7 +119,9 @@ class RunConfig(Strict):
 
     name: str | None = Field(None, description="folder below root; null: the config's file name")
     root: str = "runs"
-    resume: bool = Field(False, description="go on from the run's newest checkpoint")
+    resume: bool | Literal["auto"] = Field(
+        False, description="go on from the run's newest checkpoint; `auto`: where there is one, else start"
+    )
     overwrite: bool = Field(False, description="delete an existing run of that name first")
 
 

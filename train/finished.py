@@ -52,7 +52,9 @@ def open_run(
     check_names(config, schema)
     stores = open_stores(schema, config.model, config.data.path)
     checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
-    path = {"best": checkpoints.best(), "newest": checkpoints.newest()}.get(checkpoint, checkpoints.path / checkpoint)
+    path = {"best": checkpoints.folder.best(), "newest": checkpoints.folder.newest()}.get(
+        checkpoint, checkpoints.path / checkpoint
+    )
     if path is None or not path.is_dir():
         there = sorted(p.name for p in checkpoints.path.glob("step-*"))
         raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")
@@ -62,6 +64,6 @@ def open_run(
     progress = checkpoints.progress(path)
     check_stores(stores, progress["stores"])
     trainable = build(schema, config, stores, mean_lengths(config.data.path, split, schema), ranks)
-    checkpoints.load(path, trainable, weights_only=True)
+    checkpoints.load(path, trainable)
     epoch = progress["epoch"] + (1 if progress["batch"] else 0)  # whole epochs, and one that has begun
     return FinishedRun(config, schema, trainable.model, reader, epoch)

@@ -2,7 +2,6 @@
 
 import contextlib
 import statistics
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
@@ -11,13 +10,16 @@ from embeddings.errors import InputError
 from embeddings.planner.placed import save_plan
 from recsys.metrics import compute_metrics
 from recsys.schema import load_schema
-from train.build import build, check_stores, make_reader, open_stores
+from train.agreement import Stop, stop_on_sigterm
+from train.build import build, make_reader, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
+from train.pace import Pace
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
+from train.resume import Position, resume, save
 from train.run_folder import RunFolder, claim
 from train.scoring import collect, reading, write_evaluation
 from train.window import Window
@@ -29,15 +31,8 @@ _NOT_FINITE = (
 _LOWER_IS_BETTER = {"ne", "log_loss"}
 
 
-@dataclass
-class Position:
-    """How far the run has come: steps in all, the epoch, batches trained in it, the best validation so far."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float | None = None
-    best_epoch: int | None = None
+class _Stopping(Exception):
+    """All ranks have agreed to save and to stop."""
 
 
 class Run:
@@ -58,14 +53,14 @@ class Run:
         lengths = mean_lengths(config.data.path, config.data.train, self.schema)
         self.trainable = build(self.schema, config, self.stores, lengths, ranks)
         self.pipeline = TrainPipelineSparseDist(self.trainable.model, self.trainable.optimizer, ranks.device)
-        self.checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
+        self.checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep, config.process.timeout_s)
         self.position = Position()
         self.speeds: list[float] = []
         if config.run.resume:
-            self._resume()  # before anything is written: a resume that is refused leaves the run as it was
+            logged = resume(self)  # before anything is written: a resume that is refused leaves the run as it was
         self.folder = RunFolder(config, self._about()) if ranks.first else None
         if self.folder and config.run.resume:
-            rows = self.folder.rewind(self.position.step)
+            rows = self.folder.rewind(logged)
             self.speeds = [r["examples_per_s"] for r in rows if r["kind"] == "train"]
 
     def _reader(self, split: str, training: bool = False) -> RowReader:
@@ -86,17 +81,23 @@ class Run:
             ),
         }
 
-    def fit(self) -> None:
-        """Train to the last epoch."""
+    def fit(self, stop: Stop) -> None:
+        """Train to the last epoch. Once ``stop`` is asked for: save, then raise KeyboardInterrupt."""
         config, position = self.config.train, self.position
+        pace = Pace(config, self.ranks, self.checkpoints, stop)
         if self.folder:
             save_plan(self.trainable.plan, self.folder.path / "plan.json")
         while position.epoch < config.epochs and not self._stopped():
-            self._train_epoch()
-            better = self._validate()
+            try:
+                self._train_epoch(pace)
+                better = self._validate(pace)
+            except _Stopping:
+                save(self, best=False)
+                self.checkpoints.finish()
+                stop.now()
             if position.batch == self.reader.num_batches:  # else max_steps ended inside the epoch: resume goes on there
                 position.epoch, position.batch = position.epoch + 1, 0
-            self._save(best=better)
+            save(self, best=better)
 
     def _stopped(self) -> bool:
         config, position = self.config.train, self.position
@@ -105,11 +106,13 @@ class Run:
         since = position.epoch - 1 - (position.best_epoch if position.best_epoch is not None else position.epoch)
         return config.patience is not None and since >= config.patience
 
-    def _train_epoch(self) -> None:
+    def _train_epoch(self, pace: Pace) -> None:
         config, position = self.config.train, self.position
         model = self.trainable.model.train()
         self.pipeline.attach(model)
         batches = self.reader.epoch(position.epoch, position.batch)
+        if self.ranks.heartbeat:
+            batches = self.ranks.heartbeat.around(batches, "waiting for its reader")
         window = Window(self.ranks.device, self.ranks.world_size)
         done = position.batch * self.config.data.batch_size * self.ranks.world_size
         bar = Progress(f"epoch {position.epoch + 1}/{config.epochs}", self.reader.num_rows, self.ranks.first, done)
@@ -117,17 +120,19 @@ class Run:
             while position.batch < self.reader.num_batches and position.step != config.max_steps:
                 loss, _, labels = self.pipeline.progress(batches)
                 position.step, position.batch = position.step + 1, position.batch + 1
+                self.ranks.mark(f"after step {position.step}")
                 window.add(position.step, loss, labels)
                 bar.advance(labels.numel() * self.ranks.world_size)
                 last = position.batch == self.reader.num_batches or position.step == config.max_steps
-                saving = bool(config.checkpoint_every) and position.step % config.checkpoint_every == 0
-                if window.steps == config.log_every or last or saving:
+                wishes = pace.after_step(position.step)
+                if position.batch % config.log_every == 0 or last or wishes.save:
                     self._log(window, bar)
-                if last or saving:
+                if last or wishes.save:
                     self._refuse_bad_weights()
-                if saving:
-                    self._save(best=False)
-                    window.restart_clock()
+                if wishes.stop:
+                    raise _Stopping
+                if wishes.save:
+                    save(self, best=False)
         finally:
             batches.close()
             bar.close()
@@ -180,12 +185,18 @@ class Run:
             self.folder.log({"kind": "reading", "step": position.step, "epoch": position.epoch + 1, **found})
             print(f"{reader.split}: " + "  ".join(f"{k} {v:.4g}" for k, v in found.items()), flush=True)
 
-    def _validate(self) -> bool:
+    def _validate(self, pace: Pace) -> bool:
         """Evaluate, log, and say whether this epoch is the best so far; the same answer on every rank."""
         position, split = self.position, self.config.data.validation
         bar = Progress("validation", self.validation.num_rows, self.ranks.first)
-        scores = collect(self.trainable.model, self.validation, self.ranks, bar.advance)
-        bar.close()
+
+        def advance(rows: int) -> None:
+            bar.advance(rows)
+            if pace.between().stop:
+                raise _Stopping
+
+        with contextlib.closing(bar):
+            scores = collect(self.trainable.model, self.validation, self.ranks, advance)
 
         def judged() -> dict[str, Any]:
             assert scores is not None, "rank 0 has the scores"
@@ -219,30 +230,13 @@ class Run:
         """Score the test split once, with the best epoch's weights."""
         if self.test_reader is None:
             return
-        best = self.checkpoints.best()
+        self.checkpoints.finish()
+        best = self.checkpoints.folder.best()
         if best is None:
             raise InputError(f"'{self.checkpoints.path}' has lost its best.json; start the run again")
-        self.checkpoints.load(best, self.trainable, weights_only=True)
+        self.checkpoints.load(best, self.trainable)
         epoch = (self.position.best_epoch or 0) + 1
         write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)
-
-    def _save(self, best: bool) -> None:
-        reader = self.reader.state_dict(self.position.epoch, self.position.batch)
-        progress = {**asdict(self.position), "reader": reader}
-        progress["stores"] = {name: store.checksum for name, store in self.stores.items()}
-        self.checkpoints.save(self.trainable, progress, best)
-
-    def _resume(self) -> None:
-        newest = self.checkpoints.newest()
-        if newest is None:
-            raise InputError(f"run.resume is set, but '{self.checkpoints.path}' is empty; start it without run.resume")
-        progress = self.checkpoints.progress(newest)
-        self.reader.load_state_dict(progress.pop("reader"))
-        check_stores(self.stores, progress.pop("stores"))
-        self.checkpoints.load(newest, self.trainable)
-        self.position = Position(**progress)
-        if self.ranks.first:
-            print(f"resumed from {newest.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
 
     def end(self, status: str) -> None:
         """Close the run's folder with its status."""
@@ -260,10 +254,12 @@ def train(config: Config, ranks: Ranks) -> None:
     """Train, validate and test as ``config`` says. All ranks call it."""
     run = Run(config, ranks)
     try:
-        run.fit()
+        with stop_on_sigterm(config.process.grace_s) as stop:
+            run.fit(stop)
         run.test()
     except BaseException as error:
         with last_words(), contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what to say
+            run.checkpoints.settle(stop.left_s)
             run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     run.end("done")

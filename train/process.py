@@ -10,14 +10,16 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, LostRank
+from train import heartbeat as heartbeats
 from train.config import ProcessConfig
+from train.heartbeat import Heartbeat
 
 Result = TypeVar("Result")
 
@@ -34,17 +36,23 @@ class Ranks:
     local_rank: int
     local_world_size: int
     device: torch.device
+    heartbeat: Heartbeat | None = None
 
     @property
     def first(self) -> bool:
         return self.rank == 0
+
+    def mark(self, place: str) -> None:
+        """Note where this rank is, for the others' message should it be lost."""
+        if self.heartbeat:
+            self.heartbeat.mark(place)
 
 
 @contextlib.contextmanager
 def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     """Join the process group that torchrun's environment describes, or make one of a single rank.
 
-    Sets torch's threads. Raises InputError where CUDA is asked for and absent, and where another rank is lost.
+    Sets torch's threads. Raises InputError where CUDA is asked for and absent, LostRank where another rank is lost.
     """
     number = {key: int(os.environ.get(key, default)) for key, default in
               (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
@@ -53,18 +61,40 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     torch.set_num_threads(config.threads or max(1, _cores() // ranks.local_world_size))
     backend = "cpu:gloo,cuda:nccl" if ranks.device.type == "cuda" else "gloo"
     timeout = datetime.timedelta(seconds=config.timeout_s)
-    with tempfile.TemporaryDirectory() as folder, _losses_named(ranks):
+    with tempfile.TemporaryDirectory() as folder:
         if "RANK" in os.environ:
-            dist.init_process_group(backend, timeout=timeout)
+            store = _store(ranks, timeout)
+            dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
         else:
             dist.init_process_group(backend, init_method=f"file://{folder}/join", rank=0, world_size=1, timeout=timeout)
+        heartbeat = heartbeats.begin(ranks.rank, ranks.world_size)
         try:
-            yield ranks
+            with _losses_named(ranks.world_size, heartbeat):
+                yield replace(ranks, heartbeat=heartbeat)
         except BaseException:
             ignore_sigterm()
             raise
         finally:
+            if heartbeat:
+                heartbeat.close()
             dist.destroy_process_group()
+
+
+def _store(ranks: Ranks, timeout: datetime.timedelta) -> dist.Store:
+    """The store through which the ranks meet, with names of its own for each attempt of a launcher.
+
+    torchrun keeps one store for all attempts, and torch takes it for a new one: a rank that is quick to start again
+    would find the addresses of ranks that are dead.
+    """
+    launcher_has_it = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        ranks.world_size,
+        is_master=ranks.first and not launcher_has_it,
+        timeout=timeout,
+    )
+    return dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def ignore_sigterm() -> None:
@@ -87,8 +117,11 @@ def last_words() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
+def on_first(ranks: Ranks, action: Callable[[], Result], group: dist.ProcessGroup | None = None) -> Result:
     """What ``action`` returns on rank 0, on every rank. Where it fails, rank 0 says why and all ranks end.
+
+    Args:
+        group: of all ranks, for a thread beside the main one; None: the main one's.
 
     Raises:
         InputError, OSError: on rank 0, from ``action``.
@@ -101,7 +134,7 @@ def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
             answer[0] = action()
         except (InputError, OSError) as error:
             failure, answer[1] = error, True
-    dist.broadcast_object_list(answer, src=0)
+    dist.broadcast_object_list(answer, src=0, group=group)
     if failure is not None:
         raise failure
     if answer[1]:
@@ -110,17 +143,19 @@ def on_first(ranks: Ranks, action: Callable[[], Result]) -> Result:
 
 
 @contextlib.contextmanager
-def _losses_named(ranks: Ranks) -> Iterator[None]:
-    """Turn the errors of a broken connection into one line."""
+def _losses_named(world_size: int, heartbeat: Heartbeat | None = None) -> Iterator[None]:
+    """Turn the errors of a broken connection into one line, which names the rank that is missing."""
     try:
         yield
     except (RuntimeError, dist.DistError) as error:
         text = str(error).lower()
-        if ranks.world_size == 1 or not any(sign in text for sign in _LOST):
+        if world_size == 1 or not any(sign in text for sign in _LOST):
             raise
-        raise InputError(
+        ignore_sigterm()
+        missing = heartbeat.missing() if heartbeat else ""
+        raise LostRank(
             f"lost the connection to another rank ({str(error).strip().splitlines()[0][:160]}); "
-            f"that rank's own message or exit status says why; start the run again with run.resume=true"
+            f"{missing or 'all ranks have ended, and one of them says why'}; start the run again with run.resume=auto"
         ) from error
 
 

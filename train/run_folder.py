@@ -1,5 +1,6 @@
 """A run's folder: config, versions and git state, metrics.jsonl, TensorBoard events. Written by rank 0 alone."""
 
+import itertools
 import json
 import os
 import platform
@@ -32,8 +33,9 @@ def write_json(path: Path, value: Any) -> None:
 def claim(config: Config) -> None:
     """Make the run's folder, or accept the old one. RunFolder deletes the old one, once all else is known to be right.
 
-    Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is set and
-    there is nothing to go on with, and where run.overwrite would delete something that is no run.
+    Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is true and
+    there is nothing to go on with, and where run.overwrite would delete, or run.resume=auto write into, something that
+    is no run.
     """
     path = Path(config.run_folder)
     if path.exists() and not path.is_dir():
@@ -42,12 +44,15 @@ def claim(config: Config) -> None:
     if exists and config.run.overwrite:
         if not (path / "run.json").is_file():
             raise InputError(f"'{path}' holds no run, and run.overwrite deletes runs only; choose another run.name")
+    elif exists and config.run.resume == "auto":
+        if not any((path / name).exists() for name in ("config.yaml", "run.json")):
+            raise InputError(f"'{path}' holds no run to go on with, but other files; choose another run.name")
     elif exists and not config.run.resume:
         raise InputError(
             f"run folder '{path}' exists; set run.name to another name, run.resume=true to go on with it, "
             f"or run.overwrite=true to delete it"
         )
-    elif config.run.resume and not (path / "checkpoints").is_dir():
+    elif config.run.resume is True and not (path / "checkpoints").is_dir():
         raise InputError(f"run.resume is set, but '{path}' has no checkpoint; start it without run.resume")
     path.mkdir(parents=True, exist_ok=True)
 
@@ -65,6 +70,8 @@ class RunFolder:
         save_config(config, str(self.path / "config.yaml"))
         self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
         self.update(**about, versions=versions(), git=git_state())
+        self.rows = 0  # of metrics.jsonl
+        self.latest: dict[str, dict] = {}  # kind -> its last row
         self._board = SummaryWriter(str(self.path / "tensorboard"))
 
     def update(self, **about: Any) -> None:
@@ -76,18 +83,20 @@ class RunFolder:
         """One row of metrics.jsonl, and its numbers as TensorBoard scalars."""
         with open(self.path / "metrics.jsonl", "a") as out:
             out.write(json.dumps(row) + "\n")
+        self.rows, self.latest[row["kind"]] = self.rows + 1, row
         prefix = row.get("split", row["kind"])
         for key, value in row.items():
             if isinstance(value, (int, float)) and key not in ("step", "epoch"):
                 self._board.add_scalar(f"{prefix}/{key}", value, row["step"])
 
-    def rewind(self, step: int) -> list[dict[str, Any]]:
-        """Drop rows of metrics.jsonl after ``step``, which a resumed run writes again; return the rows kept."""
+    def rewind(self, count: int) -> list[dict[str, Any]]:
+        """Keep the first ``count`` rows of metrics.jsonl, and return them; a resumed run writes the others again."""
         path = self.path / "metrics.jsonl"
-        rows = [row for row in _whole_rows(path) if row["step"] <= step]
+        rows = list(itertools.islice(_whole_rows(path), count))
         beside = path.with_suffix(".kept")
         beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.replace(beside, path)
+        self.rows, self.latest = len(rows), {row["kind"]: row for row in rows}
         return rows
 
     def close(self) -> None:

@@ -82,12 +82,13 @@ def reading(reader: RowReader, schema: Schema, ranks: Ranks) -> dict[str, float]
     """What the reader cut or missed in its last pass, over all ranks, which all call this; nothing where nothing was.
 
     ``truncated/FEATURE`` is the share of rows whose list was longer than max_length, ``missing/MODALITY`` the share of
-    item lookups without a vector.
+    item lookups without a vector, ``corrupt`` that of rows that could not be read.
     """
     c = reader.counters
     counts = {f"truncated/{f.name}": (c.truncated.get(f.name, 0), c.rows) for f in schema.features if f.max_length}
     for name in schema.modalities:
         counts[f"missing/{name}"] = (c.missing.get(name, 0), c.lookups.get(name, 0))
+    counts["corrupt"] = (c.corrupt, c.rows)
     sums = torch.tensor(list(counts.values()), dtype=torch.float64).reshape(-1, 2)
     if ranks.world_size > 1:
         dist.all_reduce(sums)

@@ -61,7 +61,3 @@ class Window:
         self._bad = torch.full_like(bad, _NONE)
         self.steps, self._started = 0, time.monotonic()
         return result
-
-    def restart_clock(self) -> None:
-        """Leave out what happened since the last step, such as an evaluation."""
-        self._started = time.monotonic()

@@ -10,6 +10,8 @@ import pytest
 from embeddings.errors import InputError
 from tests.train.launch import about, verb
 from train.checkpoint import Checkpoints
+from train.checkpoint.files import read_progress
+from train.checkpoint.folder import Folder
 
 
 @pytest.fixture
@@ -69,19 +71,52 @@ def damage_empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("damage", [damage_missing, damage_cut, damage_empty])
-def test_a_checkpoint_cut_short(run, damage):
-    """Each file of a checkpoint in turn is damaged; resuming and evaluating both say so in one line."""
+def damage_one_bit(path: Path) -> None:
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+
+
+FILES = ["progress.json", ".metadata", "__0_0.distcp"]
+DAMAGES = [(d, f) for d in (damage_missing, damage_cut, damage_empty) for f in FILES]
+DAMAGES += [(damage_one_bit, f) for f in FILES[1:]]  # progress.json holds the checksums, and has none
+
+
+@pytest.mark.parametrize(("damage", "name"), DAMAGES)
+def test_a_damaged_checkpoint(run, damage, name):
+    """Scoring refuses it in one line; resuming says so, sets it aside, and goes on from the one before."""
     newest = run / "checkpoints" / "step-00000024"
-    for name in ("progress.json", ".metadata", "__0_0.distcp"):
-        whole = (newest / name).read_bytes()
-        damage(newest / name)
-        for done in (resumed(run), verb("evaluate", run, "--checkpoint", "newest")):
-            assert done.status == 2 and len(done.errors) == 1, (name, done)
-            assert "step-00000024' is incomplete or of another model: " in done.err, (name, done.err)
-            assert "remove it or name another" in done.err and "CheckpointException" not in done.err
-        (newest / name).write_bytes(whole)
+    damage(newest / name)
+    done = verb("evaluate", run, "--checkpoint", "newest")
+    assert done.status == 2 and len(done.errors) == 1, done
+    assert "step-00000024' is damaged: " in done.err and "remove it or name another" in done.err, done.err
+    done = resumed(run)
+    assert done.status == 0 and "resumed from step-00000020: epoch 2, step 20" in done.out, done
+    words = [line for line in done.errors if "damaged" in line]
+    assert len(words) == 1 and "it is now 'damaged-step-00000024', and the one before is used" in words[0], done.err
+    assert "damaged-step-00000024" in checkpoints(run) and checkpoints(run)[-1] == "step-00000036"
     assert verb("evaluate", run, "--checkpoint", "newest").status == 0
+
+
+def test_all_checkpoints_damaged(run):
+    for path in (run / "checkpoints").glob("step-*"):
+        damage_cut(path / ".metadata")
+    for setting in ("run.resume=true", "run.resume=auto"):
+        done = resumed(run, setting)
+        assert done.status == 2 and "were damaged; start a new run" in done.err.splitlines()[-1], done.err
+        for path in (run / "checkpoints").glob("damaged-*"):
+            path.rename(path.with_name(path.name.removeprefix("damaged-")))
+
+
+def test_what_a_checkpoint_says_of_its_run(run):
+    newest = run / "checkpoints" / "step-00000024"
+    progress = json.loads((newest / "progress.json").read_text())
+    assert progress["config"]["train"]["keep"] == 3 and progress["config"]["data"]["batch_size"] == 32
+    assert progress["plan"] == json.loads((run / "plan.json").read_text())
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert progress["metrics"]["evaluation"] == [r for r in rows if r["kind"] == "evaluation"][-1]
+    assert progress["metrics"]["train"] == [r for r in rows if r["kind"] == "train"][-1]
+    assert set(progress["files"]) == {p.name for p in newest.iterdir()} - {"progress.json"}
 
 
 def test_a_damaged_best_json(run):
@@ -168,15 +203,14 @@ def test_a_disk_that_is_full_to_the_last_byte(config, small_disk):
 
 
 def test_names_are_those_of_steps(tmp_path):
-    ranks = type("Ranks", (), {"rank": 0})()
-    made = Checkpoints(tmp_path, ranks, keep=2)
+    made = Folder(tmp_path / "checkpoints", keep=2)
     assert made.newest() is None and made.best() is None
     for name in ("step-00000009", "step-00000010", ".writing-step-00000011"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     (tmp_path / "checkpoints" / "step-00000012").write_text("a file, not a checkpoint")
     assert made.newest() == tmp_path / "checkpoints" / "step-00000010"
-    with pytest.raises(InputError, match="is incomplete or of another model"):
-        made.progress(made.newest())
+    with pytest.raises(InputError, match=r"is damaged: .*No such file"):
+        read_progress(made.newest())
 
 
 def test_each_rank_tells_its_own_part_of_a_failure(tmp_path):

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -168,9 +169,11 @@ def test_a_read_only_place(config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "status", "word", "kept"),
+    [(signal.SIGINT, 130, "interrupted", 6), (signal.SIGTERM, 143, "terminated", 8)],
 )
-def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, word):
+def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, word, kept):
+    """^C ends the run at once; SIGTERM saves first, after the step that it finds running."""
     log, before = loop.Run._log, signal.getsignal(signal.SIGTERM)
 
     def strike(self, window, bar):
@@ -185,21 +188,88 @@ def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, w
     assert signal.getsignal(signal.SIGTERM) is before
     monkeypatch.undo()
     done = verb("ctr", "--config", path, "run.resume=true", "train.checkpoint_every=3")
-    assert done.status == 0 and "resumed from step-00000006" in done.out
+    assert done.status == 0 and f"resumed from step-{kept:08d}" in done.out
+
+
+def test_sigterm_in_validation_saves_the_epoch(config, tmp_path, monkeypatch):
+    """What the epoch learned is kept, and validated by whoever goes on."""
+    collect, path, run = loop.collect, config(), tmp_path / "runs" / "run"
+
+    def strike(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return collect(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "collect", strike)
+        one_line(verb("ctr", "--config", path), "terminated", status=143)
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-00000012"]
+    done = verb("ctr", "--config", path, "run.resume=true")
+    assert done.status == 0 and "resumed from step-00000012: epoch 1" in done.out
+    assert [r["step"] for r in rows(run, "evaluation")] == [12, 24]
+
+
+def test_sigterm_that_cannot_be_honoured_in_time(config, tmp_path, monkeypatch):
+    log, run = loop.Run._log, tmp_path / "runs" / "run"
+
+    def strike(self, window, bar):
+        log(self, window, bar)
+        if self.position.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+
+    monkeypatch.setattr(loop.Run, "_log", strike)
+    done = verb("ctr", "--config", config(), "train.checkpoint_every=3", "process.grace_s=1")
+    one_line(done, "terminated", status=143)
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
+
+
+def test_checkpoints_by_the_clock(config, tmp_path, monkeypatch):
+    from train import pace
+
+    now = iter(range(0, 100_000, 20))
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("train.pace.Agreement.due", lambda self: True)
+    done = verb("ctr", "--config", config(), "train.checkpoint_minutes=1", "train.epochs=1", "train.keep=99")
+    assert done.status == 0, done.err
+    kept = sorted(int(p.name[5:]) for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))
+    assert len(kept) > 2 and all(b - a <= 4 for a, b in zip([0, *kept], kept, strict=False)), kept
 
 
 def test_a_signal_while_a_checkpoint_is_written(config, tmp_path, monkeypatch):
+    """The run ends once the checkpoint is whole."""
     import torch.distributed.checkpoint.filesystem as disk
 
     write, path, run = disk.FileSystemWriter.write_data, config(), tmp_path / "runs" / "run"
 
     def strike(self, *arguments):
-        result = write(self, *arguments)
         if "step-00000006" in str(self.path):
             os.kill(os.getpid(), signal.SIGINT)
-        return result
+            time.sleep(1)
+        return write(self, *arguments)
 
     monkeypatch.setattr(disk.FileSystemWriter, "write_data", strike)
     one_line(verb("ctr", "--config", path, "train.checkpoint_every=3"), "interrupted", status=130)
-    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-00000003"]
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
     assert about(run)["status"] == "interrupted"
+    done = verb("ctr", "--config", path, "run.resume=true", "train.checkpoint_every=3")
+    assert done.status == 0 and "resumed from step-00000006" in done.out
+
+
+def test_a_checkpoint_that_takes_longer_than_the_grace(config, tmp_path, monkeypatch):
+    import torch.distributed.checkpoint.filesystem as disk
+
+    write, path, run = disk.FileSystemWriter.write_data, config(), tmp_path / "runs" / "run"
+
+    def strike(self, *arguments):
+        if "step-00000006" in str(self.path):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(4)
+        return write(self, *arguments)
+
+    monkeypatch.setattr(disk.FileSystemWriter, "write_data", strike)
+    done = verb("ctr", "--config", path, "train.checkpoint_every=3", "process.grace_s=1")
+    assert done.status == 130 and "a checkpoint was not written within 1 s; those before are whole" in done.err
+    assert sorted(p.name for p in (run / "checkpoints").glob("step*")) == ["step-00000003"]
+    monkeypatch.undo()
+    done = verb("ctr", "--config", path, "run.resume=true", "train.checkpoint_every=3")
+    assert done.status == 0 and "resumed from step-00000003" in done.out

@@ -49,7 +49,13 @@ def test_a_killed_rank_ends_the_other(config, tmp_path):
     run = tmp_path / "runs" / "run"
     ends = killed(start_bare_ranks(2, "ctr", "--config", config(), *LONG), 1, run)
     assert ends[1].status == -signal.SIGKILL
-    one_line(ends[0], "[rank 0] error: lost the connection to another rank", "start the run again with run.resume=true")
+    one_line(
+        ends[0],
+        "[rank 0] error: lost the connection to another rank",
+        "rank 1 gives no sign of life; it was last seen ",
+        "start the run again with run.resume=auto",
+        status=75,
+    )
     assert about(run)["status"] == "failed"
 
 
@@ -57,7 +63,56 @@ def test_a_killed_rank_ends_the_other(config, tmp_path):
 def test_a_killed_first_rank_ends_the_other(config, tmp_path):
     """Rank 0 holds the store through which the ranks met."""
     ends = killed(start_bare_ranks(2, "ctr", "--config", config(), *LONG), 0, tmp_path / "runs" / "run")
-    one_line(ends[1], "[rank 1] error: lost the connection to another rank")
+    words = "rank 0 does not answer, through which the ranks met"
+    one_line(ends[1], "[rank 1] error: lost the connection to another rank", words, status=75)
+
+
+def beating(process: subprocess.Popen) -> bool:
+    """Whether a process is neither stopped nor dead."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "TZ"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_stands_still_is_named(config, tmp_path, victim):
+    """SIGSTOP: the process is there, and its connections too, but nothing comes."""
+    run = tmp_path / "runs" / "run"
+    processes = start_bare_ranks(2, "ctr", "--config", config(), *LONG, "process.timeout_s=10")
+    wait_for_step(run, 25, processes[victim])
+    processes[victim].send_signal(signal.SIGSTOP)
+    words = [
+        "rank 0 does not answer, through which the ranks met",
+        "rank 1 gives no sign of life; it was last seen",
+    ]
+    end = finished(processes[1 - victim], 60)
+    assert not beating(processes[victim])
+    one_line(end, f"[rank {1 - victim}] error: lost the connection to another rank", words[victim], status=75)
+    processes[victim].send_signal(signal.SIGCONT)
+    assert finished(processes[victim], 60).status == 75
+
+
+@pytest.mark.slow
+def test_a_rank_that_stands_still_under_the_launcher(config, tmp_path):
+    run = tmp_path / "runs" / "run"
+    process = start_launched_ranks(2, "ctr", "--config", config(), *LONG, "process.timeout_s=10")
+    wait_for_step(run, 25, process)
+    os.kill(ranks_of(process)[1], signal.SIGSTOP)
+    done = finished(process, 90)
+    assert done.status == 1 and about(run)["status"] == "failed"
+    assert len(own_words(done)) == 1 and "rank 1 gives no sign of life; it was last seen" in own_words(done)[0]
+
+
+@pytest.mark.slow
+def test_a_rank_whose_reader_hangs_is_named(config, tmp_path, own):
+    """Its process beats, but its rows do not come."""
+    run = tmp_path / "runs" / "run"
+    settings = [*LONG, "process.timeout_s=10", "data.shuffle_rows=0"]
+    processes = start_bare_ranks(2, "ctr", "--config", config(own), *settings, module="tests.train.hanging_reader")
+    end = finished(processes[0], 60)
+    one_line(end, "rank 1 is alive, but did not arrive; it was last seen ", "waiting for its reader", status=75)
+    processes[1].kill()
+    finished(processes[1], 60)
+    assert about(run)["status"] == "failed"
 
 
 def ranks_of(launcher: subprocess.Popen) -> list[int]:
@@ -102,9 +157,10 @@ def half_corrupt(own) -> Path:
 def test_a_file_that_only_one_rank_cannot_read(config, tmp_path, half_corrupt):
     arguments = ["ctr", "--config", config(half_corrupt), "data.shuffle_rows=0"]
     ends = [finished(p, 60) for p in start_bare_ranks(2, *arguments)]
-    assert [e.status for e in ends] == [2, 2]
+    assert [e.status for e in ends] == [75, 2]
     one_line(ends[1], "[rank 1] error: ", "row group 5, feature 'item': got id 67")
-    one_line(ends[0], "[rank 0] error: lost the connection to another rank", "that rank's own message")
+    words = "all ranks have ended, and one of them says why"
+    one_line(ends[0], "[rank 0] error: lost the connection to another rank", words, status=75)
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
     done = finished(start_launched_ranks(2, *arguments, "run.overwrite=true"), 90)
     said = [line for line in own_words(done) if "got id 67" in line]
@@ -115,7 +171,7 @@ def test_a_file_that_only_one_rank_cannot_read(config, tmp_path, half_corrupt):
 def test_a_loss_that_is_not_finite_on_two_ranks(config, tmp_path):
     settings = ["dense_optimizer.lr=1e30", "train.clip_grad_norm=null", "train.warmup_steps=0"]
     ends = [finished(p, 60) for p in start_bare_ranks(2, "ctr", "--config", config(), *settings)]
-    assert [e.status for e in ends] == [2, 2]
+    assert {e.status for e in ends} <= {2, 75}
     words = [line for e in ends for line in e.errors]
     assert 1 <= len(words) <= 2 and all("not finite" in w or "lost the connection" in w for w in words), words
     assert any("not finite" in w for w in words)

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import build_store
 from tests.train import tiny
+from tests.train.data.test_corrupt import spoil
+from tests.train.launch import one_line, rows, verb
 from train.build import open_stores
 from train.config import load_config
 from train.loop import train
@@ -51,3 +54,16 @@ def test_a_store_may_be_a_uri(monkeypatch) -> None:
     open_stores(schema, load_config("configs/shop.yaml").model, "data")
     open_stores(tiny.SCHEMA, load_config("configs/shop.yaml").model, "data")
     assert opened == ["s3://bucket/text", "data/frozen/text"]
+
+
+def test_what_was_corrupt_is_reported(config, own, tmp_path):
+    path, run = config(own), tmp_path / "runs" / "run"
+    for split in ("train", "validation"):
+        place = own / split / "part-0.parquet"
+        pq.write_table(pq.read_table(place), place, row_group_size=64, write_page_checksum=True)
+        spoil(place, 1)
+    one_line(verb("ctr", "--config", path), "row group 1 of 6: data cannot be read")
+    done = verb("ctr", "--config", path, "run.overwrite=true", "data.on_corrupt=skip", "train.epochs=1")
+    assert done.status == 0 and "corrupt 0.1667" in done.out, done
+    assert [r["corrupt"] for r in rows(run, "reading")] == [pytest.approx(64 / 384)]
+    assert [r["rows"] for r in rows(run, "evaluation")] == [200 - 64]

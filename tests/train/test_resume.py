@@ -82,7 +82,7 @@ def test_stopped_between_two_checkpoints(whole, config, tmp_path, monkeypatch):
 def test_stopped_between_an_epochs_last_step_and_its_validation(whole, config, tmp_path, monkeypatch):
     path, run = config(), tmp_path / "runs" / "run"
 
-    def stop(self):
+    def stop(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -93,10 +93,10 @@ def test_stopped_between_an_epochs_last_step_and_its_validation(whole, config, t
 
 
 def test_rows_are_the_same_when_windows_are_longer_than_checkpoints_are_apart(config, tmp_path):
-    """A window of steps ends at a checkpoint, so that a resumed run has the same windows."""
+    """A window of steps ends at a checkpoint too, so that a resumed run has the same windows."""
     path, apart = config(), ["train.log_every=7", "train.checkpoint_every=5", "train.epochs=1"]
     trained(path, *apart, "run.name=whole")
-    assert [r["step"] for r in rows(tmp_path / "runs" / "whole")] == [5, 10, 12]
+    assert [r["step"] for r in rows(tmp_path / "runs" / "whole")] == [5, 7, 10, 12]
     trained(path, *apart, "train.max_steps=10")
     trained(path, *apart, "run.resume=true")
     assert figures(tmp_path / "runs" / "run") == figures(tmp_path / "runs" / "whole")
@@ -111,7 +111,7 @@ def test_a_finished_run_resumed_only_tests_again(config, tmp_path):
     assert (figures(run), evaluations(run)) == before
 
 
-@pytest.mark.parametrize("changed", ["data.batch_size=16", "data.shuffle_rows=0", "train.seed=1"])
+@pytest.mark.parametrize("changed", ["data.shuffle_rows=0", "train.seed=1"])
 def test_resume_with_other_settings(config, tmp_path, changed):
     path = config()
     trained(path, "train.max_steps=3")
@@ -126,7 +126,7 @@ def test_resume_with_another_model(config, tmp_path):
     trained(path, "train.max_steps=3")
     done = verb("ctr", "--config", path, *PLAN, "run.resume=true", "model.embedding_dim=8")
     assert done.status == 2 and len(done.errors) == 1, done.err
-    assert "step-00000003' is incomplete or of another model: " in done.err
+    assert "step-00000003' is of another model: " in done.err
 
 
 def test_resume_without_a_checkpoint(config, tmp_path):
@@ -153,5 +153,3 @@ def test_two_ranks(config, tmp_path):
     assert done.status == 0, done.err
     runs = tmp_path / "runs"
     assert figures(runs / "run") == figures(runs / "whole") and len(figures(runs / "run")) == 2 * STEPS
-    done = verb("ctr", "--config", path, "data.batch_size=16", "run.resume=true")
-    assert done.status == 2 and "world_size is 1, the position was saved with 2" in done.err

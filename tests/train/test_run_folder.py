@@ -68,6 +68,7 @@ def test_rewind_drops_later_rows_and_one_that_was_cut_short(made, tmp_path):
     assert folder.rewind(9) == []
     for step in (1, 2, 3):
         folder.log({"kind": "train", "step": step})
+    assert folder.rows == 3
     path = tmp_path / "runs" / "mine" / "metrics.jsonl"
     with open(path, "a") as out:
         out.write('{"kind": "tr')

@@ -64,14 +64,3 @@ def test_the_first_step_that_is_not_finite_is_named(clock, bad):
     window.add(15, torch.tensor(0.5), torch.tensor([1.0]))
     clock[0] += 1
     assert window.summary().bad_step is None and not window.bad_here
-
-
-def test_the_clock_can_leave_out_what_was_no_training(clock):
-    window = filled()
-    clock[0] += 1
-    window.summary()
-    clock[0] += 50
-    window.restart_clock()
-    window.add(4, torch.tensor(0.5), torch.tensor([1.0, 0.0]))
-    clock[0] += 1
-    assert window.summary().examples_per_s == pytest.approx(2)

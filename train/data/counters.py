@@ -8,18 +8,21 @@ class Counters:
     """What an epoch has read so far on this rank.
 
     rows       rows handed out
+    corrupt    those of them that stand in for rows that could not be read
     truncated  feature -> rows whose list was cut to max_length
     lookups    modality -> raw ids looked up in its store, target and history
     missing    modality -> those that the store does not hold
     """
 
     rows: int = 0
+    corrupt: int = 0
     truncated: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: "Counters") -> None:
         self.rows += other.rows
+        self.corrupt += other.corrupt
         for mine, more in (
             (self.truncated, other.truncated),
             (self.lookups, other.lookups),

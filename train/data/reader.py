@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,32 +16,16 @@ from train.data.assemble import Assembler
 from train.data.columns import announce_unread, check_columns, needed_fields
 from train.data.counters import Counters
 from train.data.files import chunk_rows, find_files, fingerprint, read_footers
-from train.data.plan import make_plan
-from train.data.stream import RowSource, selections, window_rows
+from train.data.groups_read import StandIns
+from train.data.lanes import Lanes
+from train.data.plan import Plan, make_plan
+from train.data.position import Position, cannot_divide, cannot_resume
+from train.data.stream import RowSource, Window, selections, window_rows
 from train.data.worker import Worker
 
 log = logging.getLogger(__name__)
 
 LOOKUPS_BEFORE_VERDICT = 100_000
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a batch came from. ``row_groups`` is how many row groups were shuffled together with the first."""
-
-    split: str
-    epoch: int
-    batch: int
-    file: str
-    row_group: int
-    row_groups: int
-
-    def __str__(self) -> str:
-        more = f" and {self.row_groups - 1} more shuffled with it" if self.row_groups > 1 else ""
-        return (
-            f"split '{self.split}', epoch {self.epoch + 1}, batch {self.batch}, "
-            f"file '{self.file}', row group {self.row_group}{more}"
-        )
 
 
 class RowReader:
@@ -61,6 +45,7 @@ class RowReader:
         batch_size: rows a batch; a shard's last batch may have fewer.
         shuffle_rows: rows shuffled together on a rank; 0 keeps the files' order.
         with_labels: False reads rows without a label column; labels are NaN then.
+        skip_corrupt: other rows stand in for those of row groups that cannot be decoded.
 
     Raises InputError for files, columns or values that cannot be used; for values, while reading.
     """
@@ -80,6 +65,7 @@ class RowReader:
         workers: int = 1,
         prefetch: int = 8,
         with_labels: bool = True,
+        skip_corrupt: bool = False,
     ) -> None:
         assert 0 <= rank < world_size and batch_size > 0 and workers > 0 and prefetch > 0 and shuffle_rows >= 0
         assert stores.keys() <= schema.modalities.keys(), "a store without a modality in the schema"
@@ -89,16 +75,16 @@ class RowReader:
         self._fields = needed_fields(schema, with_labels)
         self.unread_columns = check_columns(self._files, self._fields, ignored={schema.label})
         self._chunk_rows = chunk_rows(self._files, {f.column for f in self._fields})
-        self._plan = make_plan(
+        self._make_plan = partial(
+            make_plan,
             [f.group_rows for f in self._files],
             split=split,
-            batch_size=batch_size,
-            world_size=world_size,
-            workers=workers,
             shuffle_rows=shuffle_rows,
             chunk_rows=self._chunk_rows,
             seed=seed,
         )
+        self._plan = self._make_plan(batch_size=batch_size, world_size=world_size, workers=workers)
+        self._own = self._lanes = Lanes(self._plan, rank, world_size, batch_size)
         if rank == 0:
             announce_unread(split, self.unread_columns)
             if self._plan.workers < workers:
@@ -108,17 +94,16 @@ class RowReader:
                 )  # fmt: skip
         self._state = {
             "split": split,
-            "batch_size": batch_size,
-            "world_size": world_size,
             "seed": seed,
             "shuffle_rows": shuffle_rows,
-            "workers": self._plan.workers,
             "files": fingerprint(self._files),
         }
         self._assemble = Assembler(schema, stores, with_labels)
         for store in stores.values():
             store.rows(np.zeros(0, dtype=np.int64))  # builds its index once, before threads ask for it
+        self._stand_ins = StandIns() if skip_corrupt else None
         self.epoch_index, self.batch_index = 0, 0
+        self._resumed: tuple[int, int, int] | None = None  # epoch, batch, rows of each lane
         self.counters = Counters()
 
     @property
@@ -129,7 +114,7 @@ class RowReader:
     @property
     def num_batches(self) -> int:
         """Batches of an epoch on this rank, and on every other."""
-        return self._plan.num_batches
+        return len(self._lanes.ends)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """The batches of ``epoch`` from batch ``start`` on. Skipped rows cost next to nothing.
@@ -137,14 +122,23 @@ class RowReader:
         Closing the iterator, or letting go of it, ends its threads. Raises InputError for bad values, and where the
         share of lookups without a vector is above a modality's max_missing.
         """
+        if self._lanes is not self._own and self._resumed and epoch != self._resumed[0] and not self._goes_on():
+            self._lanes, self._plan = self._own, self._own.plan
         assert 0 <= start <= self.num_batches, f"start {start} is not within 0 to {self.num_batches}"
         self.epoch_index, self.batch_index, self.counters = epoch, start, Counters()
         return self._read(epoch, start, self.counters)
 
+    def _goes_on(self) -> bool:
+        """Whether later epochs keep the lanes of the run's first ranks too, as their steps have the same rows."""
+        return self._lanes.same_steps and _cut(self._lanes.plan) != _cut(self._own.plan)
+
     def _read(self, epoch: int, start: int, counters: Counters) -> Generator[Batch, None, None]:
+        if self._lanes is self._own:
+            streams = [self._batches(epoch, worker, start) for worker in range(self._plan.workers)]
+        else:
+            streams = [self._relaid(epoch, start)]
         workers = [
-            Worker(self._batches(epoch, worker, start), self._prefetch, f"reader-{self.split}-{worker}")
-            for worker in range(self._plan.workers)
+            Worker(stream, self._prefetch, f"reader-{self.split}-{number}") for number, stream in enumerate(streams)
         ]
         try:
             for batch in range(start, self.num_batches):
@@ -160,8 +154,13 @@ class RowReader:
     def position(self, batch: int | None = None) -> Position:
         """Where batch number ``batch`` of the current epoch comes from; None: the last one that was handed out."""
         batch = max(self.batch_index - 1, 0) if batch is None else batch
-        plan, (turn, worker) = self._plan, divmod(batch, self._plan.workers)
-        shard = self._shard(worker)
+        plan, lane = self._plan, self.rank
+        if self._lanes is not self._own:
+            lane, batch_there = self._lanes.unit_at(self._rows_before(self.epoch_index, batch))
+        else:
+            batch_there = batch
+        turn, worker = divmod(batch_there, plan.workers)
+        shard = lane * plan.workers + worker
         if plan.shuffle:
             rows = window_rows(plan, shard, turn // plan.window_batches)
         else:
@@ -178,34 +177,89 @@ class RowReader:
                 trained fewer batches than it was handed.
         """
         epoch = self.epoch_index if epoch is None else epoch
-        return {**self._state, "epoch": epoch, "batch": self.batch_index if batch is None else batch}
+        rows = self._rows_before(epoch, self.batch_index if batch is None else batch)
+        return {**self._state, "epoch": epoch, "rows": rows, "lanes": _cut(self._lanes.plan)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set ``epoch_index`` and ``batch_index``: go on with ``epoch(reader.epoch_index, start=reader.batch_index)``.
 
-        Raises InputError where files or settings differ from those that the position was saved with.
+        On other ranks or with other batches, no row is lost or taken twice; where a step has as many rows over all
+        ranks as before, it has the same rows, to the end of the run.
+
+        Raises InputError where files or settings differ from those that the position was saved with, and where in the
+        middle of an epoch a step's rows are no multiple of the first run's ranks.
         """
         for key, ours in self._state.items():
             if state.get(key) != ours:
-                raise InputError(_cannot_resume(key, state.get(key), ours, self.split))
-        self.epoch_index, self.batch_index = state["epoch"], state["batch"]
+                raise cannot_resume(key, state.get(key), ours, self.split)
+        own, lanes, rows = self._own, self._own, state["rows"]
+        plan = self._make_plan(**state["lanes"])
+        if state["lanes"] != _cut(own.plan) or rows != own.rows_before(own.batch_at(rows)):
+            lanes = Lanes(plan, self.rank, own.world_size, own.batch_size)
+        if rows == 0 and not lanes.same_steps:
+            lanes = own  # nothing of this epoch is trained
+        elif rows < lanes.unit_ends[-1] and not lanes.fits:
+            raise cannot_divide(lanes, self.split)
+        elif lanes is not own and self.rank == 0:
+            log.warning(
+                "split '%s': going on in the order of %d ranks with %d rows each, with one reading thread a rank",
+                self.split, plan.world_size, plan.batch_size,
+            )  # fmt: skip
+        self._lanes, self._plan = lanes, lanes.plan
+        self.epoch_index, self.batch_index = state["epoch"], lanes.batch_at(rows)
+        self._resumed = (self.epoch_index, self.batch_index, rows)
 
-    def _shard(self, worker: int) -> int:
-        return self.rank * self._plan.workers + worker
+    def _rows_before(self, epoch: int, batch: int) -> int:
+        """Rows that each lane has given before ``batch``; the first batch after a resume may begin inside its own."""
+        return (
+            self._resumed[2]
+            if self._resumed and self._resumed[:2] == (epoch, batch)
+            else self._lanes.rows_before(batch)
+        )
 
     def _batches(self, epoch: int, worker: int, start: int) -> Iterator[tuple[Batch, Counters]]:
-        plan, shard = self._plan, self._shard(worker)
+        plan, shard = self._plan, self.rank * self._plan.workers + worker
         first = max(0, math.ceil((start - worker) / plan.workers))
+        repeated = int(plan.repeats(shard) and not plan.shuffle and first == 0)
+        for window, rows in self._selections(epoch, shard, first):
+            yield self._assembled(window, rows, repeated)
+            repeated = 0
+
+    def _relaid(self, epoch: int, start: int) -> Iterator[tuple[Batch, Counters]]:
+        for window, rows in self._lanes.batches(self._rows_before(epoch, start), partial(self._lane, epoch)):
+            yield self._assembled(window, rows, 0)
+
+    def _assembled(self, window: Window, rows: slice | np.ndarray, repeated: int) -> tuple[Batch, Counters]:
+        """The batch of ``rows``, of which the first ``repeated`` are another batch's too; stand-ins follow them."""
+        corrupt = 0
+        if window.filled is not None and window.filled[rows].any():
+            rows = np.arange(window.rows)[rows]
+            left_out = window.filled[rows]
+            corrupt = int(left_out.sum())
+            left_out[:repeated] = True
+            rows, repeated = rows[np.argsort(~left_out, kind="stable")], int(left_out.sum())
+        batch, counted = self._assemble(window, rows)
+        batch.repeated, counted.corrupt = repeated, corrupt
+        return batch, counted
+
+    def _lane(self, epoch: int, lane: int, first: int) -> Iterator[tuple[Window, slice | np.ndarray]]:
+        """The batches of rank ``lane`` of the run's first ranks, from number ``first`` on."""
+        workers = self._plan.workers
+        streams = [
+            self._selections(epoch, lane * workers + worker, max(0, math.ceil((first - worker) / workers)))
+            for worker in range(workers)
+        ]
+        for batch in range(first, self._plan.num_batches):
+            yield next(streams[batch % workers])
+
+    def _selections(self, epoch: int, shard: int, first: int) -> Iterator[tuple[Window, slice | np.ndarray]]:
+        plan = self._plan
         if first >= plan.batches_per_shard:
             return
         begin, _ = window_rows(plan, shard, first // plan.window_batches)
         segments = plan.segments(plan.order(epoch), begin, plan.shard(shard)[1])
-        source = RowSource(self._files, self._fields, self._schema, segments, self._chunk_rows)
-        repeated = int(plan.repeats(shard) and not plan.shuffle and first == 0)
-        for window, rows in selections(plan, source, epoch, shard, first):
-            batch, counted = self._assemble(window, rows)
-            batch.repeated, repeated = repeated, 0
-            yield batch, counted
+        source = RowSource(self._files, self._fields, self._schema, segments, self._chunk_rows, self._stand_ins)
+        yield from selections(plan, source, epoch, shard, first)
 
     def _check_missing(self, counters: Counters, least_lookups: int) -> None:
         for name in self._stores:
@@ -218,13 +272,6 @@ class RowReader:
                 )
 
 
-def _cannot_resume(key: str, saved: Any, ours: Any, split: str) -> str:
-    if key == "files":
-        return (
-            f"cannot go on reading split '{split}': its files are not those that the position was saved with "
-            f"(fingerprint {ours}, saved {saved}); bring the old files back, or start a new run"
-        )
-    return (
-        f"cannot go on reading split '{split}': {key} is {ours}, the position was saved with {saved}; "
-        f"set {key} back to {saved}, or start a new run"
-    )
+def _cut(plan: Plan) -> dict[str, int]:
+    """What of a plan depends on the ranks and on the size of their batches."""
+    return {"world_size": plan.world_size, "workers": plan.workers, "batch_size": plan.batch_size}

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
 from recsys.schema import Schema
 from train.data.columns import Field, feature_field
 from train.data.decode import Column, Ragged, check_identity, decode, nulls
-from train.data.files import DataFile, open_file, unreadable_group
+from train.data.files import DataFile, open_file
+from train.data.groups_read import Rows, StandIns, record_batches
 from train.data.plan import Plan, Segment
 
 Piece = dict[Field, Column]
@@ -22,27 +22,39 @@ class Window:
 
     columns  field -> [R] array, or Ragged of R bags with ``starts``
     starts   list field -> [R] int64, where each bag begins
+    filled   [R] bool, rows that stand in for ones that could not be read; None where there are none
     """
 
     rows: int
     columns: dict[Field, Column]
     starts: dict[Field, np.ndarray]
+    filled: np.ndarray | None = None
 
 
 class RowSource:
-    """Decoded rows of a list of segments, in order, at most ``chunk_rows`` at a time."""
+    """Decoded rows of a list of segments, in order, at most ``chunk_rows`` at a time.
+
+    Args:
+        stand_ins: gives rows in place of those that cannot be read; None: they are an error.
+    """
 
     def __init__(
-        self, files: list[DataFile], fields: list[Field], schema: Schema, segments: list[Segment], chunk_rows: int
+        self,
+        files: list[DataFile],
+        fields: list[Field],
+        schema: Schema,
+        segments: list[Segment],
+        chunk_rows: int,
+        stand_ins: StandIns | None = None,
     ) -> None:
         self._fields, self._schema = fields, schema
-        self._batches = _record_batches(files, sorted({f.column for f in fields}), segments, chunk_rows)
-        self._rest: tuple[pa.RecordBatch, DataFile, int] | None = None
+        self._batches = record_batches(files, sorted({f.column for f in fields}), segments, chunk_rows, stand_ins)
+        self._rest: Rows | None = None
 
-    def take(self, limit: int) -> tuple[Piece, int]:
-        """The next rows, at least one and at most ``limit``, and how many they are."""
-        batch, file, group = self._rest or next(self._batches)
-        self._rest = (batch.slice(limit), file, group) if batch.num_rows > limit else None
+    def take(self, limit: int) -> tuple[Piece, int, bool]:
+        """The next rows, at least one and at most ``limit``, how many, and whether they stand in for others."""
+        batch, file, group, filled = self._rest or next(self._batches)
+        self._rest = (batch.slice(limit), file, group, filled) if batch.num_rows > limit else None
         batch = batch.slice(0, limit)
         place = f"'{file.path}', row group {group}"
         piece = {}
@@ -52,7 +64,7 @@ class RowSource:
             if feature.table and (table := self._schema.tables[feature.table]).ids == "identity":
                 column = piece[feature_field(feature)]
                 check_identity(feature.name, feature.table, table.num_embeddings, column, place)
-        return piece, batch.num_rows
+        return piece, batch.num_rows, filled
 
 
 class Filler:
@@ -61,12 +73,15 @@ class Filler:
     def __init__(self, source: RowSource, rows: int) -> None:
         self._source, self._goal, self._rows = source, rows, 0
         self._pieces: list[Piece] = []
+        self._filled: list[tuple[int, int]] = []
 
     def fill(self, rows: int) -> None:
         """Read until at least ``rows`` rows, or all of the window, are there."""
         while self._rows < min(rows, self._goal):
-            piece, count = self._source.take(self._goal - self._rows)
+            piece, count, filled = self._source.take(self._goal - self._rows)
             self._pieces.append(piece)
+            if filled:
+                self._filled.append((self._rows, self._rows + count))
             self._rows += count
 
     def finish(self) -> Window:
@@ -81,7 +96,10 @@ class Filler:
             else:
                 joined = np.concatenate(parts)
             columns[field] = joined
-        return Window(self._rows, columns, starts)
+        filled = np.zeros(self._rows, dtype=bool) if self._filled else None
+        for begin, end in self._filled:
+            filled[begin:end] = True
+        return Window(self._rows, columns, starts, filled)
 
 
 def window_rows(plan: Plan, shard: int, window: int) -> tuple[int, int]:
@@ -120,33 +138,6 @@ def selections(
 def _filler(plan: Plan, source: RowSource, shard: int, window: int) -> Filler:
     start, stop = window_rows(plan, shard, window)
     return Filler(source, stop - start)
-
-
-def _record_batches(
-    files: list[DataFile], columns: list[str], segments: list[Segment], chunk_rows: int
-) -> Iterator[tuple[pa.RecordBatch, DataFile, int]]:
-    """The rows of every segment as record batches. Raises InputError naming file and row group of bad data."""
-    opened, reader = -1, None
-    for s in segments:
-        file = files[s.file]
-        left, skip = s.rows, s.skip
-        try:
-            if opened != s.file:
-                opened, reader = s.file, open_file(file)
-            for batch in reader.iter_batches(chunk_rows, row_groups=[s.group], columns=columns, use_threads=False):
-                part = batch.slice(min(skip, batch.num_rows), left)
-                skip = max(skip - batch.num_rows, 0)
-                left -= part.num_rows
-                if part.num_rows:
-                    yield part, file, s.group
-                if not left:
-                    break
-        except MemoryError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable_group(file, s.group, error) from error
-        if left:
-            raise unreadable_group(file, s.group, f"{left} of {s.skip + s.rows} rows are missing")
 
 
 def _count_nulls(file: DataFile, group: int, column: str) -> int:

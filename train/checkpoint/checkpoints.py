@@ -1,0 +1,226 @@
+"""Saving beside the training, and loading on any number of ranks under any plan."""
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+
+from embeddings.errors import DISK_FULL, InputError
+from train.build import Trainable, fill_optimizer_state
+from train.checkpoint import state
+from train.checkpoint.background import Background
+from train.checkpoint.files import check_files, damaged, describe, read_progress, reason
+from train.checkpoint.folder import Folder
+from train.checkpoint.pieces import LoadPieces, Piece, SavePieces, staged
+from train.process import Ranks, on_first
+
+_WORTH_SAYING_S = 1.0
+
+
+class Checkpoints:
+    """The checkpoints of a run. Every rank has one.
+
+    A checkpoint is copied to the host's memory between two steps, and written by a thread with a process group of its
+    own. Training waits only where the checkpoint before is not yet on disk.
+    """
+
+    def __init__(self, run: str | Path, ranks: Ranks, keep: int, timeout_s: int = 600) -> None:
+        self.folder = Folder(Path(run) / "checkpoints", keep)
+        self._ranks = ranks
+        self._writing = Background("checkpoint")
+        self._timeout = datetime.timedelta(seconds=timeout_s)
+        self._group: dist.ProcessGroup | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def failed(self) -> bool:
+        """Whether this rank knows that the last save failed; ``finish`` says why once all ranks call it."""
+        return self._writing.failed
+
+    @property
+    def writing(self) -> bool:
+        """Whether a checkpoint is not yet on disk."""
+        return self._writing.running
+
+    def save(self, trainable: Trainable, progress: dict[str, Any], best: bool) -> None:
+        """Begin to write one checkpoint; all ranks call it. ``progress`` is plain data, the same on every rank.
+
+        Raises what ``finish`` raises, for the checkpoint before.
+        """
+        waited = self.finish()
+        if waited > _WORTH_SAYING_S and self._ranks.first:
+            print(f"waited {waited:.1f} s for the checkpoint before; save less often", file=sys.stderr, flush=True)
+        if self._group is None:
+            self._group = dist.new_group(backend="gloo", timeout=self._timeout)
+        progress = {**progress, "columns": state.column_bounds(trainable), "world_size": self._ranks.world_size}
+        pieces = staged(self._owned(trainable))
+        self._writing.start(lambda: self._write(pieces, progress, best))
+
+    def finish(self) -> float:
+        """Wait until what was saved is on disk, on all ranks, which all call this; the seconds that it took.
+
+        Raises InputError where the disk was full, and OSError where it could not be written; what was there before
+        stays. On ranks that have nothing to tell, SystemExit.
+        """
+        return self._writing.finish()
+
+    def settle(self, timeout_s: float) -> None:
+        """At the end of a run that failed or was interrupted: let what is being written end, or leave it unnamed."""
+        if not self._writing.settle(timeout_s) and self._ranks.first:
+            print(f"a checkpoint was not written within {timeout_s:g} s; those before are whole", file=sys.stderr)
+
+    def _owned(self, trainable: Trainable) -> list[Piece]:
+        """What this rank writes: its shards, and its share of what all ranks have."""
+        optimizer = trainable.optimizer.state_dict()
+        pieces = state.model_pieces(trainable) + state.dense_pieces(optimizer)
+        pieces.append(state.whole("schedule", state.warmups(optimizer)[0]))
+        pieces += state.table_pieces(state.accumulators(trainable, optimizer), state.column_bounds(trainable))
+        shared = [p for p in pieces if p.everywhere][self._ranks.rank :: self._ranks.world_size]
+        return [p for p in pieces if not p.everywhere] + shared + state.random_pieces(self._ranks)
+
+    def _write(self, pieces: list[Piece], progress: dict[str, Any], best: bool) -> None:
+        """In the thread: all ranks write, then rank 0 gives the checkpoint its name."""
+        step = progress["step"]
+        try:
+            on_first(self._ranks, lambda: self.folder.begin(step), self._group)
+            beside = self.folder.beside(step)
+            torch.serialization.set_crc32_options(False)  # five sixths of its time; files have a checksum of ours
+            try:
+                dcp.save({}, checkpoint_id=str(beside), planner=SavePieces(pieces), process_group=self._group)
+            except CheckpointException as error:
+                raise self._own_part(error) from error
+            own = sorted(beside.glob(f"__{self._ranks.rank}_*")) + [beside / ".metadata"] * self._ranks.first
+            files = self._gathered(describe(own))
+            on_first(self._ranks, lambda: self.folder.publish(step, {**progress, "files": files}, best), self._group)
+        except BaseException as error:
+            self.folder.discard(step)
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise InputError(
+                    f"no space left for a checkpoint in '{self.path}'; those before are whole: free space, then go on "
+                    f"with run.resume=true"
+                ) from error
+            raise
+
+    def _gathered(self, own: dict[str, list[int]]) -> dict[str, list[int]]:
+        parts: list[Any] = [None] * self._ranks.world_size
+        dist.all_gather_object(parts, own, group=self._group)
+        return {name: about for part in parts for name, about in part.items()}
+
+    def newest_whole(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint that is whole, and its ``progress``; None where there is no checkpoint at all.
+
+        All ranks call it, and share the reading. Damaged ones are set aside, said aloud. Raises InputError where all
+        are damaged.
+        """
+        names = on_first(self._ranks, lambda: [p.name for p in self.folder.all()])
+        for name in reversed(names):
+            try:
+                return self.path / name, self.progress(self.path / name)
+            except InputError as error:
+                if self._ranks.first:
+                    aside = self.folder.set_aside(self.path / name)
+                    print(f"{error}; it is now '{aside.name}', and the one before is used", file=sys.stderr, flush=True)
+        if not names:
+            return None
+
+        def refuse() -> None:
+            raise InputError(f"all {len(names)} checkpoints in '{self.path}' were damaged; start a new run")
+
+        return on_first(self._ranks, refuse)
+
+    def progress(self, path: Path) -> dict[str, Any]:
+        """What was saved as ``progress`` with the checkpoint ``path``. All ranks call it, and share the reading.
+
+        Raises InputError on all ranks where a file is missing or is not what was written.
+        """
+        progress = self._agreed(path, lambda: read_progress(path))
+        names = sorted(progress["files"])[self._ranks.rank :: self._ranks.world_size]
+        wrong: list[Any] = [None] * self._ranks.world_size
+        dist.all_gather_object(wrong, check_files(path, {n: progress["files"][n] for n in names}))
+        if found := [w for w in wrong if w]:
+            raise damaged(path, found[0])
+        return progress
+
+    @staticmethod
+    def _agreed(path: Path, read: Any) -> dict[str, Any]:
+        """What rank 0 reads, or its InputError, on every rank."""
+        answer: list[Any] = [None]
+        if dist.get_rank() == 0:
+            try:
+                answer[0] = read()
+            except InputError as error:
+                answer[0] = str(error)
+        dist.broadcast_object_list(answer, src=0)
+        if isinstance(answer[0], str):
+            raise InputError(answer[0])
+        return answer[0]
+
+    def load(self, path: Path, trainable: Trainable, progress: dict[str, Any] | None = None, *, seed: int = 0) -> None:
+        """Fill ``trainable`` from ``path``, a checkpoint that is whole. All ranks call it.
+
+        Args:
+            progress: of that checkpoint; None: the weights alone, optimizer and generators stay as they are.
+            seed: of new random numbers, where the number of ranks has changed.
+
+        Raises InputError where the checkpoint is of another model.
+        """
+        pieces = state.model_pieces(trainable)
+        if progress is None:
+            self._read(path, pieces)
+            trainable.model.load_state_dict(trainable.model.state_dict())
+            return
+        fill_optimizer_state(trainable)
+        optimizer = trainable.optimizer.state_dict()
+        found = state.accumulators(trainable, optimizer)
+        by_row = state.Regrouped([a for a in found if a.tensor.dim() == 1], progress["columns"])
+        by_entry = [a for a in found if a.tensor.dim() == 2]
+        pieces += state.table_pieces(by_entry, state.column_bounds(trainable)) + by_row.pieces
+        pieces += state.dense_pieces(optimizer)
+        counters = state.warmups(optimizer)
+        pieces.append(state.whole("schedule", counters[0]))
+        same = progress["world_size"] == self._ranks.world_size
+        random = state.random_pieces(self._ranks) if same else []
+        self._read(path, pieces + random)
+        by_row.fill()
+        for counter in counters[1:]:
+            counter.copy_(counters[0])
+        trainable.model.load_state_dict(trainable.model.state_dict())
+        trainable.optimizer.load_state_dict(optimizer)
+        if same:
+            state.set_random(random, self._ranks)
+        else:
+            state.reseed(seed, progress["step"], self._ranks)
+
+    def _read(self, path: Path, pieces: list[Piece]) -> None:
+        try:
+            dcp.load({}, checkpoint_id=str(path), planner=LoadPieces(pieces))
+        except CheckpointException as error:
+            cause = self._own_part(error)
+            if not isinstance(cause, Exception):
+                raise cause from error
+            raise InputError(
+                f"checkpoint '{path}' is of another model: {reason(cause)}; set the model back, or start a new run"
+            ) from error
+
+    def _own_part(self, error: CheckpointException) -> BaseException:
+        """This rank's reason why saving or loading failed; SystemExit where only other ranks have one to tell.
+
+        torch collects the failures of all ranks and raises them together on each, ^C among them.
+        """
+        failures = {rank: f[0] if isinstance(f, tuple) else f for rank, f in error.failures.items()}
+        if any(isinstance(f, KeyboardInterrupt) for f in failures.values()):
+            return KeyboardInterrupt()
+        if self._ranks.rank not in failures:
+            return SystemExit(2)
+        own: BaseException | None = failures[self._ranks.rank]
+        while own is not None and not isinstance(own, OSError):  # a full disk is the context of torch's own error
+            own = own.__cause__ or own.__context__
+        return own or failures[self._ranks.rank]

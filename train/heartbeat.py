@@ -1,0 +1,123 @@
+"""Signs of life: each rank tells the store through which the ranks met what it does, so that a lost one has a name."""
+
+import contextlib
+import datetime
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+import torch.distributed as dist
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BEAT_S = 1.0
+_ANSWER_S = 3.0  # of the store
+_VERDICT_S = 3.0  # for the other ranks to notice too
+
+
+class Heartbeat:
+    """Beats once a second in a thread of its own, which goes on while the main thread waits, unless all stands still.
+
+    Args:
+        store: of this rank's own connection, as the thread and the main one use it at once.
+    """
+
+    def __init__(self, store: dist.Store, rank: int, world_size: int) -> None:
+        self._store, self._rank, self._others = store, rank, [r for r in range(world_size) if r != rank]
+        self._beats, self._place, self._waiting, self._end = 0, "at the start", "", ""
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def mark(self, place: str) -> None:
+        """Note where this rank is. Costs next to nothing."""
+        self._place = place
+
+    def around(self, items: Generator[Item, None, None], waiting: str) -> Generator[Item, None, None]:
+        """``items``, with ``waiting`` noted while one is waited for."""
+        with contextlib.closing(items):
+            while True:
+                self._waiting = f", {waiting}"
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+                finally:
+                    self._waiting = ""
+                yield item
+
+    def close(self, end: str = "ended") -> None:
+        """Stop beating; ``end`` is how the others know that this rank is gone on purpose."""
+        self._stopped.set()
+        self._thread.join(2 * BEAT_S)
+        self._end = self._end or end
+        self._beat()
+
+    def missing(self) -> str:
+        """Which ranks neither end nor notice that a connection is lost; an empty text where all do.
+
+        Waits a few seconds, until all other ranks have been heard.
+        """
+        self._end = "lost"
+        self._beat()
+        first = self._read()
+        found, until = first, time.monotonic() + _VERDICT_S
+        while time.monotonic() < until and found is not None and any(not f.get("end") for f in found.values()):
+            time.sleep(BEAT_S / 2)
+            found = self._read()
+        if found is None or first is None:
+            return "rank 0 does not answer, through which the ranks met"
+        words = []
+        for rank, state in found.items():
+            if not state.get("end"):
+                silent = state.get("beats") == first[rank].get("beats")
+                how = "gives no sign of life" if silent else "is alive, but did not arrive"
+                words.append(f"rank {rank} {how}; it was last seen {state.get('doing', 'nowhere')}")
+        return ", and ".join(words)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if not self._beat():
+                return
+            self._stopped.wait(BEAT_S)
+
+    def _beat(self) -> bool:
+        self._beats += 1
+        state = {"beats": self._beats, "doing": self._place + self._waiting, "end": self._end}
+        return self._within(lambda: self._store.set(str(self._rank), json.dumps(state)) or True) is not None
+
+    def _read(self) -> dict[int, dict] | None:
+        """The last state of every other rank; None where the store is gone."""
+        return self._within(lambda: {r: json.loads(self._store.get(str(r))) for r in self._others})
+
+    def _within(self, action: Callable[[], Result]) -> Result | None:
+        """What ``action`` returns; None where the store has gone with its rank, or stands still with it.
+
+        A thread of its own, as the store's client waits for an answer without an end.
+        """
+        answer: list[Result] = []
+
+        def run() -> None:
+            with contextlib.suppress(RuntimeError, dist.DistError), self._lock:
+                answer.append(action())
+
+        thread = threading.Thread(target=run, name="heartbeat-store", daemon=True)
+        thread.start()
+        thread.join(_ANSWER_S)
+        return answer[0] if answer else None
+
+
+def begin(rank: int, world_size: int) -> Heartbeat | None:
+    """This rank's heartbeat; None where it is the only one. The process group must be there."""
+    if world_size == 1:
+        return None
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = dist.TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=datetime.timedelta(seconds=30))
+    store.set_timeout(datetime.timedelta(seconds=_ANSWER_S))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return Heartbeat(dist.PrefixStore(f"heartbeat/{attempt}", store), rank, world_size)
