@@ -20,7 +20,9 @@ def test_settings_pages_are_generated(page: str, model: type, title: str) -> Non
     assert describe(model, title).strip() in text, f"docs/{page}.md is stale: python -m train check --describe"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/config.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/config.md", "docs/launching.md"]
+)
 def test_paths_named_in_documents_exist(page: str) -> None:
     for line in (ROOT / page).read_text().splitlines():
         for word in line.replace("`", " ").replace("(", " ").replace(")", " ").replace(",", " ").split():

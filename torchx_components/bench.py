@@ -43,7 +43,9 @@ def bench(
     (folder,) = find_spec("benchmarks").submodule_search_locations
     runnable = [p.stem for p in Path(folder).glob("*.py") if '__name__ == "__main__"' in p.read_text()]
     if benchmark not in runnable:
-        raise SystemExit(f"error: no benchmark '{benchmark}'{nearest(benchmark, runnable)}; there are {sorted(runnable)}")
+        raise SystemExit(
+            f"error: no benchmark '{benchmark}'{nearest(benchmark, runnable)}; there are {sorted(runnable)}"
+        )
     return job.process(
         *arguments,
         m=f"benchmarks.{benchmark}", name=name, logs=logs,

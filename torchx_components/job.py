@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torchx.specs as specs
 from torchx.components import dist
-from torchx.specs import macros
 
 from embeddings.errors import InputError
 from train.config import load_config
@@ -29,7 +28,7 @@ def processes(
     env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), **(env or {})}  # the trainer sets its own
     # torchrun reads its options from such names too, and dist.ddp passes on neither of these two
     env |= {"PET_LOG_DIR": logs, "PET_MAX_RESTARTS": str(restarts)}
-    # Otherwise processes that are started again meet the addresses that dead ones left in torchrun's store, and may hang.
+    # otherwise processes that start again find the addresses of the dead ones in torchrun's store, and may hang
     env.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     app = dist.ddp(*words, m="train", name=name, env=env, **placed)  # type: ignore[arg-type]
     role = app.roles[0]
