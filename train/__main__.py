@@ -50,12 +50,12 @@ def main() -> None:
     """Train CTR models with frozen multimodal vectors."""
 
 
-def run() -> int:
-    """Run the command line and return the exit status: 0, 2 for bad input, 130 for ^C, 143 for SIGTERM."""
+def run(command: click.Command = main, name: str = "python -m train") -> int:
+    """Run a command line and return the exit status: 0, 2 for bad input, 130 for ^C, 143 for SIGTERM."""
     rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
     with _sigterm_as_interrupt() as terminated:
         try:
-            return main.main(prog_name="python -m train", standalone_mode=False) or 0
+            return command.main(prog_name=name, standalone_mode=False) or 0
         except click.UsageError as error:
             error.show()
         except InputError as error:

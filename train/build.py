@@ -9,7 +9,7 @@ import torchrec.optim
 from torch import nn
 from torch.distributed.optim import _apply_optimizer_in_backward as apply_in_backward
 from torchrec.distributed.model_parallel import DistributedModelParallel
-from torchrec.distributed.types import ShardingEnv, ShardingPlan, ShardingType
+from torchrec.distributed.types import ShardingEnv
 from torchrec.optim.clipping import GradientClipping, GradientClippingOptimizer
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
@@ -18,14 +18,18 @@ from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from embeddings.initialise import initialise_tables
-from embeddings.sharding import Constraint, local_topology, make_plan, sharders
+from embeddings.planner.choose import Search
+from embeddings.planner.estimate import Machine
+from embeddings.planner.placed import Plan, check_plan, load_plan
+from embeddings.sharding import sharders, this_machine, torchrec_plan
 from recsys.config import ModelConfig
 from recsys.model import CTRModel
 from recsys.schema import Schema
 from recsys.sparse import table_configs
 from train.config import Config
 from train.data.reader import RowReader
-from train.process import Ranks
+from train.plan_input import problem_of
+from train.process import Ranks, on_first
 
 _SPARSE_OPTIMIZERS = {
     "rowwise_adagrad": torchrec.optim.RowWiseAdagrad,
@@ -40,7 +44,7 @@ class Trainable:
 
     model: DistributedModelParallel
     optimizer: CombinedOptimizer
-    plan: ShardingPlan
+    plan: Plan
     dense_parameters: int
 
 
@@ -106,29 +110,36 @@ def build(
         mean_lengths: feature -> mean ids a row, for the planner.
     """
     tables = table_configs(schema, config.model.embedding_dim, mean_lengths)
+    plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
     frozen = {name: FrozenTable(store, ranks.device) for name, store in stores.items()}
     model = CTRModel(schema, config.model, tables, frozen, _autocast(config, ranks.device))
-    plan = make_plan(
-        model,
-        tables,
-        {name: Constraint(**c.model_dump()) for name, c in config.sharding.tables.items()},
-        Constraint(sharding_types=config.sharding.sharding_types),
-        local_topology(ranks.device, ranks.world_size, ranks.local_world_size),
-        config.data.batch_size,
-    )
     dense_parameters = sum(p.numel() for p in model.dense.parameters())
     replicated = _fuse_sparse_optimizer(model, plan, config)
     sharded = DistributedModelParallel(
         module=model,
         env=ShardingEnv.from_process_group(torch.distributed.group.WORLD),
         device=ranks.device,
-        plan=plan,
+        plan=torchrec_plan(plan),
         sharders=sharders(),
     )
     initialise_tables(sharded, config.train.seed)
     torch.manual_seed(config.train.seed + 1 + ranks.rank)  # dropout: different on every rank
     return Trainable(sharded, _optimizer(sharded, replicated, config), plan, dense_parameters)
+
+
+def choose_plan(
+    schema: Schema, config: Config, stores: Mapping[str, FrozenStore], mean_lengths: Mapping[str, float], ranks: Ranks
+) -> Plan:
+    """The plan in sharding.plan, or the planner's choice for this machine. Raises InputError where neither fits."""
+    problem = problem_of(config, schema, mean_lengths, stores)
+    if config.sharding.plan is not None:
+        plan = load_plan(config.sharding.plan)
+        local = ranks.local_world_size
+        check_plan(plan, problem, ranks.world_size, local, ranks.device.type, config.sharding.plan)
+        return plan
+    hardware = this_machine(ranks.device, ranks.local_world_size, config.sharding.hardware)
+    return Search(problem, Machine.of(hardware, ranks.world_size)).best().plan
 
 
 def fill_optimizer_state(trainable: Trainable) -> None:
@@ -154,10 +165,9 @@ def _sparse_settings(config: Config) -> dict[str, float]:
     return {"lr": c.lr, "weight_decay": c.weight_decay, **eps}
 
 
-def _fuse_sparse_optimizer(model: nn.Module, plan: ShardingPlan, config: Config) -> set[str]:
+def _fuse_sparse_optimizer(model: nn.Module, plan: Plan, config: Config) -> set[str]:
     """Give every sharded table its optimizer in backward; return the names of replicated tables, which cannot."""
-    kinds = {table: p.sharding_type for m in plan.plan.values() for table, p in m.items()}  # type: ignore[attr-defined]
-    replicated = {table for table, kind in kinds.items() if kind == ShardingType.DATA_PARALLEL.value}
+    replicated = {table for table, placed in plan.tables.items() if placed.sharding_type == "data_parallel"}
     fused = [p for name, p in model.sparse.named_parameters() if name.split(".")[-2] not in replicated]
     apply_in_backward(_SPARSE_OPTIMIZERS[config.sparse_optimizer.name], fused, _sparse_settings(config))
     return replicated

@@ -58,16 +58,25 @@ class TableConstraint(Strict):
 
     sharding_types: list[Literal[SHARDING_TYPES]] | None = None  # type: ignore[valid-type]
     min_partition: int | None = Field(None, ge=1, description="narrowest column shard")
+    compute_kernels: list[Literal["fused", "fused_uvm", "fused_uvm_caching"]] | None = Field(
+        None, description="CUDA; the uvm kernels keep rows in host memory; null: fused, in device memory"
+    )
 
 
 class ShardingConfig(Strict):
     """What the embedding-sharding planner may choose from."""
 
     sharding_types: list[Literal[SHARDING_TYPES]] | None = Field(  # type: ignore[valid-type]
-        None,
-        description="for every table not named below; null: table_wise under 64 MiB, above it the planner's choice",
+        None, description="for every table not named below; null: the planner's choice"
     )
     tables: dict[str, TableConstraint] = {}
+    plan: str | None = Field(
+        None, description="plan.json of python -m embeddings.plan to use as it is; null: plan at the start"
+    )
+    hardware: str | None = Field(
+        None, description="a shipped part or a YAML file whose speeds the planner uses; null: the part nearest to "
+        "this machine; memory is always this machine's own"
+    )  # fmt: skip
 
 
 class TrainConfig(Strict):

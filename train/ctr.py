@@ -7,15 +7,16 @@ from train.config import load_config
 
 @click.command()
 @click.option("--config", "path", required=True, help="YAML file; the shipped ones are in configs/.")
+@click.option("--plan", help="plan.json of python -m embeddings.plan; the same as sharding.plan=FILE.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
-def command(path: str, overrides: tuple[str, ...]) -> None:
+def command(path: str, plan: str | None, overrides: tuple[str, ...]) -> None:
     """Train a CTR model, choose its epoch on validation, report it on test.
 
     One process: python -m train ctr --config configs/shop.yaml train.epochs=2
 
     Two ranks: torchx run -s local_cwd dist.ddp -j 1x2 -m train -- ctr --config configs/shop.yaml
     """
-    config = load_config(path, overrides)
+    config = load_config(path, (*overrides, *([f"sharding.plan={plan}"] if plan else [])))
 
     from train.loop import train
     from train.process import process_group

@@ -33,7 +33,7 @@ def run_config(run: str, overrides: tuple[str, ...]) -> Config:
         raise InputError(
             f"'{run}' is no run folder: it has no config.yaml; runs are in runs/ unless run.root says else"
         )
-    config = load_config(str(path), overrides)
+    config = load_config(str(path), ("sharding.plan=null", *overrides))  # scoring may have other ranks than training
     here = {"root": str(Path(run).parent), "name": Path(run).name}
     return config.model_copy(update={"run": config.run.model_copy(update=here)})
 

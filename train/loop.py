@@ -8,7 +8,7 @@ from typing import Any
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 
 from embeddings.errors import InputError
-from embeddings.sharding import plan_as_dict
+from embeddings.planner.placed import save_plan
 from recsys.metrics import compute_metrics
 from recsys.schema import load_schema
 from train.build import build, check_stores, make_reader, open_stores
@@ -18,7 +18,7 @@ from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
-from train.run_folder import RunFolder, claim, write_json
+from train.run_folder import RunFolder, claim
 from train.scoring import collect, reading, write_evaluation
 from train.window import Window
 
@@ -90,7 +90,7 @@ class Run:
         """Train to the last epoch."""
         config, position = self.config.train, self.position
         if self.folder:
-            write_json(self.folder.path / "plan.json", plan_as_dict(self.trainable.plan))
+            save_plan(self.trainable.plan, self.folder.path / "plan.json")
         while position.epoch < config.epochs and not self._stopped():
             self._train_epoch()
             better = self._validate()

@@ -55,7 +55,7 @@ def run(folders: dict[int, Path], ranks: int, jobs: dict[str, list[str]]) -> dic
         folder = root / f"{name}-{ranks}"
         metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         losses = [row["loss"] for row in metrics if row["kind"] == "train"]
-        result[name] = losses, json.loads((folder / "plan.json").read_text())
+        result[name] = losses, json.loads((folder / "plan.json").read_text())["tables"]
     return result
 
 

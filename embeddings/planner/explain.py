@@ -1,0 +1,52 @@
+"""Why a table is placed as it is: what the other ways would cost."""
+
+from embeddings.errors import InputError, nearest
+from embeddings.planner.assess import Assessment
+from embeddings.planner.choose import Search
+from embeddings.planner.geometry import TYPES, possible_types
+from embeddings.planner.pack import NoPlan, Option
+from embeddings.planner.report import columns, size
+
+
+def explain(name: str, best: Assessment, search: Search) -> str:
+    """Every way to place table ``name``: planned anew with that way given, against the plan taken.
+
+    Raises InputError where there is no such table.
+    """
+    if name not in search.options:
+        raise InputError(f"no table '{name}'{nearest(name, search.options)}; tables: {', '.join(search.options)}")
+    taken = best.plan.tables[name]
+    table = search.problem.table(name)
+    device = search.machine.hardware.device
+    rows = []
+    for option in sorted(search.options[name], key=lambda o: (o.kind != taken.sharding_type, o.ms)):
+        is_taken = (option.kind, option.kernel) == (taken.sharding_type, taken.compute_kernel) and len(
+            option.shards
+        ) == len(taken.shards)
+        own = [_width(option, table.columns), option.kernel, size(option.need), f"{option.ms:.3f}"]
+        try:
+            step_ms = best.step_ms if is_taken else search.best({name: option}).step_ms
+            verdict = (
+                "taken"
+                if is_taken
+                else f"{step_ms - best.step_ms:+.2f} ms, {100 * (step_ms / best.step_ms - 1):+.1f} %"
+            )
+        except NoPlan as none:
+            verdict = f"does not fit: {size(none.shortage)} short on the roomiest rank"
+        rows.append([*own, verdict])
+    allowed = possible_types(table.pooled, device)
+    offered = {option.kind for option in search.options[name]}
+    for kind in TYPES:
+        if kind not in allowed:
+            why = "an EmbeddingCollection on " + device + " does not implement it"
+            rows.append([kind, "", "", "", f"not possible: {why}"])
+        elif kind not in offered:
+            rows.append([kind, "", "", "", "left out by sharding.sharding_types or sharding.tables"])
+    head = ["type", "kernel", ">largest shard", ">its ms", "step against the plan"]
+    shape = f"{table.rows:,} x {table.columns}, {size(table.bytes)}, {table.ids:g} ids an example"
+    return f"table '{name}': {shape}\n" + columns(head, rows)
+
+
+def _width(option: Option, whole: int) -> str:
+    width = int(option.shards[0, 3])
+    return option.kind + (f" {width}" if width != whole else "")

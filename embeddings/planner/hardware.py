@@ -1,0 +1,136 @@
+"""What a machine can hold and move: the YAML files beside this module, and a user's own."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from embeddings.errors import InputError, nearest
+
+SHIPPED = Path(__file__).with_name("hardware")
+GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Unit costs. What is left out of a file follows from the bandwidths; ``--calibrate`` measures all of them.
+
+    pooled_id_ns     one id of a pooled table, looked up, and updated in the backward, apart from its bytes
+    sequence_id_ns   the same of a sequence table
+    byte_ns          one byte of those vectors, moved once
+    exchange_us      fixed cost of one exchange, there and back: a collection and a kind of sharding
+    wire_ns          one byte sent to a rank of the same host; null: from intra_gb_per_s
+    example_us       the dense part of one example; null: from its FLOPs
+    step_ms          what every step costs
+    """
+
+    pooled_id_ns: float = 0.0
+    sequence_id_ns: float = 0.0
+    byte_ns: float | None = None
+    exchange_us: float = 0.0
+    wire_ns: float | None = None
+    example_us: float | None = None
+    step_ms: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """One kind of machine.
+
+    hbm_gib, ddr_gib      memory of a device, and of a whole host
+    local_world_size      ranks of a host
+    *_gb_per_s            device memory, host memory, host to device, between devices of a host, to other hosts
+    tflops, efficiency    of the dense part, and the share of it that a CTR model reaches
+    process_gib           what a rank holds before it has a table: libraries, CUDA context, communication buffers
+    spare                 share of memory that no plan may fill
+    price_per_hour        of one device; 0: not said
+    calibrated            where the speeds were measured; empty: data sheets
+    """
+
+    name: str
+    device: str
+    ddr_gib: float
+    local_world_size: int
+    hbm_gib: float = 0.0
+    hbm_gb_per_s: float = 0.0
+    ddr_gb_per_s: float
+    pcie_gb_per_s: float = 0.0
+    intra_gb_per_s: float
+    inter_gb_per_s: float
+    tflops: float = 0.0
+    efficiency: float = 0.3
+    process_gib: float = 0.0
+    spare: float = 0.1
+    price_per_hour: float = 0.0
+    calibrated: str = ""
+    speed: Speed = Speed()
+
+    @property
+    def memory_gb_per_s(self) -> float:
+        """Of the memory that tables live in."""
+        return self.hbm_gb_per_s if self.device == "cuda" else self.ddr_gb_per_s
+
+    def with_(self, **changes: Any) -> "Hardware":
+        return dataclasses.replace(self, **changes)
+
+    def device_bytes(self, ranks_of_host: int) -> int:
+        """What a plan may fill of one rank's own memory: HBM, or on CPU its share of the host's."""
+        whole = self.hbm_gib if self.device == "cuda" else self.ddr_gib / ranks_of_host
+        return int(((1 - self.spare) * whole - self.process_gib) * GIB)
+
+    def host_bytes(self, ranks_of_host: int) -> int:
+        """What a plan may fill of one host's memory, all ranks together."""
+        processes = 0.0 if self.device == "cuda" else self.process_gib * ranks_of_host
+        return int(((1 - self.spare) * self.ddr_gib - processes) * GIB)
+
+
+def shipped() -> list[str]:
+    """Names of the files that ship with the project."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def load_hardware(name: str) -> Hardware:
+    """A shipped part by name, or a file by path. Raises InputError naming the nearest key or part."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
+    if not path.is_file():
+        hint = nearest(name, shipped())
+        raise InputError(f"hardware '{name}' is no file and no shipped part{hint}; shipped: {', '.join(shipped())}")
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception as error:  # the YAML parsers raise many kinds
+        raise InputError(f"hardware file '{path}' is not readable YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"hardware file '{path}' holds no keys; docs/planner.md lists them")
+    speed = _filled(Speed, raw.pop("speed", None) or {}, path, "speed.")
+    hardware = _filled(Hardware, {**raw, "speed": speed}, path, "")
+    if hardware.device not in ("cpu", "cuda"):
+        raise InputError(f"hardware file '{path}': device is '{hardware.device}'; allowed: cpu, cuda")
+    if hardware.device == "cuda" and not (hardware.hbm_gib and hardware.hbm_gb_per_s and hardware.tflops):
+        raise InputError(f"hardware file '{path}': a cuda device needs hbm_gib, hbm_gb_per_s and tflops")
+    return hardware
+
+
+def save_hardware(hardware: Hardware, path: Path) -> None:
+    """Write a file that ``load_hardware`` reads: beside, then renamed."""
+    beside = path.with_suffix(".writing")
+    OmegaConf.save(OmegaConf.create(dataclasses.asdict(hardware)), beside)
+    beside.replace(path)
+
+
+def _filled(kind: type, raw: dict, path: Path, prefix: str) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for key, value in raw.items():
+        if key not in fields:
+            known = nearest(str(key), fields) or f"; known: {', '.join(fields)}"
+            raise InputError(f"hardware file '{path}': unknown key '{prefix}{key}'{known}")
+        text = key in ("name", "device", "calibrated", "speed")
+        if not text and value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise InputError(f"hardware file '{path}': {prefix}{key} is '{value}', which is no number")
+        if not text and value is not None and value < 0:
+            raise InputError(f"hardware file '{path}': {prefix}{key} is {value}; numbers here are not negative")
+    required = [n for n, f in fields.items() if f.default is dataclasses.MISSING and raw.get(n) is None]
+    if required:
+        raise InputError(f"hardware file '{path}': {', '.join(prefix + n for n in required)} missing")
+    return kind(**raw)

@@ -1,0 +1,196 @@
+"""A plan as plain data, and plan.json: written, read back, and held against a model."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embeddings.errors import InputError, nearest
+from embeddings.frozen.placement import PLACEMENTS
+from embeddings.planner.geometry import TYPES, possible_types
+from embeddings.planner.problem import Problem
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One table's place.
+
+    shards  int64 [S, 5]: first row, first column, rows, columns, rank. data_parallel: the whole table on every rank.
+    """
+
+    module: str
+    sharding_type: str
+    compute_kernel: str
+    shards: np.ndarray
+
+    @property
+    def ranks(self) -> list[int]:
+        return [int(r) for r in self.shards[:, 4]]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Placed):
+            return NotImplemented
+        same = (self.module, self.sharding_type, self.compute_kernel)
+        return same == (other.module, other.sharding_type, other.compute_kernel) and np.array_equal(
+            self.shards, other.shards
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rank holds which part of which table, for one world size, and where frozen tables live.
+
+    tables  by name
+    frozen  modality -> replicated, host or row_wise
+    """
+
+    world_size: int
+    ranks_of_host: int
+    device: str
+    batch_size: int
+    tables: Mapping[str, Placed]
+    frozen: Mapping[str, str]
+
+
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """``plan`` as JSON data; ``plan_from_dict`` is the inverse."""
+    return {
+        "version": VERSION,
+        "world_size": plan.world_size,
+        "ranks_of_host": plan.ranks_of_host,
+        "device": plan.device,
+        "batch_size": plan.batch_size,
+        "frozen": dict(plan.frozen),
+        "tables": {
+            name: {
+                "module": p.module,
+                "sharding_type": p.sharding_type,
+                "compute_kernel": p.compute_kernel,
+                "shards": p.shards.tolist(),
+            }
+            for name, p in plan.tables.items()
+        },
+    }
+
+
+def plan_from_dict(raw: Any, where: str) -> Plan:
+    """The plan in ``raw``. Raises InputError naming ``where`` and what is wrong in it."""
+    try:
+        if raw["version"] != VERSION:
+            raise InputError(f"plan '{where}' is of version {raw['version']}, this code reads {VERSION}; plan again")
+        tables = {}
+        for name, t in raw["tables"].items():
+            shards = np.array(t["shards"], dtype=np.int64).reshape(len(t["shards"]), 5)
+            tables[name] = Placed(str(t["module"]), str(t["sharding_type"]), str(t["compute_kernel"]), shards)
+        numbers = {key: int(raw[key]) for key in ("world_size", "ranks_of_host", "batch_size")}
+        return Plan(device=str(raw["device"]), tables=tables, frozen=dict(raw["frozen"]), **numbers)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"'{where}' is no plan ({type(error).__name__}: {error}); python -m embeddings.plan --out FILE writes one"
+        ) from error
+
+
+def save_plan(plan: Plan, path: str | Path) -> None:
+    """Write plan.json, one table a line: beside, then renamed."""
+    raw = plan_as_dict(plan)
+    tables = raw.pop("tables")
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in tables.items())
+    text = json.dumps(raw, indent=1)[:-2] + f',\n "tables": {{\n{lines}\n }}\n}}\n'
+    path = Path(path)
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except FileNotFoundError:
+        raise InputError(f"folder '{path.parent}' for the plan does not exist; make it first") from None
+    try:
+        with os.fdopen(handle, "w") as out:
+            out.write(text)
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def load_plan(path: str | Path) -> Plan:
+    """Read plan.json. Raises InputError where there is none or it is damaged."""
+    try:
+        raw = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"plan '{path}' does not exist; python -m embeddings.plan --out {path} writes one") from None
+    except (ValueError, IsADirectoryError) as error:
+        raise InputError(f"plan '{path}' is not readable JSON: {error}; plan again") from error
+    return plan_from_dict(raw, str(path))
+
+
+def check_plan(plan: Plan, problem: Problem, world_size: int, ranks_of_host: int, device: str, where: str) -> None:
+    """Refuse a plan that is not of this model, or that these ranks cannot carry out. Raises InputError."""
+    step = "plan again: python -m embeddings.plan"
+    for what, got, wanted in (
+        ("world size", plan.world_size, world_size),
+        ("ranks of a host", plan.ranks_of_host, ranks_of_host),
+        ("device", plan.device, device),
+    ):
+        if got != wanted:
+            raise InputError(f"plan '{where}' is for {what} {got}, this run has {wanted}; {step}")
+    names = {t.name for t in problem.tables}
+    for name in plan.tables.keys() - names:
+        raise InputError(f"plan '{where}' places table '{name}', which the model lacks{nearest(name, names)}; {step}")
+    for name in names - plan.tables.keys():
+        raise InputError(f"plan '{where}' lacks table '{name}' of the model; {step}")
+    if plan.frozen.keys() != {f.name for f in problem.frozen} or set(plan.frozen.values()) - set(PLACEMENTS):
+        got, wanted = dict(plan.frozen), sorted(f.name for f in problem.frozen)
+        raise InputError(f"plan '{where}' places frozen tables {got}, the model has {wanted}; {step}")
+    for table in problem.tables:
+        placed = plan.tables[table.name]
+        allowed = possible_types(table.pooled, device)
+        if placed.sharding_type not in TYPES or placed.sharding_type not in allowed:
+            raise InputError(
+                f"plan '{where}': table '{table.name}' cannot be {placed.sharding_type} on {device}; allowed: {allowed}"
+            )
+        if placed.module != table.module:
+            raise InputError(
+                f"plan '{where}': table '{table.name}' is in '{placed.module}', the model has it in '{table.module}', "
+                f"as another feature reads it now; {step}"
+            )
+        if not _covers(placed, table.rows, table.columns, world_size):
+            raise InputError(
+                f"plan '{where}': the shards of table '{table.name}' do not cover {table.rows} x {table.columns} once "
+                f"on ranks 0 to {world_size - 1}; {step}"
+            )
+
+
+def _covers(placed: Placed, rows: int, columns: int, world_size: int) -> bool:
+    """Every cell once: shards lie inside, their areas add up, and no two overlap."""
+    s = placed.shards
+    row, column, height, width, rank = s.T
+    if len(s) == 0 or (s < 0).any() or (rank >= world_size).any():
+        return False
+    if placed.sharding_type == "data_parallel":
+        return np.array_equal(s, [[0, 0, rows, columns, r] for r in range(world_size)])
+    if (row + height > rows).any() or (column + width > columns).any() or (height * width).sum() != rows * columns:
+        return False
+    full = s[(height > 0) & (width > 0)]
+    bands: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for r, c, h, w, _ in full.tolist():
+        bands.setdefault((c, w), []).append((r, h))
+    end = 0
+    for column_, width_ in sorted(bands):  # column blocks side by side, each cut into rows from top to bottom
+        if column_ != end:
+            return False
+        end = column_ + width_
+        at = 0
+        for first, size in sorted(bands[column_, width_]):
+            if first != at:
+                return False
+            at = first + size
+        if at != rows:
+            return False
+    return end == columns

@@ -1,0 +1,42 @@
+"""The smallest number of ranks that a problem fits on."""
+
+from embeddings.planner.assess import Assessment
+from embeddings.planner.choose import Search
+from embeddings.planner.estimate import Machine
+from embeddings.planner.hardware import Hardware
+from embeddings.planner.pack import NoPlan
+from embeddings.planner.problem import Problem
+
+MOST_RANKS = 8192
+
+
+def fits(problem: Problem, hardware: Hardware, world_size: int) -> Assessment | None:
+    """The best plan at one world size, or None. Raises InputError for what no world size mends."""
+    try:
+        return Search(problem, Machine.of(hardware, world_size)).best()
+    except NoPlan:
+        return None
+
+
+def find_world_size(problem: Problem, hardware: Hardware, more_than: int = 0) -> Assessment | None:
+    """The plan of the smallest world size that fits, or None up to MOST_RANKS.
+
+    Sizes are 1 to a host's ranks, then whole hosts: doubled until one fits, then halved in between, as more hosts never
+    hold less.
+    """
+    local = hardware.local_world_size
+    for world_size in range(more_than + 1, local + 1):
+        if (found := fits(problem, hardware, world_size)) is not None:
+            return found
+    low = max(1, more_than // local)  # hosts that are too few
+    high, best = low, None
+    while best is None:
+        if high * local >= MOST_RANKS:
+            return None
+        low, high = high, min(2 * high, MOST_RANKS // local)
+        best = fits(problem, hardware, high * local)
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = fits(problem, hardware, middle * local)
+        low, high, best = (low, middle, found) if found is not None else (middle, high, best)
+    return best

@@ -1,0 +1,68 @@
+"""What the dense part of a model costs, counted on the model itself, on the meta device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from embeddings.planner.problem import ID_BYTES, Dense
+from embeddings.tables import TableConfig
+from recsys.config import ModelConfig
+from recsys.model import DenseArch
+from recsys.schema import Schema
+
+_TRAINING = 6  # FLOPs for each weight and row: a multiplication and an addition forward, two of each backward
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """Stands for a frozen table of which only the width is known."""
+
+    width: int
+
+
+def footprint(
+    schema: Schema,
+    config: ModelConfig,
+    tables: list[TableConfig],
+    lengths: Mapping[str, float],
+    widths: Mapping[str, int],
+) -> Dense:
+    """Parameters, FLOPs, activations and batch bytes of one example.
+
+    Args:
+        lengths: feature -> mean ids a row; 1 where absent.
+        widths: modality -> width of its vectors, of the modalities that the model uses.
+    """
+    frozen = {m: _Vectors(width) for m, width in widths.items()}
+    with torch.device("meta"):
+        arch = DenseArch(schema, config, tables, frozen)  # type: ignore[arg-type]
+    flops = activations = 0.0
+    counted = 0
+    for name, module in arch.named_modules():
+        if not isinstance(module, nn.Linear):
+            continue
+        rows = _rows(name, lengths)
+        flops += _TRAINING * rows * module.weight.numel()
+        activations += rows * 2 * module.out_features  # before and after its activation
+        if name.endswith(".pair"):  # behaviours beside their products, the targets spread out, the weighted sum
+            activations += rows * 2 * module.in_features
+        counted += sum(p.numel() for p in module.parameters())
+    parameters = sum(p.numel() for p in arch.parameters())
+    flops += _TRAINING * (parameters - counted)  # cross layers
+    widths_of = {f: t.embedding_dim for t in tables for f in t.features}
+    activations += 2 * sum(widths_of[f.name] for f in schema.pooled) + 2 * arch.interaction.width
+    activations += sum(2 * m.width * lengths.get(schema.modalities[name].history, 1.0) for name, m in frozen.items()
+                       if config.modality(name).mode in ("vector", "simscore"))  # fmt: skip
+    ids = sum(lengths.get(f.name, 1.0) for f in schema.features if f.kind != "dense")
+    rows_of = sum(lengths.get(schema.modalities[m].history, 1.0) + 2 for m in frozen)
+    batch = ID_BYTES * (ids + rows_of + 2 * len(schema.features) + 3)
+    return Dense(parameters=parameters, flops=flops, activations=activations, batch_bytes=batch)
+
+
+def _rows(name: str, lengths: Mapping[str, float]) -> float:
+    """How often a layer runs for one example: once, or for every behaviour of a history."""
+    part, _, rest = name.partition(".")
+    sequence, _, layer = rest.partition(".")
+    return lengths.get(sequence, 1.0) if part == "attention" and layer != "query" else 1.0

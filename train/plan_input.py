@@ -1,0 +1,137 @@
+"""What the planner is asked for a run: its config, the data set's schema, and facts of data that may not be here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from embeddings.errors import InputError
+from embeddings.planner.problem import Constraint, Frozen, Problem, Table
+from recsys.schema import Schema
+from recsys.validation import Strict, validated
+from train.config import Config
+
+_PIPELINE = 3  # batches that TorchRec's pipeline holds
+
+
+class StoreFacts(Protocol):
+    """A frozen store, or what is known of one."""
+
+    count: int
+    width: int
+    dtype: str
+
+
+class AssumedStore(Strict):
+    """A frozen store that is not here."""
+
+    count: int = Field(ge=1, description="items")
+    width: int = Field(ge=1)
+    dtype: Literal["float32", "float16", "int8"] = "int8"
+
+
+class Assumptions(Strict):
+    """Facts of data that is not here, for planning."""
+
+    lengths: dict[str, float] = Field({}, description="feature -> mean ids a row")
+    frozen: dict[str, AssumedStore] = Field({}, description="modality -> its store")
+
+
+def load_assumptions(path: str) -> Assumptions:
+    """Read a YAML file of assumptions. Raises InputError."""
+    if not Path(path).is_file():
+        raise InputError(f"file of assumptions '{path}' does not exist; docs/planner.md shows one")
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception as error:  # the YAML parsers raise many kinds
+        raise InputError(f"'{path}' is not readable YAML: {' '.join(str(error).split())}") from error
+    return validated(Assumptions, raw, where=f"assumptions '{path}'")
+
+
+def facts(
+    config: Config, schema: Schema, assumed: Assumptions
+) -> tuple[dict[str, float], dict[str, StoreFacts], list[str]]:
+    """Mean lengths, stores, and what had to be taken on trust, in words.
+
+    The data itself is asked first, then ``assumed``, then max_length. Raises InputError where none of them knows.
+    """
+    from embeddings.frozen.store import FrozenStore
+    from train.data.lengths import mean_lengths
+
+    notes = []
+    lengths: dict[str, float] = {}
+    folder = Path(config.data.path)
+    if (folder / config.data.train).is_dir():
+        lengths = mean_lengths(config.data.path, config.data.train, schema)
+    for f in schema.features:
+        if f.name in assumed.lengths:
+            lengths[f.name] = assumed.lengths[f.name]
+        elif f.name not in lengths and f.kind in ("bag", "sequence"):
+            if f.max_length is None:
+                raise InputError(
+                    f"no data in '{folder / config.data.train}' to take the length of '{f.name}' from; give it with "
+                    f"--assume FILE: lengths: {{{f.name}: 20}}"
+                )
+            lengths[f.name] = f.max_length
+            notes.append(f"length of '{f.name}': its max_length, {f.max_length}; there is no data to ask")
+    unknown = set(assumed.lengths) - {f.name for f in schema.features} | set(assumed.frozen) - set(schema.modalities)
+    if unknown:
+        raise InputError(f"--assume names {sorted(unknown)}, which the schema of '{folder}' does not have")
+    stores: dict[str, StoreFacts] = {}
+    for name, m in schema.modalities.items():
+        if config.model.modality(name).mode == "none":
+            continue
+        if name in assumed.frozen:
+            stores[name] = assumed.frozen[name]
+        else:
+            stores[name] = FrozenStore.open(m.store if "://" in m.store else str(folder / m.store))
+    return lengths, stores, notes
+
+
+def problem_of(
+    config: Config, schema: Schema, lengths: Mapping[str, float], stores: Mapping[str, StoreFacts]
+) -> Problem:
+    """The planner's question.
+
+    Args:
+        lengths: feature -> mean ids a row.
+        stores: modality -> store, of the modalities that the model uses.
+    """
+    from recsys.footprint import footprint
+    from recsys.sparse import table_configs
+
+    tables = table_configs(schema, config.model.embedding_dim, lengths)
+    widths = {name: store.width for name, store in stores.items()}
+    return Problem(
+        tables=tuple(
+            Table(
+                name=t.name,
+                rows=t.num_embeddings,
+                columns=t.embedding_dim,
+                module="sparse.bags" if t.pooled else "sparse.sequences",
+                pooled=t.pooled,
+                mean_length=t.mean_length,
+            )
+            for t in tables
+        ),
+        batch_size=config.data.batch_size,
+        optimizer=config.sparse_optimizer.name,
+        dense=footprint(schema, config.model, tables, lengths, widths),
+        frozen=tuple(
+            Frozen(
+                name=name,
+                rows=store.count,
+                width=store.width,
+                dtype=store.dtype,
+                mean_length=lengths.get(schema.modalities[name].history, 1.0),
+                results=config.model.modality(name).num_tiers,
+                placement=getattr(config.model.modality(name), "placement", "auto"),
+            )
+            for name, store in stores.items()
+        ),
+        constraints={name: Constraint(**c.model_dump()) for name, c in config.sharding.tables.items()},
+        default=Constraint(sharding_types=config.sharding.sharding_types),
+        batches=config.data.prefetch * config.data.workers + _PIPELINE,
+    )
