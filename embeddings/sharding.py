@@ -5,7 +5,6 @@ import os
 import torch
 from torch import nn
 from torch.distributed._shard.sharding_spec import EnumerableShardingSpec, ShardMetadata
-from torchrec.distributed.embedding import EmbeddingCollectionSharder
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
 
@@ -13,6 +12,7 @@ from embeddings.errors import InputError
 from embeddings.planner.geometry import possible_types
 from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.placed import Placed, Plan
+from embeddings.sequences import SequenceSharder
 
 _PARTS = ("H200", "H100", "A100", "L4")  # as CUDA names devices
 
@@ -22,13 +22,6 @@ class BagSharder(EmbeddingBagCollectionSharder):
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
         return list(possible_types(True, compute_device_type))
-
-
-class SequenceSharder(EmbeddingCollectionSharder):
-    """Offers every type that an EmbeddingCollection implements."""
-
-    def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(possible_types(False, compute_device_type))
 
 
 def sharders() -> list[ModuleSharder[nn.Module]]:

@@ -11,7 +11,7 @@ TYPES = (
     "table_column_wise",
     "grid_shard",
 )
-SEQUENCE_TYPES = ("table_wise", "column_wise", "row_wise")
+SEQUENCE_TYPES = ("data_parallel", "table_wise", "column_wise", "row_wise", "table_column_wise")
 # Where the shards of a type may go: any rank; the ranks of one host; every rank in order; a host for each column block.
 PLACES = {
     "data_parallel": "every",
@@ -26,15 +26,11 @@ NARROWEST = 32  # columns of a shard, where no constraint names a width
 
 
 def possible_types(pooled: bool, device: str) -> tuple[str, ...]:
-    """Types that truly run on ``device``.
+    """Types that truly run, and on ``device``: the same on all, as embeddings/sequences.py adds what TorchRec lacks.
 
-    Row-wise types run on gloo too, though TorchRec hides them on CPU. An EmbeddingCollection implements table-, column-
-    and row-wise and data-parallel; the last uses FBGEMM's dense kernel, which on CPU pools a sequence although asked
-    not to.
+    Row-wise types run on gloo too, though TorchRec hides them on CPU.
     """
-    if pooled:
-        return TYPES
-    return SEQUENCE_TYPES + (() if device == "cpu" else ("data_parallel",))
+    return TYPES if pooled else SEQUENCE_TYPES
 
 
 def block_widths(columns: int, wanted: int | None) -> list[int]:

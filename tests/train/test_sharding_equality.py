@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embeddings.planner.geometry import SEQUENCE_TYPES, TYPES
 from tests.train import tiny
 
 BATCH = 16
-FREE = {"table_wise", "row_wise", "column_wise"}
-BAGS_ONLY = {"data_parallel", "table_row_wise", "table_column_wise", "grid_shard"}  # on CPU
+QUICK = {"table_wise", "row_wise", "column_wise"}
+SEQUENCES = set(SEQUENCE_TYPES)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def run(folders: dict[int, Path], ranks: int, jobs: dict[str, list[str]]) -> dic
 
 def forced(kind: str, optimizer: str) -> list[str]:
     """Overrides that leave the planner one sharding type; sequences take row_wise where they lack it."""
-    sequences = kind if kind in FREE else "row_wise"
+    sequences = kind if kind in SEQUENCES else "row_wise"
     tables = {"user": kind, "tag": kind, "item": sequences}
     return [
         f"sparse_optimizer.name={optimizer}",
@@ -76,12 +77,13 @@ def check(folders: dict[int, Path], kinds: set[str], optimizer: str) -> None:
     assert len(alone) == 32 and np.mean(alone[-8:]) < np.mean(alone[:8]) - 0.01, "nothing was learnt"
     for kind in kinds:
         losses, plan = pairs[f"{optimizer}-{kind}"]
-        assert plan["user"]["sharding_type"] == kind
+        assert plan["user"]["sharding_type"] == plan["tag"]["sharding_type"] == kind
+        assert plan["item"]["sharding_type"] == (kind if kind in SEQUENCES else "row_wise")
         np.testing.assert_allclose(losses, alone, rtol=2e-5, err_msg=kind)
 
 
 def test_every_plan_of_two_ranks_equals_one_rank(folders: dict[int, Path]) -> None:
-    check(folders, FREE, "adagrad")
+    check(folders, QUICK, "adagrad")
 
 
 @pytest.mark.slow
@@ -91,5 +93,5 @@ def test_row_types_keep_rowwise_adagrad(folders: dict[int, Path]) -> None:
 
 
 @pytest.mark.slow
-def test_bag_only_types_equal_one_rank(folders: dict[int, Path]) -> None:
-    check(folders, BAGS_ONLY, "adagrad")
+def test_every_other_type_equals_one_rank(folders: dict[int, Path]) -> None:
+    check(folders, set(TYPES) - QUICK, "adagrad")
