@@ -9,6 +9,7 @@ from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
 
 from embeddings.errors import InputError
+from embeddings.managed import managed_sharders
 from embeddings.planner.geometry import possible_types
 from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.placed import Placed, Plan
@@ -25,7 +26,7 @@ class BagSharder(EmbeddingBagCollectionSharder):
 
 
 def sharders() -> list[ModuleSharder[nn.Module]]:
-    return [BagSharder(), SequenceSharder()]
+    return [BagSharder(), SequenceSharder(), *managed_sharders(BagSharder(), SequenceSharder())]
 
 
 def this_machine(device: torch.device, ranks_of_host: int, speeds: str | None = None) -> Hardware:

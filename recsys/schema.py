@@ -177,6 +177,11 @@ class Schema(Strict):
         return [f for f in self.features if f.kind == "dense"]
 
 
+def managed_tables(schema: Schema) -> dict[str, int]:
+    """name -> rows of the tables with ids: managed."""
+    return {name: table.num_embeddings for name, table in schema.tables.items() if table.ids == "managed"}
+
+
 def load_schema(folder: str) -> Schema:
     """Read ``folder/schema.yaml``. Raises InputError where it is missing or wrong."""
     path = Path(folder) / "schema.yaml"

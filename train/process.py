@@ -17,7 +17,9 @@ import torch
 import torch.distributed as dist
 
 from embeddings.errors import InputError
-from train.config import ProcessConfig
+from embeddings.managed import check_managed
+from recsys.schema import load_schema, managed_tables
+from train.config import Config, ProcessConfig
 
 Result = TypeVar("Result")
 
@@ -65,6 +67,17 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
             raise
         finally:
             dist.destroy_process_group()
+
+
+def refuse_managed(config: Config) -> None:
+    """End every rank, before any waits for another, where managed tables cannot run. Raises InputError on the first."""
+    device = _device(config.process.device, int(os.environ.get("LOCAL_RANK", 0)))
+    try:
+        check_managed(managed_tables(load_schema(config.data.path)), device.type, int(os.environ.get("WORLD_SIZE", 1)))
+    except InputError:
+        if os.environ.get("RANK", "0") == "0":
+            raise
+        raise SystemExit(2) from None
 
 
 def ignore_sigterm() -> None:

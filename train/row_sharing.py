@@ -23,7 +23,7 @@ class Shared:
 
 
 class RowSharing:
-    """Which rows of a sample's ids another id reads too. ``add`` sees the whole stream again, unless all ids are kept."""
+    """Which rows of a sample's ids another id reads too. ``add`` sees the stream again, unless all ids are kept."""
 
     def __init__(self, sample: IdSample, table: Table) -> None:
         sample.settle()

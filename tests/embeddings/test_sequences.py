@@ -57,8 +57,8 @@ def test_replicated_tables_give_every_embedding_and_take_every_gradient(env):
     ids = {"visits": [4, 4, 0], "history": [19, 0, 7, 19], "item": [7, 3, 0]}
     kjt = KeyedJaggedTensor(
         keys=list(ids),
-        values=torch.tensor(sum(ids.values(), [])),
-        lengths=torch.tensor(sum(lengths.values(), [])),
+        values=torch.tensor([i for bag in ids.values() for i in bag]),
+        lengths=torch.tensor([n for bag in lengths.values() for n in bag]),
     )
     found = sharded(kjt).wait()
     upstream = {name: torch.randn(len(ids[name]), 8, generator=torch.Generator().manual_seed(5)) for name in ids}
