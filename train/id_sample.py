@@ -49,9 +49,7 @@ class IdSample:
 
     def settle(self) -> None:
         """Bring ``ids`` and ``counts`` up to date."""
-        fresh, times = np.unique(
-            np.concatenate([self._kept(w) for w in self._waiting] or [self.ids[:0]]), return_counts=True
-        )
+        fresh, times = np.unique(np.concatenate([self.ids[:0], *self._waiting]), return_counts=True)
         self._waiting, self._waits = [], 0
         self.ids, places = np.unique(np.concatenate([self.ids, fresh]), return_inverse=True)
         counts = np.zeros(self.ids.size, np.int64)

@@ -65,13 +65,17 @@ def test_a_table_that_is_large_enough(config, monkeypatch, capsys):
 def test_a_sample_says_so_and_reads_twice(config, monkeypatch, capsys):
     monkeypatch.setattr("train.collisions.SAMPLE", 512)
     monkeypatch.setattr("train.id_sample._BUFFERED", 512)
+    schema = config.parent / "schema.yaml"
+    schema.write_text(schema.read_text().replace("num_embeddings: 256", "num_embeddings: 4096"))
     status, text, _ = run(monkeypatch, capsys, "--config", str(config), "--share", "0.5")
     assert status == 0
-    first, modulo = text.splitlines()[:2]
+    first, modulo, hashed = text.splitlines()[:3]
     found = int(first.split("lookups of ")[1].split(" ")[0].replace(",", ""))
     error = int(first.split("+- ")[1].split(" ")[0])
     assert "of them) distinct ids" in first and 0 < error < 400 and abs(found - 3000) < 5 * error
-    assert "modulo  100.0000% of ids" in modulo, "each sampled id has company, most of it not in the sample"
+    assert "modulo  100.0000% of ids" in modulo
+    share = float(hashed.split("%")[0].split()[-1])
+    assert 40 < share < 65, "by chance 52 %, most of the company not in the sample"
 
 
 def test_a_split_that_is_not_there(config, monkeypatch, capsys):
