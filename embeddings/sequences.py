@@ -4,6 +4,8 @@ TorchRec shards an EmbeddingCollection table-wise, column-wise, row-wise and, on
 
     data_parallel      on CPU, where FBGEMM's dense kernel has no unpooled form and sums a sequence without a word
     table_column_wise  column-wise; that all shards are on one host is the planner's part
+    table_row_wise     embeddings/sequence_blocks.py
+    grid_shard         embeddings/sequence_blocks.py, together with what else is cut by columns
 """
 
 from dataclasses import replace
@@ -22,8 +24,10 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
 from embeddings.planner.geometry import possible_types
+from embeddings.sequence_blocks import BlockSharding
 
-_CUT_BY_COLUMNS = (ShardingType.COLUMN_WISE.value, ShardingType.TABLE_COLUMN_WISE.value)
+_GRID = ShardingType.GRID_SHARD.value
+_CUT_BY_COLUMNS = (ShardingType.COLUMN_WISE.value, ShardingType.TABLE_COLUMN_WISE.value, _GRID)
 
 
 class SequenceSharder(EmbeddingCollectionSharder):
@@ -39,9 +43,10 @@ class SequenceSharder(EmbeddingCollectionSharder):
                 f"sequence tables cut by columns need shards of one width, got {widths}; "
                 f"set the same sharding.tables.NAME.min_partition for them, or another sharding type"
             )
+        in_blocks = any(p.sharding_type == _GRID for p in params.values())
         return ShardedSequences(
             module,
-            {name: _known(parameter) for name, parameter in params.items()},
+            {name: _known(p, in_blocks) if name in widths else p for name, p in params.items()},
             env,
             self.fused_params,
             device,
@@ -64,14 +69,23 @@ class ShardedSequences(ShardedEmbeddingCollection):
     ):
         if sharding_type == ShardingType.DATA_PARALLEL.value:
             return _ReplicatedSharding(sharding_infos=sharding_infos, env=env, device=device)
+        in_blocks = any(isinstance(info.param_sharding, _InBlocks) for info in sharding_infos)
+        if in_blocks or sharding_type == ShardingType.TABLE_ROW_WISE.value:
+            return BlockSharding(sharding_infos, env, device, qcomm_codecs_registry)
         return super().create_embedding_sharding(sharding_type, sharding_infos, env, device, qcomm_codecs_registry)
 
 
-def _known(parameter: ParameterSharding) -> ParameterSharding:
-    """``parameter`` with the name that TorchRec knows for what is to be done with sequences."""
-    if parameter.sharding_type == ShardingType.TABLE_COLUMN_WISE.value:
-        return replace(parameter, sharding_type=ShardingType.COLUMN_WISE.value)
-    return parameter
+class _InBlocks(ParameterSharding):
+    """What BlockSharding is to do, though TorchRec reads column_wise, under which it puts columns together again."""
+
+
+def _known(parameter: ParameterSharding, in_blocks: bool) -> ParameterSharding:
+    """``parameter`` of a table that is cut by columns, under the name that TorchRec knows for it."""
+    column_wise = replace(parameter, sharding_type=ShardingType.COLUMN_WISE.value)
+    if not in_blocks:
+        return column_wise
+    blocks = len({shard.shard_offsets[1] for shard in parameter.sharding_spec.shards})
+    return _InBlocks(**{**vars(column_wise), "ranks": list(range(blocks))})  # in the order of columns already
 
 
 def _block_width(parameter: ParameterSharding) -> int:

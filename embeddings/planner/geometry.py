@@ -11,7 +11,6 @@ TYPES = (
     "table_column_wise",
     "grid_shard",
 )
-SEQUENCE_TYPES = ("data_parallel", "table_wise", "column_wise", "row_wise", "table_column_wise")
 # Where the shards of a type may go: any rank; the ranks of one host; every rank in order; a host for each column block.
 PLACES = {
     "data_parallel": "every",
@@ -26,11 +25,12 @@ NARROWEST = 32  # columns of a shard, where no constraint names a width
 
 
 def possible_types(pooled: bool, device: str) -> tuple[str, ...]:
-    """Types that truly run, and on ``device``: the same on all, as embeddings/sequences.py adds what TorchRec lacks.
+    """Types that truly run, and on ``device``: all on all.
 
-    Row-wise types run on gloo too, though TorchRec hides them on CPU.
+    Row-wise types run on gloo too, though TorchRec hides them on CPU; embeddings/sequences.py adds those that TorchRec
+    does not have for tables that are not pooled.
     """
-    return TYPES if pooled else SEQUENCE_TYPES
+    return TYPES
 
 
 def block_widths(columns: int, wanted: int | None) -> list[int]:

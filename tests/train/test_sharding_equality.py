@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embeddings.planner.geometry import SEQUENCE_TYPES, TYPES
+from embeddings.planner.geometry import TYPES
 from tests.train import tiny
 
 BATCH = 16
 QUICK = {"table_wise", "row_wise", "column_wise"}
-SEQUENCES = set(SEQUENCE_TYPES)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +60,11 @@ def run(folders: dict[int, Path], ranks: int, jobs: dict[str, list[str]]) -> dic
 
 
 def forced(kind: str, optimizer: str) -> list[str]:
-    """Overrides that leave the planner one sharding type; sequences take row_wise where they lack it."""
-    sequences = kind if kind in SEQUENCES else "row_wise"
-    tables = {"user": kind, "tag": kind, "item": sequences}
+    """Overrides that leave the planner one sharding type for every table, of bags and of sequences."""
+    tables = ("user", "tag", "item")
     return [
         f"sparse_optimizer.name={optimizer}",
-        *(f"sharding.tables.{t}.sharding_types=[{k}]" for t, k in tables.items()),
+        *(f"sharding.tables.{t}.sharding_types=[{kind}]" for t in tables),
         *(f"sharding.tables.{t}.min_partition=8" for t in tables),
     ]
 
@@ -77,8 +75,7 @@ def check(folders: dict[int, Path], kinds: set[str], optimizer: str) -> None:
     assert len(alone) == 32 and np.mean(alone[-8:]) < np.mean(alone[:8]) - 0.01, "nothing was learnt"
     for kind in kinds:
         losses, plan = pairs[f"{optimizer}-{kind}"]
-        assert plan["user"]["sharding_type"] == plan["tag"]["sharding_type"] == kind
-        assert plan["item"]["sharding_type"] == (kind if kind in SEQUENCES else "row_wise")
+        assert {plan[t]["sharding_type"] for t in ("user", "tag", "item")} == {kind}
         np.testing.assert_allclose(losses, alone, rtol=2e-5, err_msg=kind)
 
 
