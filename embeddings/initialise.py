@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
-_CHUNK_ROWS = 1 << 18
+_CHUNK = 1 << 19  # numbers at once: what a large table is filled by must not add to what a rank holds at most
 
 
 def uniform_rows(seed: int, first_row: int, rows: int, columns: slice, width: int) -> torch.Tensor:
@@ -53,8 +53,9 @@ def initialise_tables(model: nn.Module, seed: int) -> None:
 def _fill(tensor: torch.Tensor, offsets: list[int], total_rows: int, width: int, seed: int) -> None:
     bound = 1.0 / math.sqrt(total_rows)
     columns = slice(offsets[1], offsets[1] + tensor.shape[1])
-    for start in range(0, tensor.shape[0], _CHUNK_ROWS):
-        part = tensor[start : start + _CHUNK_ROWS]
+    rows = max(1, _CHUNK // max(1, tensor.shape[1]))
+    for start in range(0, tensor.shape[0], rows):
+        part = tensor[start : start + rows]
         part.copy_(uniform_rows(seed, offsets[0] + start, part.shape[0], columns, width) * bound)
 
 

@@ -91,7 +91,7 @@ def command(
         if found is None:
             raise InputError(f"no world size up to {MOST_RANKS:,} ranks of {hardware.name} fits; name one to see why")
         world_size = found.machine.world_size
-        click.echo(f"the smallest world size that fits: {world_size:,} ranks of {hardware.name}\n")
+        click.echo(f"the smallest world size that fits: {world_size:,} of {hardware.name}\n")
     assert world_size is not None
     search = Search(problem, Machine.of(hardware, world_size))
     try:

@@ -46,19 +46,19 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
         )
     if fixed.host_bytes > host and hardware.device == "cuda":
         return f"frozen tables need {size(fixed.host_bytes)} of a rank's share of its host's memory, {size(host)}"
+    name = none.table or max(options, key=lambda n: min(o.need for o in options[n]))
+    need = min(o.need for o in options[name])
+    kinds = ", ".join(sorted({o.kind for o in options[name]}))
     needed, there = tables + world_size * fixed.device_bytes, world_size * capacity
-    if needed > there:
+    if needed > there and need <= capacity - fixed.device_bytes:
         return (
             f"at least {size(needed)} of {kind} is needed and there is {size(there)}, {size(needed - there)} too "
             f"little; tables and their optimizer take {size(tables)}, every rank's dense part, activations and frozen "
             f"tables {size(fixed.device_bytes)}"
         )
-    name = none.table or max(options, key=lambda n: min(o.need for o in options[n]))
-    need = min(o.need for o in options[name])
-    kinds = sorted({o.kind for o in options[name]})
     return (
         f"table '{name}' finds no room: its smallest possible shard takes {size(need)}, {size(none.shortage)} more "
-        f"than the roomiest rank has left of {size(capacity)} {kind}; types allowed to it: {', '.join(kinds)}"
+        f"than the roomiest rank has left of {size(capacity)} {kind}; types allowed to it: {kinds}"
     )
 
 

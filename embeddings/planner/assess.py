@@ -134,6 +134,7 @@ def assess(plan: Plan, problem: Problem, machine: Machine) -> Assessment:
         placed = plan.tables[table.name]
         cost = shard_cost(table, placed.sharding_type, placed.compute_kernel, placed.shards[:, :4], problem, machine)
         tables[table.name] = cost
+        ms += cost.everywhere_ms
         for total, part in ((device, cost.device_bytes), (host, cost.host_bytes), (ms, cost.ms)):
             np.add.at(total, placed.shards[:, 4], part)
     kinds = {(p.module, p.sharding_type) for p in plan.tables.values()}

@@ -19,8 +19,18 @@ from embeddings.planner.pack import NoPlan, Option, Ranks, pack
 from embeddings.planner.placed import Placed, Plan
 from embeddings.planner.problem import Problem, Table
 
+SMALL_TABLE_BYTES = 64 << 20
 _STARTS = 8
 _TRIALS = 60_000  # shards that the easing of the critical rank may place one by one: about a second
+
+
+def stays_whole(table: Table, device: str) -> bool:
+    """On CPU small tables are placed whole unless a constraint says otherwise.
+
+    Other ways came out within a tenth of it, one way or the other by the day, and a replicated table's optimizer visits
+    every row.
+    """
+    return device == "cpu" and table.bytes < SMALL_TABLE_BYTES
 
 
 def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]:
@@ -29,7 +39,7 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
     wanted = own or problem.default
     device = machine.hardware.device
     allowed = possible_types(table.pooled, device)
-    types = list(wanted.sharding_types or allowed)
+    types = list(wanted.sharding_types or (allowed if not stays_whole(table, device) else ("table_wise",)))
     possible = [t for t in types if t in allowed]
     if not possible or (own and possible != types):  # a default speaks of all tables, each takes what it can
         raise InputError(
@@ -45,7 +55,7 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
             shards = cut(kind, table.rows, table.columns, machine.world_size, machine.ranks_of_host, width)
             for kernel in ["dense"] if kind == "data_parallel" else kernels:
                 cost = shard_cost(table, kind, kernel, shards, problem, machine)
-                found.append(Option(table.name, kind, kernel, shards, cost))
+                found.append(Option(table.name, kind, kernel, shards, cost, machine.world_size))
     return sorted(found, key=lambda o: o.total_ms)
 
 

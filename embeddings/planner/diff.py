@@ -19,7 +19,7 @@ def diff(old: Assessment, new: Assessment) -> str:
                 (spans(before.ranks), spans(after.ranks)),
             )
         ]
-        times = [float(x.tables[table.name].ms.max()) for x in (old, new)]
+        times = [x.tables[table.name].slowest_ms for x in (old, new)]
         rows.append([table.name, *changes, f"{times[0]:.3f} -> {times[1]:.3f}"])
     for f in new.problem.frozen:
         if old.plan.frozen[f.name] != new.plan.frozen[f.name]:

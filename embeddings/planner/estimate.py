@@ -15,6 +15,9 @@ from embeddings.planner.problem import FLOAT_BYTES, ID_BYTES, VECTOR_BYTES, Dens
 # weights read and written.
 _MOVES = 4
 _DENSE_STATE = 4  # float32 numbers for each dense parameter: itself, its gradient, Adam's two moments
+# A replicated table at its peak, besides weights and state: the backward's gradient, DDP's bucket, and two temporaries
+# of an optimizer that visits every row.
+_REPLICAS = 4
 _UVM = ("fused_uvm", "fused_uvm_caching")
 _CACHED = 0.2  # share of a fused_uvm_caching table in HBM, TorchRec's default; lookups are taken to hit as often
 
@@ -55,12 +58,12 @@ class Machine:
     def near_ns(self) -> float:
         """One byte to a rank of the same host."""
         own = self.hardware.speed.wire_ns
-        return own if own is not None else 1 / self.hardware.intra_gb_per_s
+        return own if own is not None else 1 / (self.hardware.reach * self.hardware.intra_gb_per_s)
 
     @property
     def far_ns(self) -> float:
         """One byte to another host."""
-        return 1 / self.hardware.inter_gb_per_s
+        return 1 / (self.hardware.reach * self.hardware.inter_gb_per_s)
 
     @property
     def byte_ns(self) -> float:
@@ -68,19 +71,46 @@ class Machine:
         own = self.hardware.speed.byte_ns
         return own if own is not None else 1 / self.hardware.memory_gb_per_s
 
+    @property
+    def pcie_ns(self) -> float:
+        """One byte of host memory, read by a device."""
+        return 1 / (self.hardware.reach * self.hardware.pcie_gb_per_s)
+
+    @property
+    def activation_ns(self) -> float:
+        """One float32 that the forward writes and the backward reads, and its gradient."""
+        own = self.hardware.speed.activation_ns
+        return own if own is not None else 4 * FLOAT_BYTES * self.byte_ns
+
+    @property
+    def rearranged_ns(self) -> float:
+        """One byte read in one order and written in another."""
+        own = self.hardware.speed.rearranged_ns
+        return own if own is not None else 2 * self.byte_ns
+
+    @property
+    def replicated_ns(self) -> float:
+        """One weight of a replicated table: gradient written and read, weight and state read and written."""
+        own = self.hardware.speed.replicated_ns
+        return own if own is not None else 6 * FLOAT_BYTES * self.byte_ns
+
 
 @dataclass(frozen=True)
 class Cost:
-    """Per shard, or where a scalar per rank: bytes of the device's memory and of the host's, milliseconds a step."""
+    """Per shard: bytes of the device's memory and of the host's, milliseconds a step of the rank that holds it.
+
+    everywhere_ms  what the table costs every rank, wherever its shards are
+    """
 
     device_bytes: np.ndarray
     host_bytes: np.ndarray
-    lookup_ms: np.ndarray
-    wire_ms: np.ndarray
+    ms: np.ndarray
+    everywhere_ms: float
 
     @property
-    def ms(self) -> np.ndarray:
-        return self.lookup_ms + self.wire_ms
+    def slowest_ms(self) -> float:
+        """Time of the rank with the slowest shard."""
+        return float(self.ms.max()) + self.everywhere_ms
 
 
 def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem: Problem, machine: Machine) -> Cost:
@@ -95,19 +125,30 @@ def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem
     state = np.array([problem.state_bytes(int(h), int(w)) for h, w in np.unique(shards[:, 2:], axis=0)])
     state = state[np.unique(shards[:, 2:], axis=0, return_inverse=True)[1].reshape(-1)].astype(float)
     if kind == "data_parallel":
-        state += FLOAT_BYTES * height * width  # the gradient of a whole table
+        state += _REPLICAS * FLOAT_BYTES * height * width
     # ids of two batches, the pipeline's; the outputs and their gradients
     buffers = 2 * ID_BYTES * work.ids + 2 * FLOAT_BYTES * work.outputs
     near = {"fused_uvm": 0.0, "fused_uvm_caching": _CACHED}.get(kernel, 1.0)
     device, host = near * state + buffers, (1.0 if kernel in _UVM else 0.0) * state
     speed = machine.hardware.speed
     id_ns = speed.pooled_id_ns if table.pooled else speed.sequence_id_ns
-    far_ns = 1 / machine.hardware.pcie_gb_per_s if kernel in _UVM else 0.0
+    far_ns = machine.pcie_ns if kernel in _UVM else 0.0
     byte_ns = near * machine.byte_ns + (1 - near) * far_ns
-    lookup = work.ids * id_ns + work.moved * byte_ns
+    ms = (work.ids * id_ns + work.moved * byte_ns) * 1e-6 + work.wire_ms
+    if kind == "data_parallel":
+        ms += height * width * machine.replicated_ns * 1e-6
     empty = (height == 0) | (width == 0)
-    device, host, lookup = (np.where(empty, 0, a) for a in (device, host, lookup))
-    return Cost(np.ceil(device), np.ceil(host), lookup * 1e-6, np.where(empty, 0, work.wire_ms))
+    device, host, ms = (np.where(empty, 0, a) for a in (device, host, ms))
+    return Cost(np.ceil(device), np.ceil(host), ms, _rearranged(table, kind, problem) * machine.rearranged_ns * 1e-6)
+
+
+def _rearranged(table: Table, kind: str, problem: Problem) -> float:
+    """Bytes that every rank puts into another order: ids into the buckets of row blocks, and a sequence's vectors back
+    into the order of its ids, forward and backward."""
+    ids = problem.batch_size * table.ids
+    by_row = kind in ("row_wise", "table_row_wise", "grid_shard")
+    again = not table.pooled and kind in ("row_wise", "column_wise")
+    return by_row * ID_BYTES * ids + again * 2 * FLOAT_BYTES * table.columns * ids
 
 
 @dataclass(frozen=True)
@@ -123,7 +164,7 @@ def _work(table: Table, kind: str, height: np.ndarray, width: np.ndarray, proble
     if kind == "data_parallel":
         ids = np.full_like(height, batch * table.ids)
         whole = FLOAT_BYTES * height * width
-        moved = _MOVES * FLOAT_BYTES * ids * width + 6 * whole  # the optimizer reads and writes every row
+        moved = _MOVES * FLOAT_BYTES * ids * width
         return _Work(ids, batch * table.outputs * width, moved, machine.wire_ms(2 * whole * (world - 1) / world))
     share = height / table.rows
     ids = batch * world * table.ids * share
@@ -167,7 +208,7 @@ def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine
     number, row = VECTOR_BYTES[frozen.dtype]
     read = problem.batch_size * (frozen.mean_length + 1) * (number * frozen.width + row)
     far = placement == "host" and machine.hardware.device == "cuda"
-    ms = read * (1 / machine.hardware.pcie_gb_per_s if far else machine.byte_ns) * 1e-6
+    ms = read * (machine.pcie_ns if far else machine.byte_ns) * 1e-6
     if placement != "row_wise":
         return ms
     sent = problem.batch_size * (ID_BYTES * frozen.mean_length + FLOAT_BYTES * (2 * frozen.width + frozen.results))
@@ -177,11 +218,12 @@ def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine
 def base_ms(problem: Problem, machine: Machine) -> float:
     """What a step takes on every rank whatever the plan: the dense part and its gradients, and the step itself."""
     hardware, speed = machine.hardware, machine.hardware.speed
-    example_us = speed.example_us
-    if example_us is None:
-        example_us = problem.dense.flops / (hardware.tflops * hardware.efficiency) * 1e-6 if hardware.tflops else 0.0
+    gflop_ms = speed.gflop_ms
+    if gflop_ms is None:
+        gflop_ms = 1 / (hardware.tflops * hardware.efficiency) if hardware.tflops else 0.0
+    example_ms = problem.dense.flops * gflop_ms * 1e-9 + problem.dense.activations * machine.activation_ns * 1e-6
     gradients = 2 * FLOAT_BYTES * problem.dense.parameters * (machine.world_size - 1) / machine.world_size
-    return speed.step_ms + problem.batch_size * example_us * 1e-3 + float(machine.wire_ms(gradients))
+    return speed.step_ms + problem.batch_size * example_ms + float(machine.wire_ms(gradients))
 
 
 def exchanges_ms(kinds: set[tuple[str, str]], speed: Speed) -> float:

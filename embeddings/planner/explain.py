@@ -2,8 +2,8 @@
 
 from embeddings.errors import InputError, nearest
 from embeddings.planner.assess import Assessment
-from embeddings.planner.choose import Search
-from embeddings.planner.geometry import TYPES, possible_types
+from embeddings.planner.choose import SMALL_TABLE_BYTES, Search, stays_whole
+from embeddings.planner.geometry import NARROWEST, TYPES, possible_types
 from embeddings.planner.pack import NoPlan, Option
 from embeddings.planner.report import columns, size
 
@@ -41,7 +41,7 @@ def explain(name: str, best: Assessment, search: Search) -> str:
             why = "an EmbeddingCollection on " + device + " does not implement it"
             rows.append([kind, "", "", "", f"not possible: {why}"])
         elif kind not in offered:
-            rows.append([kind, "", "", "", "left out by sharding.sharding_types or sharding.tables"])
+            rows.append([kind, "", "", "", _left_out(name, kind, search)])
     head = ["type", "kernel", ">largest shard", ">its ms", "step against the plan"]
     shape = f"{table.rows:,} x {table.columns}, {size(table.bytes)}, {table.ids:g} ids an example"
     return f"table '{name}': {shape}\n" + columns(head, rows)
@@ -50,3 +50,14 @@ def explain(name: str, best: Assessment, search: Search) -> str:
 def _width(option: Option, whole: int) -> str:
     width = int(option.shards[0, 3])
     return option.kind + (f" {width}" if width != whole else "")
+
+
+def _left_out(name: str, kind: str, search: Search) -> str:
+    """Why a possible type is not among the table's options."""
+    wanted = search.problem.constraints.get(name) or search.problem.default
+    if wanted.sharding_types and kind not in wanted.sharding_types:
+        return "left out by sharding.sharding_types or sharding.tables"
+    if not wanted.sharding_types and stays_whole(search.problem.table(name), search.machine.hardware.device):
+        return f"left out: on CPU a table under {size(SMALL_TABLE_BYTES)} stays whole unless sharding.tables says more"
+    narrowest = wanted.min_partition or NARROWEST
+    return f"one block: no width from {narrowest} up divides it; min_partition in sharding.tables.{name} allows less"

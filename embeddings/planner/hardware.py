@@ -17,22 +17,28 @@ GIB = 2**30
 class Speed:
     """Unit costs. What is left out of a file follows from the bandwidths; ``--calibrate`` measures all of them.
 
+    step_ms          what every step costs
+    gflop_ms         10^9 FLOPs of the dense part; null: from tflops
+    activation_ns    one float32 of activations, made, kept and read again; null: from the memory's bandwidth
+    exchange_us      fixed cost of one exchange, there and back: a collection and a kind of sharding
     pooled_id_ns     one id of a pooled table, looked up, and updated in the backward, apart from its bytes
     sequence_id_ns   the same of a sequence table
-    byte_ns          one byte of those vectors, moved once
-    exchange_us      fixed cost of one exchange, there and back: a collection and a kind of sharding
+    byte_ns          one byte of table memory, moved once; null: from the memory's bandwidth
     wire_ns          one byte sent to a rank of the same host; null: from intra_gb_per_s
-    example_us       the dense part of one example; null: from its FLOPs
-    step_ms          what every step costs
+    rearranged_ns    one byte of ids and vectors put into another order, which row-wise tables and sequences need
+    replicated_ns    one weight of a replicated table, whose optimizer visits all rows; null: from byte_ns
     """
 
+    step_ms: float = 0.0
+    gflop_ms: float | None = None
+    activation_ns: float | None = None
+    exchange_us: float = 0.0
     pooled_id_ns: float = 0.0
     sequence_id_ns: float = 0.0
     byte_ns: float | None = None
-    exchange_us: float = 0.0
     wire_ns: float | None = None
-    example_us: float | None = None
-    step_ms: float = 0.0
+    rearranged_ns: float | None = None
+    replicated_ns: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,7 @@ class Hardware:
     hbm_gib, ddr_gib      memory of a device, and of a whole host
     local_world_size      ranks of a host
     *_gb_per_s            device memory, host memory, host to device, between devices of a host, to other hosts
+    reach                 share of those bandwidths that random rows and collectives reach
     tflops, efficiency    of the dense part, and the share of it that a CTR model reaches
     process_gib           what a rank holds before it has a table: libraries, CUDA context, communication buffers
     spare                 share of memory that no plan may fill
@@ -59,6 +66,7 @@ class Hardware:
     pcie_gb_per_s: float = 0.0
     intra_gb_per_s: float
     inter_gb_per_s: float
+    reach: float = 1.0
     tflops: float = 0.0
     efficiency: float = 0.3
     process_gib: float = 0.0
@@ -69,8 +77,8 @@ class Hardware:
 
     @property
     def memory_gb_per_s(self) -> float:
-        """Of the memory that tables live in."""
-        return self.hbm_gb_per_s if self.device == "cuda" else self.ddr_gb_per_s
+        """What lookups reach of the memory that tables live in."""
+        return self.reach * (self.hbm_gb_per_s if self.device == "cuda" else self.ddr_gb_per_s)
 
     def with_(self, **changes: Any) -> "Hardware":
         return dataclasses.replace(self, **changes)

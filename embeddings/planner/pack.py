@@ -15,13 +15,14 @@ Index = np.ndarray | slice | int | np.integer
 
 @dataclass(frozen=True)
 class Option:
-    """One way to shard one table. shards int64 [S, 4] as ``cut`` gives them."""
+    """One way to shard one table over ``ranks`` ranks. shards int64 [S, 4] as ``cut`` gives them."""
 
     table: str
     kind: str
     kernel: str
     shards: np.ndarray
     cost: Cost
+    ranks: int
 
     @cached_property
     def need(self) -> float:
@@ -39,13 +40,13 @@ class Option:
 
     @cached_property
     def ms(self) -> float:
-        """Time of the slowest shard."""
-        return float(self.cost.ms.max())
+        """Time of the slowest shard's rank."""
+        return self.cost.slowest_ms
 
     @cached_property
     def total_ms(self) -> float:
-        """Time of all shards."""
-        return float(self.cost.ms.sum())
+        """Time of all ranks."""
+        return float(self.cost.ms.sum()) + self.ranks * self.cost.everywhere_ms
 
 
 class NoPlan(InputError):
@@ -100,6 +101,7 @@ def pack(
             try:
                 placed[pick.table] = _PLACE[PLACES[option.kind]](option, ranks)
                 taken[pick.table] = option
+                ranks.ms += option.cost.everywhere_ms
                 break
             except NoPlan as full:
                 failure = full if failure is None or full.shortage < failure.shortage else failure

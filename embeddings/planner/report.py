@@ -55,9 +55,10 @@ def report(a: Assessment, every_rank: bool = False) -> str:
 
 def headline(a: Assessment) -> str:
     hardware, machine = a.machine.hardware, a.machine
-    where = "hosts" if machine.hosts > 1 else "host"
+    ranks_of = "1 rank" if machine.world_size == 1 else f"{machine.world_size:,} ranks"
+    hosts = "1 host" if machine.hosts == 1 else f"{machine.hosts:,} hosts"
     return (
-        f"{machine.world_size:,} ranks of {hardware.name}, {machine.hosts:,} {where} of {machine.ranks_of_host}; "
+        f"{ranks_of} of {hardware.name}, {hosts} of {machine.ranks_of_host}; "
         f"{a.problem.batch_size:,} rows a rank, {a.problem.optimizer}"
     )
 
@@ -65,7 +66,7 @@ def headline(a: Assessment) -> str:
 def tables(a: Assessment) -> str:
     """One line a table, the slowest first."""
     rows = []
-    for table in sorted(a.problem.tables, key=lambda t: -float(a.tables[t.name].ms.max())):
+    for table in sorted(a.problem.tables, key=lambda t: -a.tables[t.name].slowest_ms):
         placed, cost = a.plan.tables[table.name], a.tables[table.name]
         memory = cost.device_bytes.sum() + cost.host_bytes.sum()
         rows.append(
@@ -77,7 +78,7 @@ def tables(a: Assessment) -> str:
                 spans(placed.ranks),
                 size(memory),
                 size(cost.device_bytes.max() + cost.host_bytes.max()),
-                f"{float(cost.ms.max()):.3f}",
+                f"{cost.slowest_ms:.3f}",
             ]
         )
     head = ["table", ">rows x columns", "type", "kernel", "ranks", ">memory", ">largest shard", ">ms a step"]
@@ -104,6 +105,7 @@ def ranks(a: Assessment, every_rank: bool) -> str:
     device, host = a.machine.capacity
     hardware, world = a.machine.hardware, a.machine.world_size
     cuda = hardware.device == "cuda"
+    in_host = cuda and bool(a.host_bytes.any())
     shown = np.arange(world)
     if world > _FEW and not every_rank:
         shown = np.argsort(-a.device_bytes, kind="stable")[:_FULLEST]
@@ -114,10 +116,10 @@ def ranks(a: Assessment, every_rank: bool) -> str:
         of_tables = a.device_bytes[rank] - fixed.device_bytes
         row = [str(rank), *(size(x) for x in (of_tables, fixed.dense_bytes, fixed.activation_bytes, in_frozen))]
         row += [size(a.device_bytes[rank]), f"{100 * a.device_bytes[rank] / max(device, 1):.1f} %"]
-        row += [f"{size(a.host_bytes[rank])}, {100 * a.host_bytes[rank] / max(host, 1):.1f} %"] if cuda else []
+        row += [f"{size(a.host_bytes[rank])}, {100 * a.host_bytes[rank] / max(host, 1):.1f} %"] if in_host else []
         rows.append([*row, f"{a.rank_ms[rank]:.3f}"])
     head = ["rank", ">tables", ">dense part", ">activations", ">frozen", ">in all", ">of capacity"]
-    text = columns([*head, *([">host's share"] if cuda else []), ">ms of tables"], rows)
+    text = columns([*head, *([">host's share"] if in_host else []), ">ms of tables"], rows)
     if len(shown) < world:
         text += f"\nthe {len(shown)} fullest of {world:,} ranks; the emptiest holds {size(a.device_bytes.min())}"
     whole = f"{hardware.hbm_gib:g} GiB" if cuda else f"{hardware.ddr_gib / a.machine.ranks_of_host:,.1f} GiB"

@@ -93,5 +93,5 @@ def test_differs_by_seed_and_name_and_repeats():
 
 def test_chunks_make_no_difference(monkeypatch):
     whole = weights(0, a=(50, 4))["a"]
-    monkeypatch.setattr(initialise, "_CHUNK_ROWS", 7)
+    monkeypatch.setattr(initialise, "_CHUNK", 28)
     assert torch.equal(weights(0, a=(50, 4))["a"], whole)
