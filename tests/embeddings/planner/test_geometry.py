@@ -31,6 +31,4 @@ def test_widths():
 
 
 def test_possible_types():
-    assert possible_types(True, "cpu") == possible_types(True, "cuda") == TYPES
-    assert set(possible_types(False, "cpu")) == {"table_wise", "column_wise", "row_wise"}
-    assert set(possible_types(False, "cuda")) == {"table_wise", "column_wise", "row_wise", "data_parallel"}
+    assert {possible_types(pooled, device) for pooled in (True, False) for device in ("cpu", "cuda")} == {TYPES}
