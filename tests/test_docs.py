@@ -1,9 +1,12 @@
 """The documents say what the code says."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from benchmarks.scaling import page as scaling_page
+from embeddings.planner.hardware import Hardware, Speed, shipped
 from recsys.schema import Schema
 from train.config import Config
 from train.describe import describe
@@ -21,7 +24,7 @@ def test_settings_pages_are_generated(page: str, model: type, title: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/config.md", "docs/launching.md"]
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )
 def test_paths_named_in_documents_exist(page: str) -> None:
     for line in (ROOT / page).read_text().splitlines():
@@ -29,3 +32,13 @@ def test_paths_named_in_documents_exist(page: str) -> None:
             if "/" in word and word.endswith((".py", ".md", ".yaml")) and not word.startswith(("http", "mydata")):
                 here = ROOT / word.split(":")[0].rstrip(".:;")
                 assert here.exists() or "VERB" in word or "NAME" in word, f"{page} names {word}"
+
+
+def test_scaling_page_is_what_the_planner_says() -> None:
+    assert (ROOT / "docs" / "scaling.md").read_text() == scaling_page(), "stale: python -m benchmarks.scaling"
+
+
+def test_every_shipped_part_and_key_is_documented() -> None:
+    text = (ROOT / "docs" / "planner.md").read_text()
+    for name in [*shipped(), *(f.name for kind in (Hardware, Speed) for f in dataclasses.fields(kind))]:
+        assert f"`{name}`" in text, name

@@ -22,7 +22,8 @@ def advice(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan) 
         found.append(change)
         if len(found) == WANTED:
             break
-    lines = [f"no plan fits {world_size:,} ranks of {hardware.name}: {shortage(problem, hardware, world_size, none)}"]
+    ranks = "1 rank" if world_size == 1 else f"{world_size:,} ranks"
+    lines = [f"no plan fits {ranks} of {hardware.name}: {shortage(problem, hardware, world_size, none)}"]
     if found:
         lines.append("each of these makes it fit:" if len(found) > 1 else "this makes it fit:")
         lines += [f"  {i}. {change}" for i, change in enumerate(found, 1)]
@@ -50,7 +51,9 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
     need = min(o.need for o in options[name])
     kinds = ", ".join(sorted({o.kind for o in options[name]}))
     needed, there = tables + world_size * fixed.device_bytes, world_size * capacity
-    if needed > there and need <= capacity - fixed.device_bytes:
+    constraint = problem.constraints.get(name, problem.default)
+    forbidden = constraint.sharding_types is not None and need > capacity - fixed.device_bytes
+    if needed > there and not forbidden:
         return (
             f"at least {size(needed)} of {kind} is needed and there is {size(there)}, {size(needed - there)} too "
             f"little; tables and their optimizer take {size(tables)}, every rank's dense part, activations and frozen "
@@ -90,7 +93,7 @@ def _changes(problem: Problem, hardware: Hardware, world_size: int) -> Iterator[
             if fits(problem, part, world_size) is not None:
                 yield f"larger devices: {world_size:,} of {part.name}, {part.hbm_gib:g} GiB each"
                 break
-        if name := _in_host_memory(problem, hardware, world_size):
+        if problem.tables and (name := _in_host_memory(problem, hardware, world_size)):
             yield (
                 f"keep rows of table '{name}' in host memory: "
                 f"sharding.tables.{name}.compute_kernels=[fused_uvm_caching]; lookups cross PCIe"

@@ -11,9 +11,7 @@ from torchrec.distributed.types import ParameterSharding, ShardingEnv
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
-from embeddings.planner.geometry import TYPES
 from embeddings.sequences import SequenceSharder
-from embeddings.sharding import sharders
 from embeddings.tables import TableConfig, sequence_collection
 
 CPU = torch.device("cpu")
@@ -91,9 +89,3 @@ def test_columns_must_be_cut_alike(env):
     params = {"item": cut([4, 4]), "shop": cut([8], "table_column_wise")}
     with pytest.raises(InputError, match=r"shards of one width, got \{'item': 4, 'shop': 8\}; set the same"):
         SequenceSharder().shard(sequence_collection(TABLES), params, env, CPU)
-
-
-def test_sharders_offer_what_runs():
-    bags, sequences, *_ = sharders()
-    for device in ("cpu", "cuda"):
-        assert bags.sharding_types(device) == sequences.sharding_types(device) == list(TYPES)

@@ -1,116 +1,58 @@
-"""Plans: what the planner may choose, what it may not, and the plan as plain data."""
+"""Between the planner and TorchRec: sharders, this machine, plans."""
+
+import os
 
 import pytest
 import torch
-from torch import nn
 from torchrec.distributed.types import ShardingType
 
 from embeddings.errors import InputError
-from embeddings.sharding import Constraint, local_topology, make_plan, plan_as_dict, sharders
-from embeddings.tables import TableConfig, bag_collection, sequence_collection
+from embeddings.planner.choose import Search
+from embeddings.planner.estimate import Machine
+from embeddings.planner.problem import Constraint
+from embeddings.sharding import sharders, this_machine, torchrec_plan
+from tests.embeddings.planner.problems import cuda, problem, table
 
 CPU = torch.device("cpu")
-FREE = Constraint()
 
 
-def tables(user_rows: int = 1000) -> list[TableConfig]:
-    def table(name: str, rows: int, features: tuple[str, ...], pooled: bool) -> TableConfig:
-        return TableConfig(
-            name=name,
-            num_embeddings=rows,
-            embedding_dim=16,
-            features=features,
-            pooled=pooled,
-            mean_length=tuple(2.0 for _ in features),
-        )
-
-    return [
-        table("user", user_rows, ("user",), True),
-        table("tag", 10, ("tags",), True),
-        table("item", 2000, ("item", "history"), False),
-    ]
+def test_sharders_offer_every_type_on_every_device():
+    bags, sequences, *_ = sharders()
+    for device in ("cpu", "cuda"):
+        for sharder in (bags, sequences):
+            assert set(sharder.sharding_types(device)) == {t.value for t in ShardingType}
 
 
-class Model(nn.Module):
-    def __init__(self, configs: list[TableConfig]) -> None:
-        super().__init__()
-        self.bags = bag_collection([t for t in configs if t.pooled])
-        self.sequences = sequence_collection([t for t in configs if not t.pooled])
+def test_this_machine_has_its_own_memory_and_ranks():
+    hardware = this_machine(CPU, 4)
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert hardware.device == "cpu" and hardware.local_world_size == 4
+    assert hardware.ddr_gib * 2**30 == pytest.approx(host)
+    free = Machine.of(hardware, 4).capacity[0]
+    assert 4 * (free + hardware.process_gib * 2**30) == pytest.approx((1 - hardware.spare) * host, abs=64)
 
 
-def plan(constraints=None, default: Constraint = FREE, ranks: int = 2, user_rows: int = 1000) -> dict:
-    configs = tables(user_rows)
-    topology = local_topology(CPU, ranks, ranks)
-    return plan_as_dict(make_plan(Model(configs), configs, constraints or {}, default, topology, batch_size=64))
+def test_speeds_of_another_kind_of_device_are_refused():
+    with pytest.raises(InputError, match=r"sharding\.hardware 'h100-80' describes cuda, this run is on cpu"):
+        this_machine(CPU, 2, "h100-80")
 
 
 @pytest.mark.parametrize("kind", [t.value for t in ShardingType])
-def test_a_forced_type_is_taken_for_bags(kind):
-    forced = Constraint(sharding_types=[kind], min_partition=8)
-    found = plan({"user": forced, "tag": forced})
-    assert found["user"]["sharding_type"] == found["tag"]["sharding_type"] == kind
-
-
-@pytest.mark.parametrize("kind", ["table_wise", "row_wise", "column_wise"])
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_shards_cover_each_table_once(kind, ranks):
-    found = plan(default=Constraint(sharding_types=[kind], min_partition=4), ranks=ranks)
-    assert set(found) == {"user", "tag", "item"}
-    for name, rows in (("user", 1000), ("tag", 10), ("item", 2000)):
-        entry = found[name]
-        assert entry["sharding_type"] == kind and entry["module"] == ("sequences" if name == "item" else "bags")
-        covered = torch.zeros(rows, 16, dtype=torch.int64)
-        for shard in entry["shards"]:
-            (row, column), (height, width) = shard["offsets"], shard["sizes"]
-            covered[row : row + height, column : column + width] += 1
-            assert int(shard["placement"].split(":")[1].split("/")[0]) in range(ranks)
-        assert (covered == 1).all(), name
-    assert len(found["user"]["shards"]) == (1 if kind == "table_wise" else len(found["user"]["ranks"]))
-
-
-def test_one_tables_constraint_goes_before_the_default():
-    found = plan({"tag": Constraint(sharding_types=["row_wise"])}, Constraint(sharding_types=["table_wise"]))
-    assert {n: e["sharding_type"] for n, e in found.items()} == {
-        "user": "table_wise",
-        "item": "table_wise",
-        "tag": "row_wise",
-    }
-
-
-def test_a_type_that_only_some_tables_can_have_is_left_out_for_the_others():
-    found = plan(default=Constraint(sharding_types=["grid_shard", "row_wise"], min_partition=8))
-    assert found["item"]["sharding_type"] == "row_wise"
-
-
-def test_mistakes():
-    with pytest.raises(InputError, match=r"sharding.tables names \['itm'\]; tables are \['item', 'tag', 'user'\]"):
-        plan({"itm": FREE})
-    with pytest.raises(
-        InputError, match=r"'item': sharding types \['data_parallel'\] are not possible here; allowed: \["
-    ):
-        plan({"item": Constraint(sharding_types=["data_parallel"])})
-    with pytest.raises(InputError, match=r"'item': sharding types \['row_wise', 'grid_shard'\] are not possible here"):
-        plan({"item": Constraint(sharding_types=["row_wise", "grid_shard"])})
-
-
-def test_tables_larger_than_memory():
-    with pytest.raises(
-        InputError, match=r"^no sharding plan fits: [^\n]+; widen sharding.sharding_types or add memory"
-    ):
-        plan(user_rows=1 << 40)
-
-
-def test_the_topology_is_this_machine():
-    import os
-
-    topology = local_topology(CPU, 4, 2)
-    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert topology.world_size == 4 and topology.local_world_size == 2 and topology.compute_device == "cpu"
-    assert {d.storage.ddr for d in topology.devices} == {host // 2} and {d.storage.hbm for d in topology.devices} == {0}
-
-
-def test_sharders_offer_every_type_on_cpu_and_replicated_sequences_only_elsewhere():
-    bags, sequences = sharders()
-    assert set(bags.sharding_types("cpu")) == {t.value for t in ShardingType}
-    assert set(sequences.sharding_types("cpu")) == {"table_wise", "row_wise", "column_wise"}
-    assert set(sequences.sharding_types("cuda")) == {"table_wise", "row_wise", "column_wise", "data_parallel"}
+def test_a_plan_as_torchrec_wants_it(kind: str) -> None:
+    free = Constraint(sharding_types=[kind], min_partition=8)
+    p = problem(table("a", columns=32), table("s", 77, 16, False), constraints={"a": free})
+    plan = Search(p, cuda(4, local=2)).best().plan
+    found = torchrec_plan(plan).plan
+    assert set(found) == {"sparse.bags", "sparse.sequences"}
+    sharding = found["sparse.bags"]["a"]
+    assert (sharding.sharding_type, sharding.ranks) == (kind, plan.tables["a"].ranks)
+    if kind == "data_parallel":
+        assert sharding.sharding_spec is None and sharding.compute_kernel == "dense"
+        return
+    covered = torch.zeros(1000, 32, dtype=torch.int64)
+    for shard, rank in zip(sharding.sharding_spec.shards, sharding.ranks, strict=True):
+        (row, column), (height, width) = shard.shard_offsets, shard.shard_sizes
+        covered[row : row + height, column : column + width] += 1
+        assert shard.placement.rank() == rank
+        assert shard.placement.device() == torch.device("cuda", rank % 2)
+    assert (covered == 1).all() and sharding.compute_kernel == "fused"

@@ -1,0 +1,90 @@
+"""The smallest world size, and what is said when nothing fits: every change that is named does make it fit."""
+
+import dataclasses
+import re
+
+import pytest
+
+from embeddings.planner.advice import advice, shortage
+from embeddings.planner.choose import Search
+from embeddings.planner.pack import NoPlan
+from embeddings.planner.problem import Constraint, Dense, Frozen, Problem
+from embeddings.planner.world import find_world_size, fits
+from tests.embeddings.planner.problems import cuda, problem, table
+
+BIG = problem(table("big", 40_000_000, 32), table("small", 1000, 32))  # 4.9 GiB
+
+
+def failure(p: Problem, ranks: int, hbm_gib: float = 1.0) -> tuple[str, str]:
+    machine = cuda(ranks, hbm_gib)
+    with pytest.raises(NoPlan) as none:
+        Search(p, machine).best()
+    return (
+        advice(p, machine.hardware, ranks, none.value),
+        shortage(p, machine.hardware, ranks, none.value),
+    )
+
+
+@pytest.mark.parametrize("hbm_gib", [6.0, 1.5, 0.4, 0.05])
+def test_the_smallest_world_size_that_fits(hbm_gib: float) -> None:
+    hardware = cuda(1, hbm_gib).hardware
+    found = find_world_size(BIG, hardware)
+    size = found.machine.world_size
+    assert found.shortage == (0, 0) and size * hbm_gib > 4.9
+    smaller = size - 1 if size <= 8 else size - 8
+    assert smaller == 0 or fits(BIG, hardware, smaller) is None
+
+
+def test_no_world_size_mends_a_dense_part_that_is_too_large():
+    assert find_world_size(problem(dense=Dense(parameters=10**9)), cuda(1).hardware) is None
+
+
+def test_memory_of_all_ranks_together():
+    text, short = failure(BIG, 4)
+    assert re.match(r"at least [\d.]+ GiB of HBM is needed and there is 4.00 GiB, [\d.]+ GiB too little", short)
+    assert text.startswith(f"no plan fits 4 ranks of part: {short}") and "more ranks: 5 of part" in text
+    assert fits(BIG, cuda(1).hardware, 5) is not None and fits(BIG, cuda(1).hardware, 4) is None
+
+
+def test_three_changes_each_of_which_fits():
+    text, _ = failure(BIG, 4)
+    changes = re.findall(r"^  \d\. (.*)$", text, re.MULTILINE)
+    assert len(changes) == 3 and "each of these makes it fit:" in text
+    hardware = cuda(1).hardware
+    for change in changes:
+        if found := re.search(r"more ranks: (\d+)", change):
+            assert fits(BIG, hardware, int(found[1])) is not None
+        elif "fused_uvm_caching" in change:
+            free = Constraint(compute_kernels=["fused_uvm_caching"])
+            assert fits(dataclasses.replace(BIG, constraints={"big": free}), hardware, 4) is not None
+        else:
+            assert "larger devices: 4 of l4" in change
+
+
+def test_a_table_that_may_not_be_split():
+    whole = dataclasses.replace(BIG, constraints={"big": Constraint(sharding_types=["table_wise"])})
+    text, short = failure(whole, 8)
+    assert short.startswith("table 'big' finds no room: its smallest possible shard takes 4.9")
+    assert short.endswith("types allowed to it: table_wise")
+    assert "1. leave table 'big' free: drop sharding.tables.big" in text
+
+
+def test_activations_that_are_too_large():
+    p = problem(table("a"), dense=Dense(activations=10**7), batch_size=1024)
+    text, short = failure(p, 2)
+    assert short.startswith("dense part, activations and frozen tables alone need 38.1")
+    found = re.search(r"data.batch_size=(\d+)", text)
+    assert found and fits(dataclasses.replace(p, batch_size=int(found[1])), cuda(1).hardware, 2) is not None
+
+
+def test_optimizer_state_and_dtype_of_vectors():
+    p = problem(table("a", 6_000_000, 32), optimizer="adagrad")  # 0.72 GiB, and as much state
+    assert "sparse_optimizer.name=rowwise_adagrad" in failure(p, 1)[0]
+    v = Frozen(name="v", rows=4_000_000, width=128, dtype="float32", placement="replicated")
+    text, _ = failure(problem(table("a"), frozen=(v,)), 2)
+    assert "placement=auto" in text and "--dtype int8" in text
+
+
+def test_when_nothing_helps():
+    text, _ = failure(problem(dense=Dense(parameters=10**11)), 1)
+    assert text.endswith("no other single change that was tried makes it fit") and "1." not in text.split("\n", 1)[1]

@@ -1,0 +1,153 @@
+"""Plans fit, obey constraints, cover every table, and are as good as trying everything."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embeddings.errors import InputError
+from embeddings.planner.choose import Search
+from embeddings.planner.geometry import TYPES
+from embeddings.planner.hardware import Speed
+from embeddings.planner.pack import NoPlan
+from embeddings.planner.placed import check_plan
+from embeddings.planner.problem import Constraint, Dense, Frozen
+from tests.embeddings.planner.problems import cpu, cuda, problem, table
+
+GIB = 2**30
+LARGE = 2_000_000  # rows: above what stays whole on CPU
+
+
+def kinds(assessment) -> dict[str, str]:
+    return {name: p.sharding_type for name, p in assessment.plan.tables.items()}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("machine", [cpu(2), cpu(8, local=4), cuda(8, local=4), cuda(1)])
+def test_a_forced_type_is_taken(kind: str, machine) -> None:
+    p = problem(table("a", columns=32), table("b", rows=50, columns=32),
+                default=Constraint(sharding_types=[kind], min_partition=8))  # fmt: skip
+    found = Search(p, machine).best()
+    assert set(kinds(found).values()) == {kind}
+    check_plan(found.plan, p, machine.world_size, machine.ranks_of_host, machine.hardware.device, "x")
+
+
+def test_shards_of_a_host_stay_on_it():
+    machine = cuda(16, local=4)
+    p = problem(*(table(f"t{i}", columns=64) for i in range(6)))
+    for kind in ("table_row_wise", "table_column_wise"):
+        plan = Search(dataclasses.replace(p, default=Constraint(sharding_types=[kind])), machine).best().plan
+        for placed in plan.tables.values():
+            assert len({r // 4 for r in placed.ranks}) == 1, kind
+        assert len({placed.ranks[0] // 4 for placed in plan.tables.values()}) == 4, "one host has all the work"
+    plan = Search(dataclasses.replace(p, default=Constraint(sharding_types=["grid_shard"])), machine).best().plan
+    for placed in plan.tables.values():
+        hosts = [r // 4 for r in placed.ranks]
+        assert hosts[:4] == [hosts[0]] * 4 and hosts[4:] == [hosts[4]] * 4 and hosts[0] != hosts[4]
+
+
+def test_one_tables_constraint_goes_before_the_default():
+    p = problem(table("a"), table("b"), table("c", pooled=False), default=Constraint(sharding_types=["column_wise"]),
+                constraints={"b": Constraint(sharding_types=["row_wise"])})  # fmt: skip
+    assert kinds(Search(p, cpu(2)).best()) == {"a": "column_wise", "b": "row_wise", "c": "column_wise"}
+
+
+def test_a_type_that_only_some_tables_can_have_is_left_out_for_the_others():
+    p = problem(table("a"), table("b", pooled=False), default=Constraint(sharding_types=["grid_shard", "row_wise"]))
+    assert kinds(Search(p, cpu(2)).best())["b"] == "row_wise"
+
+
+def test_small_tables_stay_whole_on_cpu_alone():
+    tables = table("a"), table("b", 500, 16, False)
+    assert set(kinds(Search(problem(*tables), cpu(2)).best()).values()) == {"table_wise"}
+    assert kinds(Search(problem(*tables, batch_size=4096), cuda(8)).best())["a"] == "data_parallel"
+
+
+def test_mistakes():
+    with pytest.raises(InputError, match=r"sharding.tables names \['itm'\]; tables are \['item'\]"):
+        problem(table("item"), constraints={"itm": Constraint()})
+    for types in (["data_parallel"], ["row_wise", "grid_shard"]):
+        p = problem(table("item", pooled=False), constraints={"item": Constraint(sharding_types=types)})
+        with pytest.raises(InputError, match=r"'item': sharding types \[.*\] are not possible here; allowed: \["):
+            Search(p, cpu(2))
+    with pytest.raises(InputError, match="world size 6 is no multiple of the 4 ranks of a host"):
+        Search(problem(table("a")), cuda(6, local=4))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 400_000), st.sampled_from([8, 32, 64]), st.booleans(), st.integers(1, 50)),
+             min_size=1, max_size=5),
+    st.sampled_from([1, 2, 4, 8]),
+    st.floats(0.02, 0.3),
+)  # fmt: skip
+def test_a_plan_fits_and_its_figures_add_up(specs, world: int, hbm_gib: float) -> None:
+    tables = [table(f"t{i}", rows, columns, pooled, length) for i, (rows, columns, pooled, length) in enumerate(specs)]
+    p = problem(*tables, dense=Dense(parameters=1000))
+    machine = cuda(world, hbm_gib, local=4)
+    try:
+        found = Search(p, machine).best()
+    except NoPlan as none:
+        assert none.shortage > 0
+        return
+    assert found.device_bytes.max() <= hbm_gib * GIB and found.shortage == (0, 0)
+    check_plan(found.plan, p, world, machine.ranks_of_host, "cuda", "x")
+    of_tables = sum(float(c.device_bytes.sum()) for c in found.tables.values())
+    assert found.device_bytes.sum() == pytest.approx(of_tables + world * found.fixed.device_bytes)
+    of_tables = sum(float(c.ms.sum()) + world * c.everywhere_ms for c in found.tables.values())
+    assert found.rank_ms.sum() == pytest.approx(of_tables)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_as_good_as_trying_every_combination_of_types(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    tables = [
+        table(f"t{i}", int(random.integers(10, 2_000_000)), 64, bool(random.integers(2)), float(random.integers(1, 40)))
+        for i in range(4)
+    ]
+    p = problem(*tables, batch_size=int(random.integers(64, 4096)))
+    search = Search(p, cuda(4, 4.0, local=2, speed=Speed(exchange_us=50)))
+    best = np.inf
+    for combination in itertools.product(*search.options.values()):
+        try:
+            best = min(best, search.best(dict(zip(search.options, combination, strict=True))).step_ms)
+        except NoPlan:
+            continue
+    assert search.best().step_ms <= 1.05 * best
+
+
+def test_a_table_too_large_for_a_rank_is_split():
+    p = problem(table("a", 10_000_000, 32))  # 1.2 GiB
+    found = Search(p, cuda(4, 0.5)).best()
+    assert kinds(found)["a"] in ("row_wise", "column_wise", "table_row_wise", "grid_shard", "table_column_wise")
+    with pytest.raises(NoPlan):
+        Search(p, cuda(2, 0.5)).best()
+
+
+def test_frozen_tables_go_where_there_is_room():
+    vectors = Frozen(name="v", rows=4_000_000, width=128, dtype="int8")  # 0.49 GiB
+    p = problem(table("a"), frozen=(vectors,))
+    assert Search(p, cuda(4, 1.0)).best().plan.frozen == {"v": "replicated"}
+    assert Search(p, cuda(4, 0.4)).best().plan.frozen == {"v": "row_wise"}
+    assert Search(p, cuda(4, 0.1)).best().plan.frozen == {"v": "host"}
+    assert Search(p, cpu(4)).best().plan.frozen == {"v": "host"}
+    given = dataclasses.replace(p, frozen=(dataclasses.replace(vectors, placement="row_wise"),))
+    assert Search(given, cuda(4, 1.0)).best().plan.frozen == {"v": "row_wise"}
+
+
+def test_vectors_give_way_to_tables():
+    big = table("a", 11_000_000, 16)  # 0.7 GiB, on one rank
+    p = problem(big, frozen=(Frozen(name="v", rows=4_000_000, width=128, dtype="int8"),),
+                default=Constraint(sharding_types=["table_wise"]))  # fmt: skip
+    found = Search(p, cuda(4, 1.0)).best()
+    assert found.plan.frozen == {"v": "row_wise"} and found.shortage == (0, 0)
+
+
+def test_many_tables_on_many_ranks():
+    random = np.random.default_rng(0)
+    tables = [table(f"t{i}", int(10 ** random.uniform(3, 8.5)), 64, i % 10 != 0, 3.0) for i in range(500)]
+    found = Search(problem(*tables, batch_size=4096), cuda(1024, 80.0)).best()
+    assert found.imbalance < 1.5 and found.shortage == (0, 0)
