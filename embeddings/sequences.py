@@ -23,7 +23,7 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
-from embeddings.planner.geometry import possible_types
+from embeddings.planner.geometry import TYPES
 from embeddings.sequence_blocks import BlockSharding
 
 _GRID = ShardingType.GRID_SHARD.value
@@ -31,10 +31,10 @@ _CUT_BY_COLUMNS = (ShardingType.COLUMN_WISE.value, ShardingType.TABLE_COLUMN_WIS
 
 
 class SequenceSharder(EmbeddingCollectionSharder):
-    """Shards an EmbeddingCollection in any of the planner's SEQUENCE_TYPES."""
+    """Shards an EmbeddingCollection in any of the planner's types."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(possible_types(False, compute_device_type))
+        return list(TYPES)
 
     def shard(self, module, params, env, device=None, module_fqn=None) -> ShardedEmbeddingCollection:
         widths = {n: _block_width(p) for n, p in params.items() if p.sharding_type in _CUT_BY_COLUMNS}

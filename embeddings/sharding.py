@@ -10,7 +10,7 @@ from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharde
 
 from embeddings.errors import InputError
 from embeddings.managed import managed_sharders
-from embeddings.planner.geometry import possible_types
+from embeddings.planner.geometry import TYPES
 from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.placed import Placed, Plan
 from embeddings.sequences import SequenceSharder
@@ -22,7 +22,7 @@ class BagSharder(EmbeddingBagCollectionSharder):
     """Offers every sharding type on every device: row-wise ones run on gloo too, though TorchRec hides them on CPU."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(possible_types(True, compute_device_type))
+        return list(TYPES)
 
 
 def sharders() -> list[ModuleSharder[nn.Module]]:

@@ -1,6 +1,5 @@
 """What the planner is asked for a run: its config, the data set's schema, and facts of data that may not be here."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
@@ -114,6 +113,7 @@ def problem_of(
                 module=f"sparse.{'managed_' if t.managed else ''}{'bags' if t.pooled else 'sequences'}",
                 pooled=t.pooled,
                 mean_length=t.mean_length,
+                managed=t.managed,
             )
             for t in tables
         ),
@@ -132,21 +132,7 @@ def problem_of(
             )
             for name, store in stores.items()
         ),
-        constraints=_constraints(config, [t.name for t in tables if t.managed]),
+        constraints={name: Constraint(**c.model_dump()) for name, c in config.sharding.tables.items()},
         default=Constraint(sharding_types=config.sharding.sharding_types),
         batches=config.data.prefetch * config.data.workers + _PIPELINE,
     )
-
-
-def _constraints(config: Config, managed: list[str]) -> dict[str, Constraint]:
-    """What the config says of single tables. Managed ones are row-wise: TorchRec shards their ids in no other way."""
-    found = {name: Constraint(**c.model_dump()) for name, c in config.sharding.tables.items()}
-    for name in managed:
-        wanted = found.setdefault(name, Constraint(sharding_types=["row_wise"])).sharding_types
-        if wanted is not None and list(wanted) != ["row_wise"]:
-            raise InputError(
-                f"table '{name}' with ids: managed can only be sharded row_wise, got {list(wanted)}; "
-                f"mend sharding.tables.{name}, or set its ids to hash in schema.yaml"
-            )
-        found[name] = dataclasses.replace(found[name], sharding_types=["row_wise"])
-    return found

@@ -38,7 +38,7 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
     own = problem.constraints.get(table.name)
     wanted = own or problem.default
     device = machine.hardware.device
-    allowed = possible_types(table.pooled, device)
+    allowed = possible_types(table.managed)
     types = list(wanted.sharding_types or (allowed if not stays_whole(table, device) else ("table_wise",)))
     possible = [t for t in types if t in allowed]
     if not possible or (own and possible != types):  # a default speaks of all tables, each takes what it can

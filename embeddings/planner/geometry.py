@@ -24,13 +24,13 @@ PLACES = {
 NARROWEST = 32  # columns of a shard, where no constraint names a width
 
 
-def possible_types(pooled: bool, device: str) -> tuple[str, ...]:
-    """Types that truly run, and on ``device``: all on all.
+def possible_types(managed: bool) -> tuple[str, ...]:
+    """Types that truly run, on any device: all, but TorchRec shards the ids of managed tables row-wise alone.
 
     Row-wise types run on gloo too, though TorchRec hides them on CPU; embeddings/sequences.py adds those that TorchRec
     does not have for tables that are not pooled.
     """
-    return TYPES
+    return ("row_wise",) if managed else TYPES
 
 
 def block_widths(columns: int, wanted: int | None) -> list[int]:

@@ -31,4 +31,5 @@ def test_widths():
 
 
 def test_possible_types():
-    assert {possible_types(pooled, device) for pooled in (True, False) for device in ("cpu", "cuda")} == {TYPES}
+    assert possible_types(managed=False) == TYPES
+    assert possible_types(managed=True) == ("row_wise",)
