@@ -30,7 +30,7 @@ def stays_whole(table: Table, device: str) -> bool:
     Other ways came out within a tenth of it, one way or the other by the day, and a replicated table's optimizer visits
     every row.
     """
-    return device == "cpu" and table.bytes < SMALL_TABLE_BYTES
+    return device == "cpu" and table.bytes < SMALL_TABLE_BYTES and not table.managed
 
 
 def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]:
