@@ -5,14 +5,15 @@ import os
 import torch
 from torch import nn
 from torch.distributed._shard.sharding_spec import EnumerableShardingSpec, ShardMetadata
-from torchrec.distributed.embedding import EmbeddingCollectionSharder
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
 
 from embeddings.errors import InputError
-from embeddings.planner.geometry import possible_types
+from embeddings.managed import managed_sharders
+from embeddings.planner.geometry import TYPES
 from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.placed import Placed, Plan
+from embeddings.sequences import SequenceSharder
 
 _PARTS = ("H200", "H100", "A100", "L4")  # as CUDA names devices
 
@@ -21,18 +22,11 @@ class BagSharder(EmbeddingBagCollectionSharder):
     """Offers every sharding type on every device: row-wise ones run on gloo too, though TorchRec hides them on CPU."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(possible_types(True, compute_device_type))
-
-
-class SequenceSharder(EmbeddingCollectionSharder):
-    """Offers every type that an EmbeddingCollection implements."""
-
-    def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(possible_types(False, compute_device_type))
+        return list(TYPES)
 
 
 def sharders() -> list[ModuleSharder[nn.Module]]:
-    return [BagSharder(), SequenceSharder()]
+    return [BagSharder(), SequenceSharder(), *managed_sharders(BagSharder(), SequenceSharder())]
 
 
 def this_machine(device: torch.device, ranks_of_host: int, speeds: str | None = None) -> Hardware:

@@ -31,8 +31,11 @@ class Table(Strict):
 
     num_embeddings: int = Field(ge=1, description="rows of the table")
     embedding_dim: int | None = Field(None, ge=1, description="width; null takes model.embedding_dim")
-    ids: Literal["modulo", "identity"] = Field(
-        "modulo", description="modulo: any int64, id mod rows; identity: ids are rows, others are an error"
+    ids: Literal["modulo", "hash", "identity", "managed"] = Field(
+        "modulo",
+        description="modulo: any int64, id mod rows; hash: any int64, mixed first, so that no pattern of ids "
+        "makes them share rows; identity: ids are rows, others are an error; managed: any int64, each gets a row of "
+        "its own while there are free ones (TorchRec's MPZCH, CUDA only)",
     )
 
 
@@ -172,6 +175,11 @@ class Schema(Strict):
     @property
     def dense(self) -> list[Feature]:
         return [f for f in self.features if f.kind == "dense"]
+
+
+def managed_tables(schema: Schema) -> dict[str, int]:
+    """name -> rows of the tables with ids: managed."""
+    return {name: table.num_embeddings for name, table in schema.tables.items() if table.ids == "managed"}
 
 
 def load_schema(folder: str) -> Schema:

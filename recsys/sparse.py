@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
+from embeddings.managed import managed_bags, managed_sequences
 from embeddings.tables import TableConfig, bag_collection, sequence_collection
 from recsys.schema import Feature, Schema
 
@@ -28,40 +29,59 @@ def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str,
                 features=tuple(f.name for f in features),
                 pooled=name not in schema.sequence_tables,
                 mean_length=tuple(mean_lengths.get(f.name, 1.0) for f in features),
+                managed=table.ids == "managed",
             )
         )
     return configs
 
 
 class SparseArch(nn.Module):
-    """Both collections. Either may be absent.
+    """Both collections, and both of managed tables. Each may be absent; each takes its features out of all.
 
     Traced by TorchRec's pipeline, so ``forward`` only calls them.
     """
 
     def __init__(self, tables: list[TableConfig]) -> None:
         super().__init__()
-        bags = [t for t in tables if t.pooled]
-        sequences = [t for t in tables if not t.pooled]
-        self.bags = bag_collection(bags) if bags else None
-        self.sequences = sequence_collection(sequences) if sequences else None
+        for name, make, pooled, managed in (
+            ("bags", bag_collection, True, False),
+            ("sequences", sequence_collection, False, False),
+            ("managed_bags", managed_bags, True, True),
+            ("managed_sequences", managed_sequences, False, True),
+        ):
+            own = [t for t in tables if (t.pooled, t.managed) == (pooled, managed)]
+            setattr(self, name, make(own) if own else None)
 
     def forward(
         self, pooled: KeyedJaggedTensor | None, sequence: KeyedJaggedTensor | None
     ) -> tuple[KeyedTensor | None, dict[str, JaggedTensor] | None]:
-        return (
-            self.bags(pooled) if self.bags is not None else None,
-            self.sequences(sequence) if self.sequences is not None else None,
-        )
+        bags = self.bags(pooled) if self.bags is not None else None
+        sequences = self.sequences(sequence) if self.sequences is not None else None
+        if self.managed_bags is not None:
+            bags = _joined(bags, self.managed_bags(pooled)[0])
+        if self.managed_sequences is not None:
+            sequences = _joined(sequences, self.managed_sequences(sequence)[0])
+        return bags, sequences
+
+
+@torch.fx.wrap
+def _joined(own, managed) -> dict:
+    """Outputs of two collections by feature."""
+    parts = [
+        part.to_dict() if hasattr(part, "to_dict") else dict(part.items())
+        for part in (own, managed)
+        if part is not None
+    ]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def pooled_embeddings(output: KeyedTensor, ids: KeyedJaggedTensor, features: list[Feature]) -> list[torch.Tensor]:
     """[B, D] per feature in schema order, whatever order the sharding plan gave; means where the schema wants them.
 
-    output  sums of embeddings per feature
+    output  sums of embeddings per feature; a dict where some tables are managed
     ids     what was looked up; an empty bag gives zeros
     """
-    sums = output.to_dict()
+    sums = dict(output) if isinstance(output, dict) else output.to_dict()
     for f in features:
         if f.kind == "bag" and f.pooling == "mean":
             sums[f.name] = sums[f.name] / ids[f.name].lengths().clamp(min=1).unsqueeze(1)

@@ -48,7 +48,7 @@ flock 9
 key=$(cat "requirements/$device.txt" requirements/base.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
     sha256sum | cut -c1-16)
 run_stamp=.venv/ready-$device-$key
-tests=(requirements/test.txt)
+tests=(requirements/test.txt requirements/kubernetes.txt)
 if [ "$device" = cpu ]; then tests+=(requirements/test-cpu.txt); fi
 test_stamp=$run_stamp-test-$(cat "${tests[@]}" | sha256sum | cut -c1-16)
 pip="./.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet"

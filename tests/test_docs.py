@@ -24,7 +24,7 @@ def test_settings_pages_are_generated(page: str, model: type, title: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/config.md", "docs/planner.md", "docs/scaling.md"]
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )
 def test_paths_named_in_documents_exist(page: str) -> None:
     for line in (ROOT / page).read_text().splitlines():

@@ -17,6 +17,7 @@ VERBS = {
     "prepare": ("train.prepare", "Write standard rows and a frozen store (shop, microlens)."),
     "store": ("train.store", "Build, verify or show a frozen store."),
     "check": ("train.check", "Check a config, and its data set's schema, without training."),
+    "collisions": ("train.collisions", "Count ids that share a row of their table, and say how large it should be."),
     "ctr": ("train.ctr", "Train a CTR model."),
     "evaluate": ("train.evaluate", "Evaluate a run's checkpoint on a split."),
     "predict": ("train.predict", "Write a run's scores to parquet."),

@@ -18,13 +18,14 @@ from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from embeddings.initialise import initialise_tables
+from embeddings.managed import check_managed
 from embeddings.planner.choose import Search
 from embeddings.planner.estimate import Machine
 from embeddings.planner.placed import Plan, check_plan, load_plan
 from embeddings.sharding import sharders, this_machine, torchrec_plan
 from recsys.config import ModelConfig
 from recsys.model import CTRModel
-from recsys.schema import Schema
+from recsys.schema import Schema, managed_tables
 from recsys.sparse import table_configs
 from train.config import Config
 from train.data.reader import RowReader
@@ -122,6 +123,7 @@ def build(
         mean_lengths: feature -> mean ids a row, for the planner.
     """
     tables = table_configs(schema, config.model.embedding_dim, mean_lengths)
+    check_managed(managed_tables(schema), ranks.device.type, ranks.world_size)
     plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
     frozen = frozen_tables(stores, plan.frozen, config, ranks)
@@ -180,7 +182,10 @@ def _sparse_settings(config: Config) -> dict[str, float]:
 def _fuse_sparse_optimizer(model: nn.Module, plan: Plan, config: Config) -> set[str]:
     """Give every sharded table its optimizer in backward; return the names of replicated tables, which cannot."""
     replicated = {table for table, placed in plan.tables.items() if placed.sharding_type == "data_parallel"}
-    fused = [p for name, p in model.sparse.named_parameters() if name.split(".")[-2] not in replicated]
+    weights = [
+        (name, p) for name, p in model.sparse.named_parameters() if p.requires_grad
+    ]  # a managed table's ids do not
+    fused = [p for name, p in weights if name.split(".")[-2] not in replicated]
     apply_in_backward(_SPARSE_OPTIMIZERS[config.sparse_optimizer.name], fused, _sparse_settings(config))
     return replicated
 

@@ -19,7 +19,8 @@ def command(path: str, plan: str | None, overrides: tuple[str, ...]) -> None:
     config = load_config(path, (*overrides, *([f"sharding.plan={plan}"] if plan else [])))
 
     from train.loop import train
-    from train.process import process_group
+    from train.process import process_group, refuse_managed
 
+    refuse_managed(config)
     with process_group(config.process) as ranks:
         train(config, ranks)

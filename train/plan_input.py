@@ -110,9 +110,10 @@ def problem_of(
                 name=t.name,
                 rows=t.num_embeddings,
                 columns=t.embedding_dim,
-                module="sparse.bags" if t.pooled else "sparse.sequences",
+                module=f"sparse.{'managed_' if t.managed else ''}{'bags' if t.pooled else 'sequences'}",
                 pooled=t.pooled,
                 mean_length=t.mean_length,
+                managed=t.managed,
             )
             for t in tables
         ),

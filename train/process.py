@@ -17,8 +17,10 @@ import torch
 import torch.distributed as dist
 
 from embeddings.errors import InputError, LostRank
+from embeddings.managed import check_managed
+from recsys.schema import load_schema, managed_tables
 from train import heartbeat as heartbeats
-from train.config import ProcessConfig
+from train.config import Config, ProcessConfig
 from train.heartbeat import Heartbeat
 
 Result = TypeVar("Result")
@@ -95,6 +97,17 @@ def _store(ranks: Ranks, timeout: datetime.timedelta) -> dist.Store:
         timeout=timeout,
     )
     return dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+
+
+def refuse_managed(config: Config) -> None:
+    """End every rank, before any waits for another, where managed tables cannot run. Raises InputError on the first."""
+    device = _device(config.process.device, int(os.environ.get("LOCAL_RANK", 0)))
+    try:
+        check_managed(managed_tables(load_schema(config.data.path)), device.type, int(os.environ.get("WORLD_SIZE", 1)))
+    except InputError:
+        if os.environ.get("RANK", "0") == "0":
+            raise
+        raise SystemExit(2) from None
 
 
 def ignore_sigterm() -> None:

@@ -16,6 +16,8 @@ from embeddings.errors import InputError
 from train.config import Config, save_config
 from train.env import PACKAGES, installed
 
+LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
+
 
 def write_json(path: Path, value: Any) -> None:
     """``value`` as JSON at ``path``: written beside, then renamed, so no half-written file is ever seen."""
@@ -40,7 +42,7 @@ def claim(config: Config) -> None:
     path = Path(config.run_folder)
     if path.exists() and not path.is_dir():
         raise InputError(f"run folder '{path}' is a file; set run.name or run.root to another place")
-    exists = path.exists() and any(path.iterdir())
+    exists = path.exists() and any(p.name != LOGS for p in path.iterdir())
     if exists and config.run.overwrite:
         if not (path / "run.json").is_file():
             raise InputError(f"'{path}' holds no run, and run.overwrite deletes runs only; choose another run.name")
@@ -65,8 +67,9 @@ class RunFolder:
 
         self.path = Path(config.run_folder)
         if config.run.overwrite:
-            shutil.rmtree(self.path)
-            self.path.mkdir()
+            for old in self.path.iterdir():
+                if old.name != LOGS:
+                    shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         save_config(config, str(self.path / "config.yaml"))
         self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
         self.update(**about, versions=versions(), git=git_state())

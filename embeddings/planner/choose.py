@@ -30,7 +30,7 @@ def stays_whole(table: Table, device: str) -> bool:
     Other ways came out within a tenth of it, one way or the other by the day, and a replicated table's optimizer visits
     every row.
     """
-    return device == "cpu" and table.bytes < SMALL_TABLE_BYTES
+    return device == "cpu" and table.bytes < SMALL_TABLE_BYTES and not table.managed
 
 
 def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]:
@@ -38,7 +38,7 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
     own = problem.constraints.get(table.name)
     wanted = own or problem.default
     device = machine.hardware.device
-    allowed = possible_types(table.pooled, device)
+    allowed = possible_types(table.managed)
     types = list(wanted.sharding_types or (allowed if not stays_whole(table, device) else ("table_wise",)))
     possible = [t for t in types if t in allowed]
     if not possible or (own and possible != types):  # a default speaks of all tables, each takes what it can

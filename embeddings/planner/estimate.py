@@ -147,7 +147,7 @@ def _rearranged(table: Table, kind: str, problem: Problem) -> float:
     into the order of its ids, forward and backward."""
     ids = problem.batch_size * table.ids
     by_row = kind in ("row_wise", "table_row_wise", "grid_shard")
-    again = not table.pooled and kind in ("row_wise", "column_wise")
+    again = not table.pooled and kind not in ("table_wise", "data_parallel")
     return by_row * ID_BYTES * ids + again * 2 * FLOAT_BYTES * table.columns * ids
 
 
@@ -173,7 +173,7 @@ def _work(table: Table, kind: str, height: np.ndarray, width: np.ndarray, proble
     outputs = vectors * width
     others = (world - 1) / world
     ids_sent = ID_BYTES * ids * others
-    if kind in ("table_row_wise", "grid_shard"):
+    if table.pooled and kind in ("table_row_wise", "grid_shard"):
         # sums meet within the host first, then each rank sends its part to the other hosts
         local = machine.ranks_of_host
         near = 2 * FLOAT_BYTES * outputs * (local - 1) / local * machine.near_ns

@@ -17,7 +17,6 @@ def explain(name: str, best: Assessment, search: Search) -> str:
         raise InputError(f"no table '{name}'{nearest(name, search.options)}; tables: {', '.join(search.options)}")
     taken = best.plan.tables[name]
     table = search.problem.table(name)
-    device = search.machine.hardware.device
     rows = []
     for option in sorted(search.options[name], key=lambda o: (o.kind != taken.sharding_type, o.ms)):
         is_taken = (option.kind, option.kernel) == (taken.sharding_type, taken.compute_kernel) and len(
@@ -34,12 +33,11 @@ def explain(name: str, best: Assessment, search: Search) -> str:
         except NoPlan as none:
             verdict = f"does not fit: {size(none.shortage)} short on the roomiest rank"
         rows.append([*own, verdict])
-    allowed = possible_types(table.pooled, device)
+    allowed = possible_types(table.managed)
     offered = {option.kind for option in search.options[name]}
     for kind in TYPES:
         if kind not in allowed:
-            why = "an EmbeddingCollection on " + device + " does not implement it"
-            rows.append([kind, "", "", "", f"not possible: {why}"])
+            rows.append([kind, "", "", "", "not possible: TorchRec shards managed tables row-wise alone"])
         elif kind not in offered:
             rows.append([kind, "", "", "", _left_out(name, kind, search)])
     head = ["type", "kernel", ">largest shard", ">its ms", "step against the plan"]

@@ -11,7 +11,6 @@ TYPES = (
     "table_column_wise",
     "grid_shard",
 )
-SEQUENCE_TYPES = ("table_wise", "column_wise", "row_wise")
 # Where the shards of a type may go: any rank; the ranks of one host; every rank in order; a host for each column block.
 PLACES = {
     "data_parallel": "every",
@@ -25,16 +24,13 @@ PLACES = {
 NARROWEST = 32  # columns of a shard, where no constraint names a width
 
 
-def possible_types(pooled: bool, device: str) -> tuple[str, ...]:
-    """Types that truly run on ``device``.
+def possible_types(managed: bool) -> tuple[str, ...]:
+    """Types that truly run, on any device: all, but TorchRec shards the ids of managed tables row-wise alone.
 
-    Row-wise types run on gloo too, though TorchRec hides them on CPU. An EmbeddingCollection implements table-, column-
-    and row-wise and data-parallel; the last uses FBGEMM's dense kernel, which on CPU pools a sequence although asked
-    not to.
+    Row-wise types run on gloo too, though TorchRec hides them on CPU; embeddings/sequences.py adds those that TorchRec
+    does not have for tables that are not pooled.
     """
-    if pooled:
-        return TYPES
-    return SEQUENCE_TYPES + (() if device == "cpu" else ("data_parallel",))
+    return ("row_wise",) if managed else TYPES
 
 
 def block_widths(columns: int, wanted: int | None) -> list[int]:

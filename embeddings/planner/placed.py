@@ -151,7 +151,7 @@ def check_plan(plan: Plan, problem: Problem, world_size: int, ranks_of_host: int
         raise InputError(f"plan '{where}' places frozen tables {got}, the model has {wanted}; {step}")
     for table in problem.tables:
         placed = plan.tables[table.name]
-        allowed = possible_types(table.pooled, device)
+        allowed = possible_types(table.managed)
         if placed.sharding_type not in allowed:
             raise InputError(
                 f"plan '{where}': table '{table.name}' cannot be {placed.sharding_type} on {device}; allowed: {allowed}"

@@ -28,6 +28,7 @@ class Table:
     module       path of the collection that holds it
     pooled       held by an EmbeddingBagCollection
     mean_length  mean ids a row, of each feature that reads it
+    managed      gives rows to ids as they come
     """
 
     name: str
@@ -36,6 +37,7 @@ class Table:
     module: str
     pooled: bool
     mean_length: tuple[float, ...]
+    managed: bool = False
 
     @property
     def bytes(self) -> int:

@@ -89,7 +89,7 @@ def test_missing_or_unreadable_file(tmp_path):
             put("tables", "user", "num_embeddings", 0),
             ["tables.user.num_embeddings: ", "greater than or equal to 1, got 0"],
         ),
-        (put("tables", "user", "ids", "hash"), ["tables.user.ids: ", "'modulo' or 'identity', got 'hash'"]),
+        (put("tables", "user", "ids", "md5"), ["tables.user.ids: ", "'identity' or 'managed', got 'md5'"]),
         (put("features", 0, "kind", "text"), ["features.0.kind: ", "got 'text'"]),
         (put("features", []), ["features: ", "at least 1 item"]),
         (put("version", 2), ["version: ", "got 2"]),

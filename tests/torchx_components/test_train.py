@@ -1,56 +1,101 @@
-"""The TorchX component: what a scheduler is asked to run."""
+"""The train component: what torchrun is told, where logs go, how a failed job goes on."""
 
-import shlex
-import sys
-from pathlib import Path
+import shutil
 
 import pytest
-from torchx.runner import get_runner
-from torchx.specs import AppDef
 
-from tests.conftest import ROOT
-from torchx_components import train
-
-
-def rendered(*arguments: str) -> AppDef:
-    """The component as `torchx run --dryrun` reads it from its file, its signature and docstring checked."""
-    with get_runner() as runner:
-        info = runner.dryrun_component(
-            f"{ROOT}/torchx_components/train.py:ctr", list(arguments), scheduler="local_cwd", cfg={"log_dir": "unused"}
-        )
-    assert info._app is not None
-    return info._app
+from tests.torchx_components.rendering import rendered, words
+from train.ctr import command
+from train.evaluate import command as evaluate
 
 
-def test_runs_the_module_over_processes():
-    app = rendered("--config", "configs/x.yaml", "-j", "1x3", "--", "train.epochs=2", "run.name=a b")
-    (role,) = app.roles
-    assert (app.name, role.entrypoint, role.args[0], role.num_replicas) == ("ctr", "bash", "-c", 1)
-    words = shlex.split(role.args[1])
-    assert words[0] == "torchrun"
-    assert words[words.index("--nproc_per_node") + 1] == "3"
-    assert words[words.index("-m") :] == [
-        "-m",
-        "train",
-        "ctr",
-        "--config",
-        "configs/x.yaml",
-        "train.epochs=2",
-        "run.name=a b",
-    ]
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("data: {path: nowhere}\nrun: {root: all/runs}\n")
+    return str(path)
 
 
-def test_machines_and_name():
-    app = rendered("--config", "x.yaml", "-j", "2x4", "--name", "big")
-    assert (app.name, app.roles[0].num_replicas) == ("big", 2)
+def test_runs_the_verb_over_processes(config):
+    info = rendered("train.py:ctr", "--config", config, "-j", "1x3", "--", "train.epochs=2", "run.name=a b")
+    (role,) = info._app.roles
+    assert (info._app.name, role.entrypoint, role.args[0], role.num_replicas) == ("ctr", "bash", "-c", 1)
+    line = words(info, "torchrun")
+    assert line[line.index("--nproc_per_node") + 1] == "3"
+    ours = line[line.index("-m") + 1 :]
+    assert ours == ["train", "ctr", "--config", config, "train.epochs=2", "run.name=a b"]
+    assert command.make_context("ctr", ours[2:]).params["overrides"] == ("train.epochs=2", "run.name=a b")
+
+
+def test_machines_name_resources_and_environment(config):
+    info = rendered(
+        "train.py:ctr", "--config", config, "-j", "2x4", "--name", "big", "--cpu", "64", "--gpu", "4",
+        "--memMB", "500000", "--image", "here/tierwise:1", "--env", "NCCL_DEBUG=INFO,OMP_NUM_THREADS=7",
+    )  # fmt: skip
+    (role,) = info._app.roles
+    assert (info._app.name, role.num_replicas, role.image) == ("big", 2, "here/tierwise:1")
+    assert (role.resource.cpu, role.resource.gpu, role.resource.memMB) == (64, 4, 500000)
+    assert (role.env["NCCL_DEBUG"], role.env["OMP_NUM_THREADS"]) == ("INFO", "7")
+
+
+def test_logs_stay_in_the_folder_of_the_run(config):
+    def folder(*overrides: str) -> str:
+        return rendered("train.py:ctr", "--config", config, "--", *overrides)._app.roles[0].env["PET_LOG_DIR"]
+
+    assert folder() == "all/runs/mine/logs"
+    assert folder("run.name=other", "run.root=/shared") == "/shared/other/logs"
+
+
+def test_a_config_that_is_only_in_the_image_needs_a_folder_for_logs(tmp_path):
+    there = str(tmp_path / "no.yaml")
+    with pytest.raises(SystemExit, match=r"does not exist.*--logs"):
+        rendered("train.py:ctr", "--config", there)
+    info = rendered("train.py:ctr", "--config", there, "--logs", "/runs/x/logs")
+    assert info._app.roles[0].env["PET_LOG_DIR"] == "/runs/x/logs"
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_queued(config):
+    with pytest.raises(SystemExit, match=r"train.epochs"):
+        rendered("train.py:ctr", "--config", config, "--", "train.epochs=none")
+
+
+def test_a_job_that_may_start_again_goes_on_from_its_checkpoint(config):
+    def told(*arguments: str) -> tuple[list[str], int, str]:
+        info = rendered("train.py:ctr", "--config", config, *arguments)
+        (role,) = info._app.roles
+        line = words(info, "torchrun")
+        return [w for w in line if w.startswith("run.")], role.max_retries, role.env["PET_MAX_RESTARTS"]
+
+    assert told() == ([], 0, "0")
+    assert told("--max_retries", "3") == (["run.resume=auto"], 3, "3")
+    assert told("--max_retries", "3", "--restarts", "0") == (["run.resume=auto"], 3, "0")
+    assert told("--restarts", "2") == (["run.resume=auto"], 0, "2")
+    assert told("--max_retries", "1", "--", "run.resume=true") == (["run.resume=true"], 1, "1")
+
+
+def test_processes_that_start_again_get_a_store_of_their_own(config):
+    assert rendered("train.py:ctr", "--config", config)._app.roles[0].env["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] == "1"
 
 
 def test_config_is_required():
     with pytest.raises(SystemExit):
-        rendered("-j", "1x2")
+        rendered("train.py:ctr", "-j", "1x2")
 
 
-@pytest.mark.parametrize(("found", "expected"), [(None, str(Path(sys.executable).parent)), ("/bin/torchrun", None)])
-def test_torchrun_is_found_beside_python_where_no_environment_is_active(monkeypatch, found, expected):
-    monkeypatch.setattr(train.shutil, "which", lambda name: found)
-    assert train._environment().get("PATH") == expected
+@pytest.mark.parametrize("found", [None, "/bin/torchrun"])
+def test_torchrun_is_found_beside_python_where_no_environment_is_active(monkeypatch, config, found):
+    monkeypatch.setattr(shutil, "which", lambda name: found)
+    line = rendered("train.py:ctr", "--config", config)._app.roles[0].args[-1]
+    assert line.startswith("torchrun" if found else 'PATH="$$PATH":/')
+
+
+def test_evaluate_runs_its_verb():
+    info = rendered(
+        "evaluate.py:evaluate", "--run", "runs/x", "--split", "validation", "-j", "1x2", "--", "data.path=y"
+    )
+    line = words(info, "torchrun")
+    ours = line[line.index("-m") + 1 :]
+    assert ours[:2] == ["train", "evaluate"]
+    taken = evaluate.make_context("evaluate", ours[2:]).params
+    assert taken == {"run": "runs/x", "split": "validation", "checkpoint": "best", "overrides": ("data.path=y",)}
+    assert info._app.roles[0].env["PET_LOG_DIR"] == "runs/x/logs"

@@ -40,6 +40,21 @@ def test_a_folder_in_use(made, tmp_path):
         claim(made("run.overwrite=true"))
 
 
+def test_a_launcher_may_log_into_the_folder_before_the_run_and_through_its_overwriting(made, tmp_path):
+    folder = tmp_path / "runs" / "mine"
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs" / "stdout.log").write_text("starting")
+    claim(made())
+    RunFolder(made(), {}).close()
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "x").write_text("")
+    config = made("run.overwrite=true")
+    claim(config)
+    RunFolder(config, {}).close()
+    assert (folder / "logs" / "stdout.log").read_text() == "starting"
+    assert not (folder / "checkpoints").exists()
+
+
 def test_what_a_run_writes(made, tmp_path):
     config = made("train.seed=5")
     claim(config)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embeddings.planner.geometry import TYPES
 from tests.train import tiny
 
 BATCH = 16
-FREE = {"table_wise", "row_wise", "column_wise"}
-BAGS_ONLY = {"data_parallel", "table_row_wise", "table_column_wise", "grid_shard"}  # on CPU
+QUICK = {"table_wise", "row_wise", "column_wise"}
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,11 @@ def run(folders: dict[int, Path], ranks: int, jobs: dict[str, list[str]]) -> dic
 
 
 def forced(kind: str, optimizer: str) -> list[str]:
-    """Overrides that leave the planner one sharding type; sequences take row_wise where they lack it."""
-    sequences = kind if kind in FREE else "row_wise"
-    tables = {"user": kind, "tag": kind, "item": sequences}
+    """Overrides that leave the planner one sharding type for every table, of bags and of sequences."""
+    tables = ("user", "tag", "item")
     return [
         f"sparse_optimizer.name={optimizer}",
-        *(f"sharding.tables.{t}.sharding_types=[{k}]" for t, k in tables.items()),
+        *(f"sharding.tables.{t}.sharding_types=[{kind}]" for t in tables),
         *(f"sharding.tables.{t}.min_partition=8" for t in tables),
     ]
 
@@ -76,12 +75,12 @@ def check(folders: dict[int, Path], kinds: set[str], optimizer: str) -> None:
     assert len(alone) == 32 and np.mean(alone[-8:]) < np.mean(alone[:8]) - 0.01, "nothing was learnt"
     for kind in kinds:
         losses, plan = pairs[f"{optimizer}-{kind}"]
-        assert plan["user"]["sharding_type"] == kind
+        assert {plan[t]["sharding_type"] for t in ("user", "tag", "item")} == {kind}
         np.testing.assert_allclose(losses, alone, rtol=2e-5, err_msg=kind)
 
 
 def test_every_plan_of_two_ranks_equals_one_rank(folders: dict[int, Path]) -> None:
-    check(folders, FREE, "adagrad")
+    check(folders, QUICK, "adagrad")
 
 
 @pytest.mark.slow
@@ -91,5 +90,5 @@ def test_row_types_keep_rowwise_adagrad(folders: dict[int, Path]) -> None:
 
 
 @pytest.mark.slow
-def test_bag_only_types_equal_one_rank(folders: dict[int, Path]) -> None:
-    check(folders, BAGS_ONLY, "adagrad")
+def test_every_other_type_equals_one_rank(folders: dict[int, Path]) -> None:
+    check(folders, set(TYPES) - QUICK, "adagrad")

@@ -6,29 +6,16 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import Batch, FrozenRows
-from recsys.schema import Feature, Schema, Table
+from recsys.schema import Feature, Schema
 from train.data.columns import Field, feature_field, id_field, label_field
 from train.data.counters import Counters
 from train.data.decode import gather_bags
 from train.data.groups import equal_bags
 from train.data.stream import Window
+from train.data.table_rows import table_rows
 
 # Behaviours that sharing equal histories must leave of a batch, at most: below this, gathering them anew does not pay.
 _WORTH_SHARING = 0.9
-
-
-def table_rows(ids: np.ndarray, table: Table, out: np.ndarray) -> None:
-    """Write the table row of each raw id to ``out``, both int64 of one shape.
-
-    modulo: id mod num_embeddings, never negative. identity: the id itself, checked when it was read.
-    """
-    rows = table.num_embeddings
-    if table.ids == "identity" or not ids.size or (ids.min() >= 0 and ids.max() < rows):
-        out[...] = ids
-        return
-    np.floor_divide(ids, rows, out=out)  # by a scalar this is vectorised, np.mod is not
-    np.multiply(out, rows, out=out)
-    np.subtract(ids, out, out=out)
 
 
 class Assembler:

@@ -56,7 +56,8 @@ def test_one_tables_constraint_goes_before_the_default():
 
 
 def test_a_type_that_only_some_tables_can_have_is_left_out_for_the_others():
-    p = problem(table("a"), table("b", pooled=False), default=Constraint(sharding_types=["grid_shard", "row_wise"]))
+    managed = dataclasses.replace(table("b", pooled=False), managed=True)
+    p = problem(table("a"), managed, default=Constraint(sharding_types=["grid_shard", "row_wise"]))
     assert kinds(Search(p, cpu(2)).best())["b"] == "row_wise"
 
 
@@ -70,7 +71,8 @@ def test_mistakes():
     with pytest.raises(InputError, match=r"sharding.tables names \['itm'\]; tables are \['item'\]"):
         problem(table("item"), constraints={"itm": Constraint()})
     for types in (["data_parallel"], ["row_wise", "grid_shard"]):
-        p = problem(table("item", pooled=False), constraints={"item": Constraint(sharding_types=types)})
+        managed = dataclasses.replace(table("item", pooled=False), managed=True)
+        p = problem(managed, constraints={"item": Constraint(sharding_types=types)})
         with pytest.raises(InputError, match=r"'item': sharding types \[.*\] are not possible here; allowed: \["):
             Search(p, cpu(2))
     with pytest.raises(InputError, match="world size 6 is no multiple of the 4 ranks of a host"):

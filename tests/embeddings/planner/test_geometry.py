@@ -31,6 +31,5 @@ def test_widths():
 
 
 def test_possible_types():
-    assert possible_types(True, "cpu") == possible_types(True, "cuda") == TYPES
-    assert set(possible_types(False, "cpu")) == {"table_wise", "column_wise", "row_wise"}
-    assert set(possible_types(False, "cuda")) == {"table_wise", "column_wise", "row_wise", "data_parallel"}
+    assert possible_types(managed=False) == TYPES
+    assert possible_types(managed=True) == ("row_wise",)

@@ -124,10 +124,13 @@ def test_shards_that_do_not_cover_once(kind: str, how: str) -> None:
 
 
 def test_a_type_that_does_not_run_here():
-    whole = plan()
+    whole, asked = plan(), question()
+    managed = tuple(dataclasses.replace(t, managed=t.name == "s") for t in asked.tables)
     spoilt = dataclasses.replace(whole.tables["s"], sharding_type="grid_shard")
-    with pytest.raises(InputError, match="table 's' cannot be grid_shard on cuda; allowed"):
-        check(dataclasses.replace(whole, tables={**whole.tables, "s": spoilt}))
+    with pytest.raises(InputError, match="table 's' cannot be grid_shard on cuda; allowed: \\('row_wise',\\)"):
+        check(
+            dataclasses.replace(whole, tables={**whole.tables, "s": spoilt}), dataclasses.replace(asked, tables=managed)
+        )
 
 
 def test_a_kernel_that_does_not_run_here():

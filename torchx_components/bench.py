@@ -1,0 +1,53 @@
+"""TorchX component: one of the benchmarks, as one process that starts its own ranks."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import torchx.specs as specs
+
+from embeddings.errors import nearest
+from torchx_components import job
+
+
+def bench(
+    *arguments: str,
+    benchmark: str,
+    h: Optional[str] = None,
+    name: str = "bench",
+    image: str = job.IMAGE,
+    cpu: int = 2,
+    gpu: int = 0,
+    memMB: int = 8192,
+    env: Optional[Dict[str, str]] = None,
+    mounts: Optional[List[str]] = None,
+    max_retries: int = 0,
+    logs: str = "runs/bench/logs",
+) -> specs.AppDef:
+    """Measure: torchx run -s local_cwd torchx_components/bench.py:bench --benchmark kernels
+
+    Args:
+        arguments: what python -m benchmarks.BENCHMARK takes, after a bare --
+        benchmark: a module of benchmarks/ that runs by itself: kernels, train_step, memory, quality, precision ...
+        h: named resource of the scheduler, instead of cpu, gpu and memMB; a local run needs none
+        name: the job's name
+        image: container image with tierwise in it, for schedulers that run containers
+        cpu: cores
+        gpu: GPUs
+        memMB: memory
+        env: environment of the process, such as OMP_NUM_THREADS=4
+        mounts: folders for data and results, such as type=bind,src=/data,dst=/data,readonly
+        max_retries: how often the scheduler starts a failed job again, where it can
+        logs: folder for what is printed
+    """
+    (folder,) = find_spec("benchmarks").submodule_search_locations
+    runnable = [p.stem for p in Path(folder).glob("*.py") if '__name__ == "__main__"' in p.read_text()]
+    if benchmark not in runnable:
+        raise SystemExit(
+            f"error: no benchmark '{benchmark}'{nearest(benchmark, runnable)}; there are {sorted(runnable)}"
+        )
+    return job.process(
+        *arguments,
+        m=f"benchmarks.{benchmark}", name=name, logs=logs,
+        h=h, image=image, cpu=cpu, gpu=gpu, memMB=memMB, env=env, mounts=mounts, max_retries=max_retries,
+    )  # fmt: skip

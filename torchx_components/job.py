@@ -1,0 +1,89 @@
+"""What the components share: one role on a scheduler, where its logs stay, and how it goes on after a failure."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import torchx.specs as specs
+from torchx.components import dist
+
+from embeddings.errors import InputError
+from train.config import load_config
+from train.run_folder import LOGS
+
+IMAGE = "tierwise:latest"  # for schedulers that run containers; local_cwd and Slurm run where they are started
+
+
+def processes(
+    *words: str, name: str, logs: str, restarts: int, env: dict[str, str] | None, **placed: object
+) -> specs.AppDef:
+    """``python -m train WORDS`` over processes, with what each of them prints in files of its own below ``logs``.
+
+    Args:
+        restarts: how often torchrun starts the processes again, in the same job, after one of them has failed.
+        placed: what dist.ddp takes: j, h, image, cpu, gpu, memMB, mounts, max_retries.
+    """
+    env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), **(env or {})}  # the trainer sets its own
+    # torchrun reads its options from such names too, and dist.ddp passes on neither of these two
+    env |= {"PET_LOG_DIR": logs, "PET_MAX_RESTARTS": str(restarts)}
+    # otherwise processes that start again find the addresses of the dead ones in torchrun's store, and may hang
+    env.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    app = dist.ddp(*words, m="train", name=name, env=env, **placed)  # type: ignore[arg-type]
+    role = app.roles[0]
+    role.args[-1] = _found("torchrun") + role.args[-1]
+    return app
+
+
+def process(
+    *words: str,
+    m: str,
+    name: str,
+    logs: str,
+    h: str | None,
+    image: str,
+    cpu: int,
+    gpu: int,
+    memMB: int,
+    env: dict[str, str] | None,
+    mounts: list[str] | None,
+    max_retries: int,
+) -> specs.AppDef:
+    """``python -m M WORDS`` as one process without ranks; what it prints is kept in ``logs`` too."""
+    logs = shlex.quote(logs)
+    command = f"mkdir -p {logs} && {_found('python')}python -m {m} {shlex.join(words)} 2>&1 | tee -a {logs}/{name}.log"
+    role = specs.Role(
+        name=name,
+        image=image,
+        entrypoint="bash",
+        args=["-o", "pipefail", "-c", command],
+        env=dict(env or {}),
+        resource=specs.resource(cpu=cpu, gpu=gpu, memMB=memMB, h=h),
+        mounts=specs.parse_mounts(mounts) if mounts else [],
+        max_retries=max_retries,
+    )
+    return specs.AppDef(name=name, roles=[role])
+
+
+def run_logs(config: str, overrides: tuple[str, ...], logs: str | None) -> str:
+    """The folder of a run's logs, relative as the run's own folder is.
+
+    A config that is there is checked before anything is queued; one that is only in an image needs ``logs``.
+    """
+    try:
+        if logs is None or Path(config).is_file():
+            logs = logs or str(Path(load_config(config, overrides).run_folder) / LOGS)
+    except InputError as error:
+        raise SystemExit(f"error: {error}; if it is only in the image, give the folder of the logs: --logs") from error
+    return logs
+
+
+def _found(program: str) -> str:
+    """Words before a command that find ``program`` where torchx was started from an environment that is not active.
+
+    Last in PATH, so that a container's own comes first. The $ is doubled because torchx fills in its macros.
+    """
+    if shutil.which(program) is not None:
+        return ""
+    return f'PATH="$$PATH":{shlex.quote(os.path.dirname(sys.executable))} '
