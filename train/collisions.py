@@ -78,7 +78,7 @@ def table_ids(folder: str, split: str, schema: Schema, what: str) -> Iterator[tu
     remaining = sum(s.rows for s in segments)
     bar = Progress(what, remaining, remaining > limit)
     while remaining:
-        piece, rows = source.take(limit)
+        piece, rows, _ = source.take(limit)
         remaining -= rows
         bar.advance(rows)
         for feature, field in read:

@@ -134,7 +134,7 @@ def test_the_timestamp_is_kept(tmp_path):
             "has no checkpoint 'step-00000013'; there are: ['step-00000012', 'st",
         ),
         (["RUN", "--checkpoint", "bset"], "has no checkpoint 'bset'; there are: "),
-        (["RUN", "model.embedding_dim=8"], "is incomplete or of another model: "),
+        (["RUN", "model.embedding_dim=8"], "is of another model: "),
         (["RUN", "trian.seed=1"], "unknown key 'trian'; did you mean 'train'?"),
         (["RUN", "data.path=nowhere"], "no schema.yaml in 'nowhere'"),
     ],
