@@ -98,6 +98,7 @@ class Run:
             if position.batch == self.reader.num_batches:  # else max_steps ended inside the epoch: resume goes on there
                 position.epoch, position.batch = position.epoch + 1, 0
             save(self, best=better)
+        self.checkpoints.finish()
 
     def _stopped(self) -> bool:
         config, position = self.config.train, self.position
@@ -230,7 +231,6 @@ class Run:
         """Score the test split once, with the best epoch's weights."""
         if self.test_reader is None:
             return
-        self.checkpoints.finish()
         best = self.checkpoints.folder.best()
         if best is None:
             raise InputError(f"'{self.checkpoints.path}' has lost its best.json; start the run again")

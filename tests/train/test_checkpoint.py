@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_keeps_the_newest_and_the_best(run):
     names = [n for n in checkpoints(run) if n.startswith("step-")]
     best = json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
     assert set(names) == {"step-00000016", "step-00000020", "step-00000024", best}
+
+
+def test_a_run_without_a_test_waits_for_its_last_checkpoint(config, tmp_path, monkeypatch):
+    whole = Folder.publish
+    monkeypatch.setattr(Folder, "publish", lambda *a: (time.sleep(0.5), whole(*a)))
+    done = verb("ctr", "--config", config(), "data.test=null", "train.epochs=1")
+    assert done.status == 0, done.err
+    assert checkpoints(tmp_path / "runs" / "run") == ["best.json", "step-00000012"]
 
 
 def test_the_best_is_never_pruned(config, tmp_path, monkeypatch):
