@@ -18,7 +18,9 @@ GIB = 2**30
         (5 * GIB, 4 * GIB, 64 * GIB, "cuda", 1, "host"),
         (64 * GIB, 0, 64 * GIB, "cpu", 4, "host"),
         (64 * GIB + 1, 0, 64 * GIB, "cpu", 4, "row_wise"),
-        (0, 0, 0, "cpu", 1, "host"),
+        (4 * GIB, 0, 64 * GIB, "cpu", 4, "replicated"),  # copies take a quarter
+        (4 * GIB + 1, 0, 64 * GIB, "cpu", 4, "host"),
+        (0, 0, 0, "cpu", 1, "replicated"),
     ],
 )
 def test_placement(size: int, hbm: int, ddr: int, device: str, ranks: int, wanted: str) -> None:
