@@ -48,6 +48,24 @@ class Lists:
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
         return cls(source[places], offsets.astype(np.int32))
 
+    def __len__(self) -> int:
+        return self.offsets.size - 1
+
+    def rows(self, index: np.ndarray) -> "Lists":
+        """The rows ``index`` [n] int64, in that order; one may come several times."""
+        return Lists.taken(self.values, self.offsets[index].astype(np.int64), self.offsets[index + 1].astype(np.int64))
+
+    def newest(self, length: int) -> "Lists":
+        """The last ``length`` values of each row."""
+        starts, ends = self.offsets[:-1].astype(np.int64), self.offsets[1:].astype(np.int64)
+        return Lists.taken(self.values, np.maximum(starts, ends - length), ends)
+
+    def where(self, keep: np.ndarray) -> "Lists":
+        """The values for which ``keep`` [T] bool is true."""
+        before = np.zeros(keep.size + 1, np.int32)
+        np.cumsum(keep, out=before[1:])
+        return Lists(self.values[keep], before[self.offsets])
+
 
 @dataclass
 class Count:
@@ -200,7 +218,7 @@ def write_description(
     provenance = {
         "generator": generator,
         "flags": flags,
-        "seed": flags["seed"],
+        "seed": flags.get("seed"),  # none where nothing is drawn
         "rows": {split: count.rows for split, count in counts.items()},
         "positives": {split: count.positives for split, count in counts.items()},
         **facts,
