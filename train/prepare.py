@@ -51,6 +51,25 @@ def microlens(source: str, out: str, overwrite: bool, **flags: int) -> None:
     _announce("microlens", out, microlens.prepare(source, out, microlens.MicroLensConfig(**flags), overwrite=overwrite))
 
 
+@command.command()
+@click.option("--source", required=True, help="Folder ml-100k, ml-latest-small, or another in the latter's format.")
+@click.option("--posters", help="Folder of <movieId>.jpg; those there are go into pictures.parquet.")
+@click.option("--history", default=50, show_default=True, help="Longest history, in movies.")
+@_SEED
+@_OUT
+@_OVERWRITE
+def movielens(source: str, posters: str | None, out: str, overwrite: bool, **flags: int) -> None:
+    """MovieLens: ratings of movies, from its public files. A rating of 4 or more is a click.
+
+    Histories are clicks strictly earlier. Of a user's ratings in time order, 80 % are train, 10 % validation and 10 %
+    test. Titles, and posters, lie beside the rows for encoders; there are no vectors yet.
+    """
+    from recsys.datasets import movielens
+
+    config = movielens.MovieLensConfig(**flags)
+    _announce("movielens", out, movielens.prepare(source, out, config, posters=posters, overwrite=overwrite))
+
+
 @command.command("taobao-mm")
 @click.option("--source", required=True, help="Folder of the data set: train/ and test/ shards, or the tables of raw/.")
 @click.option("--history", default=1000, show_default=True, help="Longest history, in items; the newest are kept.")

@@ -49,9 +49,9 @@ def concatenated(parts: Iterable[Columns]) -> dict[str, np.ndarray]:
 def left_join(samples: dict[str, np.ndarray], users: Iterator[Part], key: str, rows: int) -> Iterator[Columns]:
     """Samples with their user's features, at most ``rows`` at a time.
 
-    A user's samples come together, in the order of ``samples``; users come in the order of their features. Those without
-    features come last: with zeros and empty lists. The first of a user's features counts. Memory: the samples' columns
-    twice, and 9 bytes a sample.
+    A user's samples come together, in the order of ``samples``; users come in the order of their features. Those
+    without features come last, with zeros and empty lists. The first of a user's features counts. Memory: the samples'
+    columns twice, and 9 bytes a sample.
 
         samples  name -> [S] ids or labels, among them ``key``
     """

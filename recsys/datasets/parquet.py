@@ -116,7 +116,9 @@ def _check(file: Path, schema: pa.Schema, ids: Sequence[str], lists: Sequence[st
     for name in (*ids, *lists):
         if name not in schema.names:
             hint = nearest(name, schema.names)
-            raise InputError(f"'{file}' has no column '{name}'{hint}; columns there: {schema.names}; get the file again")
+            raise InputError(
+                f"'{file}' has no column '{name}'{hint}; columns: {schema.names}; get the file again"
+            )
         kind = schema.field(name).type
         listed = pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
         inner = kind.value_type if listed else kind

@@ -36,6 +36,12 @@ class Lists:
     offsets: np.ndarray
 
     @classmethod
+    def of(cls, bags: list[list[int]]) -> "Lists":
+        """Row ``i`` is ``bags[i]``."""
+        ends = np.cumsum([0, *map(len, bags)])
+        return cls(np.array([value for bag in bags for value in bag], np.int64), ends.astype(np.int32))
+
+    @classmethod
     def taken(cls, source: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> "Lists":
         """Row ``i`` is ``source[starts[i] : ends[i]]``; the ranges may overlap.
 

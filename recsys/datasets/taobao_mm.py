@@ -2,8 +2,8 @@
 
 Two layouts of the public data set are read. Joined shards ``train/*.parquet`` and ``test/*.parquet`` pass through in
 their order, a thousand rows at a time. Where there are none, the tables they were made of are joined: that takes some
-45 bytes of memory for each sample of a split. Ids are 64-bit hashes and 0 is a missing one: 0 leaves a history, together
-with its category, and stays what it is elsewhere. Rows have no time: validation is a fixed part of the train users.
+45 bytes of memory for each sample of a split. Ids are 64-bit hashes, and 0 is a missing one: in a history it is left
+out with its category, elsewhere it stays. Rows have no time: validation is a fixed part of the train users.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from embeddings.frozen.sources import build_from_parquet
 from recsys.datasets.joined import Columns, Keyed, concatenated, left_join
 from recsys.datasets.parquet import Part, num_rows, parquet_files, stream
 from recsys.datasets.rows import Count, Lists, SplitWriter, data_folder, row_group_rows, write_description
+from recsys.datasets.flags import check_at_least
 from recsys.datasets.seen import Seen
 from recsys.datasets.users import held_out
 from recsys.schema import Feature, Modality, Schema, Table
@@ -40,9 +41,7 @@ class TaobaoConfig:
     validation: int = 100
 
     def __post_init__(self) -> None:
-        for name, low in (("history", 1), ("validation", 2)):
-            if getattr(self, name) < low:
-                raise InputError(f"{name} is {getattr(self, name)}; allowed: at least {low}")
+        check_at_least(self, history=1, validation=2)
 
 
 def prepare(source: str, out: str, config: TaobaoConfig | None = None, *, overwrite: bool = False) -> dict[str, Count]:
