@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.datasets.parquet import Part
-from recsys.datasets.rows import Lists
-
-Columns = dict[str, np.ndarray | Lists]
+from recsys.datasets.rows import Columns, Lists, picked, ranges
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Keyed:
     """
 
     keys: np.ndarray
-    columns: dict[str, np.ndarray]
+    columns: Columns
 
     @classmethod
     def of(cls, parts: Iterator[Part], key: str) -> "Keyed":
@@ -36,7 +34,7 @@ class Keyed:
         return {name: np.where(missing, 0, values[places]) for name, values in self.columns.items()}
 
 
-def concatenated(parts: Iterable[Columns]) -> dict[str, np.ndarray]:
+def concatenated(parts: Iterable[Columns]) -> Columns:
     """Columns that come in parts, each as one array. There is at least one part, and no lists."""
     found: dict[str, list[np.ndarray]] = {}
     for columns in parts:
@@ -46,7 +44,7 @@ def concatenated(parts: Iterable[Columns]) -> dict[str, np.ndarray]:
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def left_join(samples: dict[str, np.ndarray], users: Iterator[Part], key: str, rows: int) -> Iterator[Columns]:
+def left_join(samples: Columns, users: Iterator[Part], key: str, rows: int) -> Iterator[Columns]:
     """Samples with their user's features, at most ``rows`` at a time.
 
     A user's samples come together, in the order of ``samples``; users come in the order of their features. Those
@@ -55,9 +53,8 @@ def left_join(samples: dict[str, np.ndarray], users: Iterator[Part], key: str, r
 
         samples  name -> [S] ids or labels, among them ``key``
     """
-    order = np.argsort(samples[key], kind="stable")
-    samples = {name: values[order] for name, values in samples.items()}
-    left = np.ones(order.size, bool)
+    samples = picked(samples, np.argsort(samples[key], kind="stable"))
+    left = np.ones(samples[key].size, bool)
     empty: Columns = {}
     for part in users:
         features = dict(part.columns)
@@ -68,24 +65,18 @@ def left_join(samples: dict[str, np.ndarray], users: Iterator[Part], key: str, r
         repeats = np.ones(ids.size, bool)
         repeats[np.unique(ids, return_index=True)[1]] = False
         ends = np.where(repeats, starts, ends)
-        places = Lists.taken(np.arange(order.size), starts, ends).values
+        places = ranges(starts, ends)
         owners = np.repeat(np.arange(ids.size), ends - starts)
         fresh = left[places]  # features that came in an earlier part count
         places, owners = places[fresh], owners[fresh]
         left[places] = False
         for start in range(0, places.size, rows):
-            here = owners[start : start + rows]
-            joined = {name: values[places[start : start + rows]] for name, values in samples.items()}
-            yield {**joined, **{name: _at(values, here) for name, values in features.items()}}
+            here = slice(start, start + rows)
+            yield {**picked(samples, places[here]), **picked(features, owners[here])}
     alone = np.flatnonzero(left)
     for start in range(0, alone.size, rows):
         index = alone[start : start + rows]
-        blank = {name: _at(values, np.zeros(index.size, np.int64)) for name, values in empty.items()}
-        yield {**{name: values[index] for name, values in samples.items()}, **blank}
-
-
-def _at(values: np.ndarray | Lists, index: np.ndarray) -> np.ndarray | Lists:
-    return values.rows(index) if isinstance(values, Lists) else values[index]
+        yield {**picked(samples, index), **picked(empty, np.zeros(index.size, np.int64))}
 
 
 def _blank(values: np.ndarray | Lists) -> np.ndarray | Lists:

@@ -9,24 +9,29 @@ from embeddings.errors import InputError
 
 def separated(path: Path, separator: str, fields: int, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """Number, from 1, and fields of each line of a file without a header or quotes. Raises InputError."""
-    for number, line in enumerate(_read(path, encoding).splitlines(), start=1):
-        row = line.split(separator)
+    for line, text in enumerate(_read(path, encoding), start=1):
+        row = text.split(separator)
         if len(row) != fields:
-            raise wrong_line(path, number, f"{len(row)} fields between {separator!r} in {_short(line)}", f"{fields}")
-        yield number, row
+            raise wrong_line(path, line, f"{len(row)} fields in {_short(text)}", f"{fields} between {separator!r}")
+        yield line, row
 
 
 def headed(path: Path, header: Sequence[str], encoding: str = "utf-8") -> Iterator[tuple[int, list[str]]]:
-    """Number, from 1, and fields of each line of a CSV file below its ``header``. Raises InputError."""
-    reader = csv.reader(_read(path, encoding).splitlines())
-    first = next(reader, [])
-    if first != list(header):
-        raise wrong_line(path, 1, f"the header is {','.join(first)!r}", ",".join(header))
-    for row in reader:
+    """Number, from 1, and fields of each line of a CSV file below its ``header``. Raises InputError.
+
+    Every line is read by itself, so that a quote left open ends with it.
+    """
+    for line, text in enumerate(_read(path, encoding), start=1):
+        try:
+            row = next(csv.reader([text], strict=True), [])
+        except csv.Error:
+            row = []
+        if line == 1 and row != list(header):
+            raise wrong_line(path, line, f"the header is {_short(text)}", repr(",".join(header)))
         if len(row) != len(header):
-            shown = _short(",".join(row))
-            raise wrong_line(path, reader.line_num, f"{len(row)} fields in {shown}", ",".join(header))
-        yield reader.line_num, row
+            raise wrong_line(path, line, f"no {len(header)} fields in {_short(text)}", ",".join(header))
+        if line > 1:
+            yield line, row
 
 
 def number(path: Path, line: int, name: str, text: str, low: float, high: float, *, whole: bool = True) -> float:
@@ -46,18 +51,16 @@ def wrong_line(path: Path, line: int, got: str, allowed: str) -> InputError:
     return InputError(f"'{path}' line {line}: {got}; allowed: {allowed}; mend the line or get the file again")
 
 
-def _read(path: Path, encoding: str) -> str:
+def _read(path: Path, encoding: str) -> list[str]:
     try:
         text = path.read_bytes().decode(encoding)
     except OSError as error:
-        raise InputError(
-            f"'{path}' cannot be read ({error.strerror}); --source is the folder of this file"
-        ) from error
+        raise InputError(f"'{path}' cannot be read ({error.strerror}); --source is the folder of this file") from error
     except UnicodeDecodeError as error:
         raise InputError(f"'{path}' is not {encoding} at byte {error.start}; get the file again") from error
     if not text.strip():
         raise InputError(f"'{path}' is empty; get the file again")
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def _short(text: str) -> str:

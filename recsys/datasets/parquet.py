@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from embeddings.errors import InputError, nearest
-from recsys.datasets.rows import Lists
+from recsys.datasets.rows import Columns, Lists
 
 READ_BYTES = 1 << 18  # of a column's pages at once, so that a row group of any size streams
 
@@ -25,7 +25,7 @@ class Part:
 
     file: Path
     first_row: int
-    columns: dict[str, np.ndarray | Lists]
+    columns: Columns
 
     def one_hot(self, name: str) -> np.ndarray:
         """The label in the lists of column ``name``, [0, 1] a click and [1, 0] none: [n] int8. Raises InputError."""
@@ -92,7 +92,7 @@ def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> I
                 raise _unreadable(file, error, f"after row {done}") from error
             if batch is None:
                 return
-            columns: dict[str, np.ndarray | Lists] = {name: _ids(batch.column(name)) for name in ids}
+            columns: Columns = {name: _ids(batch.column(name)) for name in ids}
             columns.update({name: _lists(batch.column(name)) for name in lists})
             yield Part(file, done, columns)
             done += batch.num_rows
@@ -116,9 +116,7 @@ def _check(file: Path, schema: pa.Schema, ids: Sequence[str], lists: Sequence[st
     for name in (*ids, *lists):
         if name not in schema.names:
             hint = nearest(name, schema.names)
-            raise InputError(
-                f"'{file}' has no column '{name}'{hint}; columns: {schema.names}; get the file again"
-            )
+            raise InputError(f"'{file}' has no column '{name}'{hint}; columns: {schema.names}; get the file again")
         kind = schema.field(name).type
         listed = pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
         inner = kind.value_type if listed else kind

@@ -51,8 +51,7 @@ class Lists:
         """
         offsets = np.zeros(starts.size + 1, np.int64)
         np.cumsum(ends - starts, out=offsets[1:])
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
-        return cls(source[places], offsets.astype(np.int32))
+        return cls(source[ranges(starts, ends)], offsets.astype(np.int32))
 
     def __len__(self) -> int:
         return self.offsets.size - 1
@@ -71,6 +70,21 @@ class Lists:
         before = np.zeros(keep.size + 1, np.int32)
         np.cumsum(keep, out=before[1:])
         return Lists(self.values[keep], before[self.offsets])
+
+
+def ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """``starts[i], ..., ends[i] - 1`` of every i, laid end to end: int64."""
+    lengths = ends - starts
+    before = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+
+
+Columns = dict[str, np.ndarray | Lists]
+
+
+def picked(columns: Columns, index: np.ndarray) -> Columns:
+    """The rows ``index`` [n] int64 of every column, in that order; one may come several times."""
+    return {name: c.rows(index) if isinstance(c, Lists) else c[index] for name, c in columns.items()}
 
 
 @dataclass
@@ -103,7 +117,7 @@ class SplitWriter:
         self._groups = self._files = 0
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, columns: dict[str, np.ndarray | Lists]) -> None:
+    def write(self, columns: Columns) -> None:
         """Append rows. ``columns`` has the same names and dtypes on each call, among them ``label`` (int8, 0 or 1)."""
         table = pa.table({name: _arrow(column) for name, column in columns.items()})
         if not table.num_rows:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from embeddings.frozen.store import FrozenStore
-from recsys.datasets.rows import Lists
+from recsys.datasets.rows import Columns, Lists
 
 EVERY = 64  # of the rows' histories so many are looked up: random reads of every behaviour would take hours
 
@@ -23,7 +23,7 @@ class Seen:
         self._lookups = {"targets": 0, "behaviours": 0}
         self._missing = {"targets": 0, "behaviours": 0}
 
-    def add(self, columns: dict[str, np.ndarray | Lists]) -> None:
+    def add(self, columns: Columns) -> None:
         """Count the next rows."""
         users, items, history = columns["user"], columns["item"], columns["history"]
         assert isinstance(users, np.ndarray) and isinstance(items, np.ndarray) and isinstance(history, Lists)

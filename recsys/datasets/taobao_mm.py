@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from embeddings.errors import InputError
 from embeddings.frozen.sources import build_from_parquet
-from recsys.datasets.joined import Columns, Keyed, concatenated, left_join
-from recsys.datasets.parquet import Part, num_rows, parquet_files, stream
-from recsys.datasets.rows import Count, Lists, SplitWriter, data_folder, row_group_rows, write_description
 from recsys.datasets.flags import check_at_least
+from recsys.datasets.joined import Keyed, concatenated, left_join
+from recsys.datasets.parquet import Part, num_rows, parquet_files, stream
+from recsys.datasets.rows import Count, SplitWriter, data_folder, picked, row_group_rows, write_description
 from recsys.datasets.seen import Seen
 from recsys.datasets.users import held_out
 from recsys.schema import Feature, Modality, Schema, Table
@@ -70,9 +70,7 @@ def prepare(source: str, out: str, config: TaobaoConfig | None = None, *, overwr
                     seen.add(columns)
                     held = held_out(columns["user"], config.validation) & (split == "train")
                     for name, index in (("validation", np.flatnonzero(held)), (split, np.flatnonzero(~held))):
-                        writers[name].write(
-                            {k: v.rows(index) if isinstance(v, Lists) else v[index] for k, v in columns.items()}
-                        )
+                        writers[name].write(picked(columns, index))
         counts = {split: writer.count for split, writer in writers.items()}
         write_description(folder, _schema(seen, config.history), "taobao-mm", asdict(config), counts, **seen.facts())
     return counts
