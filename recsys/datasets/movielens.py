@@ -1,8 +1,7 @@
 """MovieLens as CTR rows: the public folders ml-100k and ml-latest-small, and others in the latter's format.
 
-Every rating is a row, a click where it is at least 4. The history is what the user so clicked strictly earlier; ratings
-of the same second do not see each other. Of a user's ratings in time order, the first 80 % are train, then 10 %
-validation and 10 % test; those of the same second stay together, in the earlier split.
+Every rating is a row, a click where it is at least 4. The history is what the user clicked in seconds strictly before.
+Of a user's ratings in time order, 80 % are train, 10 % validation and 10 % test; a second's stay in the earlier split.
 """
 
 import re

@@ -18,7 +18,7 @@ from embeddings.frozen.sources import build_from_parquet
 from recsys.datasets.flags import check_at_least
 from recsys.datasets.joined import Keyed, concatenated, left_join
 from recsys.datasets.parquet import Part, num_rows, parquet_files, stream
-from recsys.datasets.rows import Count, SplitWriter, data_folder, picked, row_group_rows, write_description
+from recsys.datasets.rows import Columns, Count, SplitWriter, data_folder, picked, row_group_rows, write_description
 from recsys.datasets.seen import Seen
 from recsys.datasets.users import held_out
 from recsys.schema import Feature, Modality, Schema, Table
