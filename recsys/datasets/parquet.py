@@ -88,6 +88,8 @@ def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> I
         while True:
             try:
                 batch = next(batches, None)  # decodes
+            except MemoryError:
+                raise
             except (pa.ArrowException, OSError) as error:
                 raise _unreadable(file, error, f"after row {done}") from error
             if batch is None:

@@ -63,10 +63,14 @@ class Lists:
     def newest(self, length: int) -> "Lists":
         """The last ``length`` values of each row."""
         starts, ends = self.offsets[:-1].astype(np.int64), self.offsets[1:].astype(np.int64)
+        if not (ends - starts > length).any():
+            return self
         return Lists.taken(self.values, np.maximum(starts, ends - length), ends)
 
     def where(self, keep: np.ndarray) -> "Lists":
         """The values for which ``keep`` [T] bool is true."""
+        if keep.all():
+            return self
         before = np.zeros(keep.size + 1, np.int32)
         np.cumsum(keep, out=before[1:])
         return Lists(self.values[keep], before[self.offsets])

@@ -70,7 +70,8 @@ def prepare(source: str, out: str, config: TaobaoConfig | None = None, *, overwr
                     seen.add(columns)
                     held = held_out(columns["user"], config.validation) & (split == "train")
                     for name, index in (("validation", np.flatnonzero(held)), (split, np.flatnonzero(~held))):
-                        writers[name].write(picked(columns, index))
+                        if index.size:  # a part of few users is often all of one split
+                            writers[name].write(columns if index.size == held.size else picked(columns, index))
         counts = {split: writer.count for split, writer in writers.items()}
         write_description(folder, _schema(seen, config.history), "taobao-mm", asdict(config), counts, **seen.facts())
     return counts
