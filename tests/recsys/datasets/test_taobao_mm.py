@@ -14,7 +14,16 @@ from recsys.datasets.taobao_mm import TaobaoConfig, prepare
 from recsys.datasets.users import held_out
 from recsys.schema import load_schema
 from tests.recsys.datasets.folders import digests, rows
-from tests.recsys.datasets.taobao import SHARDS, impression, write, write_shards, write_tables, write_vectors
+from tests.recsys.datasets.taobao import (
+    ITEMS,
+    SAMPLES,
+    SHARDS,
+    impression,
+    write,
+    write_shards,
+    write_tables,
+    write_vectors,
+)
 
 BIG = 2**62
 HALF = TaobaoConfig(validation=2)
@@ -123,13 +132,10 @@ def test_raw_tables_join_to_the_same_rows(tmp_path, monkeypatch):
 
 def test_samples_without_features_keep_zeros(tmp_path):
     source = Path(write_tables(tmp_path / "source", {"train": TRAIN, "test": TEST}))
-    lonely = [impression(77, 999, True, [], [])]
-    write_tables(tmp_path / "other", {"test": lonely})
-    for name in ("test_samples", "item_features"):
-        (tmp_path / "other" / "raw" / f"{name}.parquet").replace(source / "raw" / f"{name}.parquet")
-    write(source / "raw" / "item_features.parquet", dict(list(SHARDS.items())[-4:]), [(1, 2, 3, 4)])
+    write(source / "raw" / "test_samples.parquet", SAMPLES, [([0, 1], 77, 999)])
+    write(source / "raw" / "item_features.parquet", ITEMS, [(1, 2, 3, 4)])
     prepare(str(source), str(tmp_path / "out"), HALF)
-    zeros = {name: 0 for name in expected(lonely[0], 9)}
+    zeros = {name: 0 for name in expected(GOOD, 9)}
     assert rows(tmp_path / "out", "test") == [
         {**zeros, "label": 1, "user": 77, "item": 999, "history": [], "history_category": []}
     ]
@@ -158,10 +164,7 @@ def test_held_out_users_are_fixed_and_spread():
     share = held_out(ids, 100)
     assert abs(share.mean() - 0.01) < 0.001 and abs(share[:100_000].mean() - share[100_000:].mean()) < 0.002
     # a change of the hash would move users between published splits
-    assert np.flatnonzero(held_out(np.arange(-300, 300), 100)).tolist() == HELD
-
-
-HELD = [0]
+    assert (np.flatnonzero(held_out(np.arange(-300, 300), 100)) - 300).tolist() == [-151, -100, -96, 0, 12, 47]
 
 
 def test_the_published_sample_does_not_join_and_says_so(tmp_path, shared_data):
