@@ -138,7 +138,7 @@ def test_posters_become_rows_of_item_and_bytes(tmp_path):
 
 def test_posters_that_are_not_there(tmp_path):
     source = write_latest(tmp_path / "source")
-    with pytest.raises(InputError, match="poster folder '.*none' does not exist"):
+    with pytest.raises(InputError, match=r"poster folder '.*none' does not exist"):
         prepare(source, str(tmp_path / "out"), posters=str(tmp_path / "none"))
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="has no JPEG of any of the 10 items"):
@@ -196,7 +196,7 @@ def test_a_malformed_item_is_named(tmp_path, extra, message):
 
 
 @pytest.mark.parametrize(("file", "content", "message"), [
-    ("ratings.csv", "user,movie,rating,timestamp\n1,10,4,5\n", "line 1: the header is 'user,movie,rating,timestamp'; allowed: 'userId"),
+    ("ratings.csv", "user,movie\n1,10\n", "line 1: the header is 'user,movie'; allowed: 'userId"),
     ("ratings.csv", "", "is empty"),
     ("ratings.csv", "userId,movieId,rating,timestamp\n", "has no ratings"),
     ("movies.csv", None, "cannot be read .No such file.*--source is the folder"),
