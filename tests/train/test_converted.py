@@ -35,7 +35,7 @@ def taobao(tmp_path) -> Path:
 @pytest.mark.parametrize("config", ["taobao-mm-muse", "taobao-mm-din"])
 def test_taobao_mm_trains(taobao, config):
     evaluated = train(taobao, config, "data.batch_size=32", "model.multimodal.num_tiers=8")
-    assert evaluated["test"] == 50 and 0 < evaluated["validation"] < 180
+    assert 0 < evaluated["validation"] < 180
 
 
 def test_the_baseline_differs_in_the_mode_alone():
@@ -64,4 +64,4 @@ def test_movielens_trains(tmp_path, name):
     source = FORMATS[name](tmp_path / name, lines=ratings)
     counts = movielens.prepare(source, str(tmp_path / "data"))
     evaluated = train(tmp_path, "movielens", "data.batch_size=32")
-    assert evaluated == {split: counts[split].rows for split in ("validation", "test")}
+    assert evaluated == {"validation": counts["validation"].rows}
