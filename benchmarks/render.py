@@ -112,6 +112,18 @@ def memory(rows: Rows) -> str:
     return _table(head, [line])
 
 
+def conversion(rows: Rows) -> str:
+    """The newest row."""
+    r = rows[-1]
+    line = [
+        f"{r['rows']:,}",
+        f"{r['shapes']['vectors']:,}",
+        *(_mib(r[name]) for name in ("disk_bytes", "limit_bytes", "peak_bytes")),
+        f"{r['rows'] / r['seconds']:,.0f}",
+    ]
+    return _table(["rows", "vectors", "source on disk", "limit", "peak of the process", "rows/s"], [line])
+
+
 def kernels(rows: Rows) -> str:
     """One line a kernel, shape and allocator: milliseconds, and in brackets how many times ours in float32."""
     peers = {"eager": "eager", "one-hot": "one-hot", "fbgemm": "FBGEMM", "compiled": "torch.compile"}
@@ -204,6 +216,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "throughput": ("train_step", throughput),
     "profile": ("profile", profile),
     "memory": ("memory", memory),
+    "conversion": ("conversion", conversion),
     "kernels": ("kernels", kernels),
     "shared": ("kernels", shared),
     "precision": ("precision", precision),

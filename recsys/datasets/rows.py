@@ -36,6 +36,12 @@ class Lists:
     offsets: np.ndarray
 
     @classmethod
+    def of(cls, bags: list[list[int]]) -> "Lists":
+        """Row ``i`` is ``bags[i]``."""
+        ends = np.cumsum([0, *map(len, bags)])
+        return cls(np.array([value for bag in bags for value in bag], np.int64), ends.astype(np.int32))
+
+    @classmethod
     def taken(cls, source: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> "Lists":
         """Row ``i`` is ``source[starts[i] : ends[i]]``; the ranges may overlap.
 
@@ -45,8 +51,44 @@ class Lists:
         """
         offsets = np.zeros(starts.size + 1, np.int64)
         np.cumsum(ends - starts, out=offsets[1:])
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
-        return cls(source[places], offsets.astype(np.int32))
+        return cls(source[ranges(starts, ends)], offsets.astype(np.int32))
+
+    def __len__(self) -> int:
+        return self.offsets.size - 1
+
+    def rows(self, index: np.ndarray) -> "Lists":
+        """The rows ``index`` [n] int64, in that order; one may come several times."""
+        return Lists.taken(self.values, self.offsets[index].astype(np.int64), self.offsets[index + 1].astype(np.int64))
+
+    def newest(self, length: int) -> "Lists":
+        """The last ``length`` values of each row."""
+        starts, ends = self.offsets[:-1].astype(np.int64), self.offsets[1:].astype(np.int64)
+        if not (ends - starts > length).any():
+            return self
+        return Lists.taken(self.values, np.maximum(starts, ends - length), ends)
+
+    def where(self, keep: np.ndarray) -> "Lists":
+        """The values for which ``keep`` [T] bool is true."""
+        if keep.all():
+            return self
+        before = np.zeros(keep.size + 1, np.int32)
+        np.cumsum(keep, out=before[1:])
+        return Lists(self.values[keep], before[self.offsets])
+
+
+def ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """``starts[i], ..., ends[i] - 1`` of every i, laid end to end: int64."""
+    lengths = ends - starts
+    before = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+
+
+Columns = dict[str, np.ndarray | Lists]
+
+
+def picked(columns: Columns, index: np.ndarray) -> Columns:
+    """The rows ``index`` [n] int64 of every column, in that order; one may come several times."""
+    return {name: c.rows(index) if isinstance(c, Lists) else c[index] for name, c in columns.items()}
 
 
 @dataclass
@@ -79,7 +121,7 @@ class SplitWriter:
         self._groups = self._files = 0
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, columns: dict[str, np.ndarray | Lists]) -> None:
+    def write(self, columns: Columns) -> None:
         """Append rows. ``columns`` has the same names and dtypes on each call, among them ``label`` (int8, 0 or 1)."""
         table = pa.table({name: _arrow(column) for name, column in columns.items()})
         if not table.num_rows:
@@ -200,7 +242,7 @@ def write_description(
     provenance = {
         "generator": generator,
         "flags": flags,
-        "seed": flags["seed"],
+        "seed": flags.get("seed"),  # none where nothing is drawn
         "rows": {split: count.rows for split, count in counts.items()},
         "positives": {split: count.positives for split, count in counts.items()},
         **facts,

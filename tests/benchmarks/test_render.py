@@ -59,6 +59,13 @@ def test_profile_and_memory():
     ]  # fmt: skip
 
 
+def test_conversion():
+    row = {"rows": 3000, "seconds": 1.5, "shapes": {"vectors": 70_000}, "limit_bytes": 9 << 20, "peak_bytes": 8 << 20}
+    assert drawn("conversion", [{**row, "disk_bytes": 99 << 20}])[2] == [
+        "3,000", "70,000", "99 MiB", "9 MiB", "8 MiB", "2,000",
+    ]  # fmt: skip
+
+
 def test_no_rows_and_unknown_tables():
     assert "Not measured yet" in render("<!-- table: memory -->\n<!-- end -->", lambda source: [])
     with pytest.raises(InputError, match="table 'memry' is unknown; did you mean 'memory'"):

@@ -40,6 +40,28 @@ def test_microlens_runs_from_its_files(tmp_path):
     assert "configs/microlens.yaml" in shown
 
 
+def test_movielens_runs_from_its_files(tmp_path):
+    from tests.recsys.datasets.test_movielens import write_100k
+
+    source = write_100k(tmp_path / "ml-100k")
+    shown = _run("movielens", "--source", source, "--history", "4", "--out", str(tmp_path / "out")).output
+    assert "train                 15 rows  66.7% clicked" in shown
+    assert "configs/movielens.yaml" in shown
+
+
+def test_taobao_mm_says_what_has_no_vector(tmp_path):
+    from tests.recsys.datasets.taobao import impression, write_shards
+
+    rows = [impression(user, 40 + user, user < 3, [41, 42], [1, 2]) for user in range(1, 9)]
+    source = write_shards(tmp_path / "source", {"train": [rows], "test": [rows[:1]]})
+    args = ("taobao-mm", "--source", source, "--validation", "1000000", "--out", str(tmp_path / "out"))
+    shown = _run(*args).output.splitlines()
+    assert shown[0] == "vectors                7; none for 1 of 9 targets, and 0 of 2 behaviours looked up"
+    assert shown[1] == "train                  8 rows  25.0% clicked"
+    assert shown[2].startswith("validation             0 rows")
+    assert "configs/taobao-mm-muse.yaml" in shown[-1]
+
+
 def test_an_existing_folder_needs_overwrite(tmp_path):
     args = ("shop", "--rows", "1000", "--out", str(tmp_path / "out"))
     _run(*args)
@@ -48,7 +70,7 @@ def test_an_existing_folder_needs_overwrite(tmp_path):
     assert _run(*args, "--overwrite").exit_code == 0
 
 
-@pytest.mark.parametrize("part", [[], ["shop"], ["microlens"]])
+@pytest.mark.parametrize("part", [[], ["shop"], ["microlens"], ["movielens"], ["taobao-mm"]])
 def test_help_needs_nothing_heavy(part):
     code = (
         "import sys\nfrom train.__main__ import main\n"
