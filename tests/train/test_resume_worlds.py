@@ -33,7 +33,8 @@ def figures(run: Path) -> torch.Tensor:
 
 
 def kinds(run: Path) -> dict[str, str]:
-    return {name: table["sharding_type"] for name, table in json.loads((run / "plan.json").read_text())["tables"].items()}
+    tables = json.loads((run / "plan.json").read_text())["tables"]
+    return {name: table["sharding_type"] for name, table in tables.items()}
 
 
 # rowwise_adagrad under column_wise keeps an accumulator for each column shard: another optimizer, by design.
