@@ -40,7 +40,7 @@ def test_without_one_the_planner_chooses_and_its_plan_is_kept(config, tmp_path: 
     assert verb("ctr", "--config", config(), "run.name=b", "train.epochs=1").status == 0
     used = load_plan(tmp_path / "runs" / "b" / "plan.json")
     assert {p.sharding_type for p in used.tables.values()} == {"table_wise"}
-    assert (used.world_size, used.device, used.frozen) == (1, "cpu", {"text": "host"})
+    assert (used.world_size, used.device, used.frozen) == (1, "cpu", {"text": "replicated"})
 
 
 def test_a_plan_of_another_model_or_world_is_refused(config, tmp_path: Path) -> None:
