@@ -120,7 +120,7 @@ def main(folder: str, distinct: int, rows: int, results: str | None) -> None:
 
     make_ids(folder, distinct, rows)
     found = counted(folder)
-    about = {"flags": sys.argv[1:], "shapes": {"distinct": distinct, "rows": rows, "step": STEP}}
+    about = {"shapes": {"distinct": distinct, "rows": rows, "step": STEP}}
     truth = {"true_shares": true_shares(distinct, rows), "million_ids_per_s": speeds(rows)}
     row = append("large_tables", {**about, **found, **truth}, Path(results) if results else RESULTS)
     print(json.dumps({k: v for k, v in row.items() if k not in ("versions", "machine", "git")}), flush=True)
