@@ -1,6 +1,7 @@
 """Between the planner and TorchRec: sharders that offer what truly runs, this machine, plans as TorchRec wants them."""
 
 import os
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -34,17 +35,27 @@ def this_machine(device: torch.device, ranks_of_host: int, speeds: str | None = 
 
     Raises InputError where ``speeds`` is of another kind of device.
     """
-    host_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    host_gib = _host_bytes() / GIB
     name, hbm_gib = "cpu-host", 0.0
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
         hbm_gib = found.total_memory / GIB
-        part = next((p for p in _PARTS if p in found.name), "A100")
+        part = next((p for p in _PARTS if p in found.name.replace("-", " ").split()), "A100")
         name = {"H200": "h200", "H100": "h100-80", "L4": "l4"}.get(part, "a100-80" if hbm_gib > 60 else "a100-40")
     hardware = load_hardware(speeds or name)
     if hardware.device != device.type:
         raise InputError(f"sharding.hardware '{speeds}' describes {hardware.device}, this run is on {device.type}")
     return hardware.with_(ddr_gib=host_gib, hbm_gib=hbm_gib, local_world_size=ranks_of_host)
+
+
+def _host_bytes() -> int:
+    """Memory of the host, or of the control group that this runs in, as containers and batch systems set it."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return whole
+    return min(whole, int(limit)) if limit.isdigit() else whole
 
 
 def torchrec_plan(plan: Plan) -> ShardingPlan:

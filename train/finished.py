@@ -52,9 +52,9 @@ def open_run(
     check_names(config, schema)
     stores = open_stores(schema, config.model, config.data.path)
     checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
-    path = {"best": checkpoints.folder.best(), "newest": checkpoints.folder.newest()}.get(
-        checkpoint, checkpoints.path / checkpoint
-    )
+    folder = checkpoints.folder
+    found = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: checkpoints.path / checkpoint)
+    path = found()
     if path is None or not path.is_dir():
         there = sorted(p.name for p in checkpoints.path.glob("step-*"))
         raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")

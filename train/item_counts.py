@@ -8,12 +8,15 @@ from recsys.schema import Schema
 from train.data.files import find_files, open_file, read_footers, unreadable_group
 
 
-def item_counts(folder: str, split: str, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
+def item_counts(
+    folder: str, split: str, schema: Schema, *, skip_corrupt: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Raw target ids of a split and how often each occurs: two int64 arrays [I], ids sorted.
 
     An occurrence is a row, or a row with label 1, as ``schema.frequency`` says. Reads a row group at a time.
 
-    Raises InputError where a file cannot be read.
+    Raises InputError where a file cannot be read; ``skip_corrupt`` passes over row groups that cannot be decoded, as
+    the reader does, which counts them.
     """
     columns = [schema.feature(schema.target).source] + ([schema.label] if schema.frequency == "clicks" else [])
     ids, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -23,6 +26,8 @@ def item_counts(folder: str, split: str, schema: Schema) -> tuple[np.ndarray, np
             try:
                 seen = pc.value_counts(_targets(opened.read_row_group(group, columns=columns), schema))
             except (pa.ArrowException, OSError) as error:
+                if skip_corrupt:
+                    continue
                 raise unreadable_group(file, group, error) from error
             ids, counts = _merged(
                 np.concatenate([ids, seen.field("values").to_numpy().astype(np.int64)]),

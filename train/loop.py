@@ -232,8 +232,9 @@ class Run:
         if self.test_reader is None:
             return
         best = self.checkpoints.folder.best()
-        if best is None:
-            raise InputError(f"'{self.checkpoints.path}' has lost its best.json; start the run again")
+        if best is None or not best.is_dir():
+            raise InputError(f"'{self.checkpoints.path}' has lost its best checkpoint; start the run again")
+        self.checkpoints.progress(best)  # refuses a damaged one
         self.checkpoints.load(best, self.trainable)
         epoch = (self.position.best_epoch or 0) + 1
         write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)

@@ -129,6 +129,7 @@ def problem_of(
                 mean_length=lengths.get(schema.modalities[name].history, 1.0),
                 results=config.model.modality(name).num_tiers,
                 placement=config.model.modality(name).placement,
+                row_wise=config.model.modality(name).mode == "simtier",
             )
             for name, store in stores.items()
         ),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from embeddings.errors import InputError
 from embeddings.planner.placed import plan_as_dict
 from train.build import check_optimizer, check_stores
+from train.process import on_first
 
 if TYPE_CHECKING:
     from train.loop import Run
@@ -47,6 +48,8 @@ def resume(run: "Run") -> int:
     if found is None:
         raise InputError(f"run.resume is set, but '{run.checkpoints.path}' is empty; start it without run.resume")
     path, progress = found
+    if progress["is_best"]:  # a kill may have come between the checkpoint's name and best.json
+        on_first(run.ranks, lambda: run.checkpoints.folder.name_best(path.name))
     check_optimizer(run.config, progress["config"])
     run.reader.load_state_dict(progress["reader"])
     check_stores(run.stores, progress["stores"])

@@ -26,6 +26,8 @@ def write_json(path: Path, value: Any) -> None:
         with os.fdopen(handle, "w") as out:
             json.dump(value, out, indent=1)
             out.write("\n")
+            out.flush()
+            os.fsync(out.fileno())  # or a loss of power may leave the name without the text
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

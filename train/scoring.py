@@ -106,7 +106,8 @@ def write_evaluation(
 
     def write() -> None:
         assert scores is not None, "rank 0 has the scores"
-        counts = counts_of(scores.targets, *item_counts(config.data.path, config.data.train, schema))
+        skip = config.data.on_corrupt == "skip"
+        counts = counts_of(scores.targets, *item_counts(config.data.path, config.data.train, schema, skip_corrupt=skip))
         result = evaluate_predictions(scores.labels, scores.logits, scores.users, counts)
         folder = Path(config.run_folder) / "evaluation"
         folder.mkdir(exist_ok=True)

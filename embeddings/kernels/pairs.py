@@ -20,7 +20,7 @@ def known_pairs(
         found = table[row].double()
         if scale is not None:
             return found * scale[row].double()
-        return found / found.norm() if table.dtype == torch.int8 else found
+        return found / found.norm().clamp(min=1) if table.dtype == torch.int8 else found
 
     for b, target_row in enumerate(target_rows.tolist()):
         bag = b if bag_index is None else int(bag_index[b])
@@ -56,4 +56,4 @@ def vectors(table: torch.Tensor, scale: torch.Tensor | None, rows: torch.Tensor)
 
 def factors(vectors: torch.Tensor, scale: torch.Tensor | None, rows: torch.Tensor) -> torch.Tensor:
     """What int8 ``vectors`` [P, M] of ``rows`` [P] are multiplied by for norm 1, float32 [P]."""
-    return vectors.float().norm(dim=1).reciprocal_() if scale is None else scale.index_select(0, rows)
+    return vectors.float().norm(dim=1).clamp_(min=1).reciprocal_() if scale is None else scale.index_select(0, rows)

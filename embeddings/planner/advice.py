@@ -90,6 +90,7 @@ def _changes(problem: Problem, hardware: Hardware, world_size: int) -> Iterator[
         parts = [load_hardware(n) for n in shipped()]
         larger = [p for p in parts if p.device == "cuda" and p.hbm_gib > hardware.hbm_gib]
         for part in sorted(larger, key=lambda p: p.hbm_gib):
+            part = part.with_(local_world_size=hardware.local_world_size)
             if fits(problem, part, world_size) is not None:
                 yield f"larger devices: {world_size:,} of {part.name}, {part.hbm_gib:g} GiB each"
                 break

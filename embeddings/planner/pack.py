@@ -170,8 +170,12 @@ def _on_hosts(option: Option, ranks: Ranks) -> np.ndarray:
                 used.add(int(host[0]))
                 found.append(host)
                 break
-            shortage = min(shortage, lacks)
+            if lacks > 0:
+                shortage = min(shortage, lacks)
         else:
+            for taken, host in enumerate(found):  # give back what this option has taken
+                block = np.arange(taken * ranks.local, (taken + 1) * ranks.local)
+                ranks.take(option, block, host, -1)
             raise NoPlan(option.table, shortage)
     return np.concatenate(found)
 

@@ -56,7 +56,10 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """One frozen table, and how many of its vectors one example reads and gets back where its rows are sharded."""
+    """One frozen table, and how many of its vectors one example reads and gets back where its rows are sharded.
+
+    row_wise    whether its use allows rows over ranks: SimTier and MAKE do, vectors themselves do not travel
+    """
 
     name: str
     rows: int
@@ -65,6 +68,7 @@ class Frozen:
     mean_length: float = 1.0
     results: int = 0
     placement: str = "auto"
+    row_wise: bool = True
 
     @property
     def bytes(self) -> int:

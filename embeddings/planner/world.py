@@ -29,11 +29,11 @@ def find_world_size(problem: Problem, hardware: Hardware, more_than: int = 0) ->
         if (found := fits(problem, hardware, world_size)) is not None:
             return found
     low = max(1, more_than // local)  # hosts that are too few
-    high, best = low, None
+    high, most, best = low, MOST_RANKS // local, None
     while best is None:
-        if high * local >= MOST_RANKS:
+        if high >= most:
             return None
-        low, high = high, min(2 * high, MOST_RANKS // local)
+        low, high = high, min(2 * high, most)
         best = fits(problem, hardware, high * local)
     while high - low > 1:
         middle = (low + high) // 2

@@ -113,8 +113,15 @@ def test_all_checkpoints_damaged(run):
     for setting in ("run.resume=true", "run.resume=auto"):
         done = resumed(run, setting)
         assert done.status == 2 and "were damaged; start a new run" in done.err.splitlines()[-1], done.err
-        for path in (run / "checkpoints").glob("damaged-*"):
-            path.rename(path.with_name(path.name.removeprefix("damaged-")))
+
+
+def test_a_kill_before_best_json_was_written(run):
+    (run / "checkpoints" / "best.json").unlink()
+    newest = run / "checkpoints" / "step-00000024" / "progress.json"
+    newest.write_text(json.dumps({**json.loads(newest.read_text()), "is_best": True}))
+    done = resumed(run, "train.epochs=2")
+    assert done.status == 0, done.err
+    assert json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"] == "step-00000024"
 
 
 def test_what_a_checkpoint_says_of_its_run(run):

@@ -121,13 +121,17 @@ class Checkpoints:
         are damaged.
         """
         names = on_first(self._ranks, lambda: [p.name for p in self.folder.all()])
+        passed_over: dict[str, InputError] = {}
         for name in reversed(names):
             try:
-                return self.path / name, self.progress(self.path / name)
+                progress = self.progress(self.path / name)
             except InputError as error:
-                if self._ranks.first:
-                    aside = self.folder.set_aside(self.path / name)
-                    print(f"{error}; it is now '{aside.name}', and the one before is used", file=sys.stderr, flush=True)
+                passed_over[name] = error
+                continue
+            on_first(
+                self._ranks, lambda: self._set_aside(passed_over)
+            )  # only now: a run that has nothing else keeps all
+            return self.path / name, progress
         if not names:
             return None
 
@@ -135,6 +139,11 @@ class Checkpoints:
             raise InputError(f"all {len(names)} checkpoints in '{self.path}' were damaged; start a new run")
 
         return on_first(self._ranks, refuse)
+
+    def _set_aside(self, passed_over: dict[str, InputError]) -> None:
+        for name, error in passed_over.items():
+            aside = self.folder.set_aside(self.path / name)
+            print(f"{error}; it is now '{aside.name}', and the one before is used", file=sys.stderr, flush=True)
 
     def progress(self, path: Path) -> dict[str, Any]:
         """What was saved as ``progress`` with the checkpoint ``path``. All ranks call it, and share the reading.

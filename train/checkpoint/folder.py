@@ -38,21 +38,25 @@ class Folder:
     def publish(self, step: int, progress: dict[str, Any], best: bool) -> None:
         """Give the checkpoint its name, and prune."""
         name, beside = _name(step), self.beside(step)
-        write_json(beside / PROGRESS, progress)
+        write_json(beside / PROGRESS, {**progress, "is_best": best})
         sync(beside)
         aside = self.path / f"{_BESIDE}old-{name}"
         if (self.path / name).exists():  # the step was saved before its epoch's validation
             os.rename(self.path / name, aside)
         os.rename(beside, self.path / name)
         sync(self.path)
-        shutil.rmtree(aside, ignore_errors=True)
         if best:
-            write_json(self.path / "best.json", {"checkpoint": name})
+            self.name_best(name)
+        shutil.rmtree(aside, ignore_errors=True)
         chosen = self.best()
         kept = {chosen.name if chosen else name, *(p.name for p in self.all()[-self._keep :])}
         for old in self.all():
             if old.name not in kept:
                 shutil.rmtree(old)
+
+    def name_best(self, name: str) -> None:
+        """Have best.json name the checkpoint ``name``."""
+        write_json(self.path / "best.json", {"checkpoint": name})
 
     def discard(self, step: int) -> None:
         """Remove what was written of the checkpoint of ``step``."""

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
+from embeddings.errors import InputError
 from train.build import Trainable
 from train.checkpoint.pieces import Piece, pieces_of, whole
 from train.process import Ranks
@@ -126,6 +127,11 @@ class Regrouped:
         self._parts = []
         self.pieces: list[Piece] = []
         for a in found:
+            if a.table not in saved:
+                raise InputError(
+                    f"the checkpoint is of another model: it has no table '{a.table}'; set the model back, or start a "
+                    "new run"
+                )
             columns = saved[a.table]
             read = a.tensor.new_empty(a.sizes[0], len(columns) - 1)
             size = (a.rows, len(columns) - 1)

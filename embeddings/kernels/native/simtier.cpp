@@ -25,7 +25,7 @@ constexpr int64_t kSharedFrom = 5;           // targets of one bag from which a 
 constexpr int64_t kPanel = portable::kLanes;
 constexpr int64_t kPanelBytes = 48 << 10;    // that a thread holds
 
-// Targets of one bag that are counted together..
+// Targets of one bag that are counted together.
 int64_t group_size(int64_t width, int64_t tiers) {
   const int64_t fits = kPanelBytes / static_cast<int64_t>(sizeof(float)) / std::max(width, tiers);
   return std::max<int64_t>(fits / kPanel, 1) * kPanel;

@@ -37,6 +37,8 @@ def test_the_smallest_world_size_that_fits(hbm_gib: float) -> None:
 
 def test_no_world_size_mends_a_dense_part_that_is_too_large():
     assert find_world_size(problem(dense=Dense(parameters=10**9)), cuda(1).hardware) is None
+    three = cuda(1).hardware.with_(local_world_size=3)  # of which no number of hosts is MOST_RANKS
+    assert find_world_size(problem(dense=Dense(parameters=10**9)), three) is None
 
 
 def test_memory_of_all_ranks_together():

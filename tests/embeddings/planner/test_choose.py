@@ -154,6 +154,8 @@ def test_frozen_tables_go_where_there_is_room():
     assert Search(p, cuda(4, 0.1)).best().plan.frozen == {"v": "host"}
     assert Search(p, cpu(4)).best().plan.frozen == {"v": "replicated"}
     assert Search(p, cpu(4, 7.0)).best().plan.frozen == {"v": "host"}
+    raw = dataclasses.replace(p, frozen=(dataclasses.replace(vectors, row_wise=False),))
+    assert Search(raw, cuda(4, 0.4)).best().plan.frozen == {"v": "host"}
     given = dataclasses.replace(p, frozen=(dataclasses.replace(vectors, placement="row_wise"),))
     assert Search(given, cuda(4, 1.0)).best().plan.frozen == {"v": "row_wise"}
 

@@ -83,6 +83,15 @@ def test_own_norms_of_the_extremes(simtier) -> None:
         assert np.array_equal(simtier(*either.arguments).cpu().numpy(), expected)
 
 
+def test_int8_rows_of_zeros_count_as_similarity_0(simtier) -> None:
+    """No store holds them, but the answer is one of counts."""
+    table, bag = torch.tensor([[0, 0], [1, 0]], dtype=torch.int8), torch.tensor([0, 1, 0])
+    for targets in (1, 9):  # alone, and in a panel
+        of = torch.zeros(targets, dtype=torch.long)
+        got = simtier(table, None, of, bag, torch.tensor([0, 3]), of, 4)
+        assert got[:, [0, 1, 3]].abs().sum() == 0 and (got[:, 2] == 3).all()
+
+
 @pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)
 def test_many_chunks(dtype: torch.dtype) -> None:
     vectorised = IMPLEMENTATIONS["simtier"]["vectorised"]
