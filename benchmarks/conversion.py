@@ -5,8 +5,6 @@ process that may not hold more than the limit beyond what its imports hold. The 
 """
 
 import json
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +13,7 @@ from typing import Any
 
 import click
 
-from benchmarks.memory import ALLOCATOR, ROOT, _status
+from benchmarks.process_memory import measured_in_child, status_bytes
 from embeddings.errors import InputError
 
 LENGTH, WIDTH, ROWS_PER_USER = 1000, 128, 11  # as published
@@ -83,17 +81,7 @@ def convert_under_limit(source: str, out: str, limit_bytes: int, rows_at_once: i
 
     ``rows_at_once`` decodes so many rows instead of the converter's own number, as a reader of whole tables would.
     """
-    code = "import sys; from benchmarks.conversion import _child; _child(*sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, source, out, str(limit_bytes), str(rows_at_once or "")],
-        cwd=ROOT,
-        env={**os.environ, **ALLOCATOR},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
+    return measured_in_child("benchmarks.conversion", source, out, str(limit_bytes), str(rows_at_once or ""))
 
 
 def _child(source: str, out: str, limit_bytes: str, rows_at_once: str) -> None:
@@ -104,14 +92,14 @@ def _child(source: str, out: str, limit_bytes: str, rows_at_once: str) -> None:
     if rows_at_once:
         taobao_mm.ROWS = int(rows_at_once)
     threading.stack_size(1 << 20)
-    limit = _status("VmData") + int(limit_bytes)
+    limit = status_bytes("VmData") + int(limit_bytes)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    base = _status("RssAnon")
+    base = status_bytes("RssAnon")
     sizes, over = [base], threading.Event()
 
     def watch() -> None:
         while not over.wait(0.02):
-            sizes.append(_status("RssAnon"))
+            sizes.append(status_bytes("RssAnon"))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -178,14 +178,11 @@ def extra_bytes(function: Callable[[], Any]) -> int | None:
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     except OSError:
         return None
-    before = _status("VmRSS")
+    from benchmarks.process_memory import status_bytes
+
+    before = status_bytes("VmRSS")
     function()
-    return max(0, _status("VmHWM") - before)
-
-
-def _status(key: str) -> int:
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(key + ":"))
-    return int(line.split()[1]) * 1024
+    return max(0, status_bytes("VmHWM") - before)
 
 
 def run_cases(allocator: str, rounds: int, wanted: str) -> None:

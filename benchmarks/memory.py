@@ -9,8 +9,6 @@ whatever limit there is, and would be measured instead of the reader.
 """
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +16,13 @@ from typing import Any
 
 import click
 
+from benchmarks.process_memory import measured_in_child, status_bytes
 from embeddings.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[1]
 TIMES = 10  # the data set is at least so many times the limit
 LIMIT_MIB = 80
 BYTES_PER_ROW = 30  # on disk in the training split, for each row generated
 SAMPLES = 200
-ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
 def read_under_limit(
@@ -36,17 +33,7 @@ def read_under_limit(
     ``keep`` holds on to every batch, as a leak would. Returns the child's row; ``failed`` in it is what went wrong.
     """
     arguments = [data, str(limit_bytes), str(batch_size), str(shuffle_rows), str(int(keep))]
-    code = "import sys; from benchmarks.memory import _child; _child(*sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **ALLOCATOR},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
+    return measured_in_child("benchmarks.memory", *arguments)
 
 
 def _child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep: str) -> None:
@@ -64,10 +51,10 @@ def _child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep
     threading.stack_size(1 << 20)  # of 8 MiB otherwise, all of which the limit counts though little is ever touched
     schema = load_schema(data)
     stores = open_stores(schema, ModelConfig(), data)
-    before = _status("VmData")
+    before = status_bytes("VmData")
     limit = before + int(limit_bytes)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    base = _status("RssAnon")
+    base = status_bytes("RssAnon")
     reader = RowReader(
         data, "train", schema, stores, batch_size=int(batch_size), shuffle_rows=int(shuffle_rows), prefetch=2
     )
@@ -79,7 +66,7 @@ def _child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep
         if int(keep):
             kept.append(batch)
         if number % every == 0:
-            points.append((rows, _status("RssAnon") - base, _status("VmData") - before))
+            points.append((rows, status_bytes("RssAnon") - base, status_bytes("VmData") - before))
     resident, data_peak = [p[1] for p in points], max(p[2] for p in points)
     result = {
         "rows": rows,
@@ -100,12 +87,6 @@ def slope(rows: Sequence[int], sizes: Sequence[int]) -> float:
     x, y = np.asarray(rows[half:], float), np.asarray(sizes[half:], float)
     x -= x.mean()
     return float((x * y).sum() / max((x * x).sum(), 1.0))
-
-
-def _status(key: str) -> int:
-    """Bytes that /proc/self/status says. RssAnon leaves out mapped files, which the kernel can drop at will."""
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(key + ":"))
-    return int(line.split()[1]) * 1024
 
 
 def _bytes(batch: Any) -> int:

@@ -16,7 +16,7 @@ from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.placed import Placed, Plan
 from embeddings.sequences import SequenceSharder
 
-_PARTS = ("H200", "H100", "A100", "L4")  # as CUDA names devices
+_PARTS = {"H200": "h200", "H100": "h100-80", "L4": "l4"}  # as CUDA names devices
 
 
 class BagSharder(EmbeddingBagCollectionSharder):
@@ -40,8 +40,8 @@ def this_machine(device: torch.device, ranks_of_host: int, speeds: str | None = 
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
         hbm_gib = found.total_memory / GIB
-        part = next((p for p in _PARTS if p in found.name.replace("-", " ").split()), "A100")
-        name = {"H200": "h200", "H100": "h100-80", "L4": "l4"}.get(part, "a100-80" if hbm_gib > 60 else "a100-40")
+        words = found.name.replace("-", " ").split()
+        name = next((_PARTS[w] for w in words if w in _PARTS), "a100-80" if hbm_gib > 60 else "a100-40")
     hardware = load_hardware(speeds or name)
     if hardware.device != device.type:
         raise InputError(f"sharding.hardware '{speeds}' describes {hardware.device}, this run is on {device.type}")

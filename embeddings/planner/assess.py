@@ -115,8 +115,8 @@ def place_frozen(problem: Problem, machine: Machine, device_bytes: int = 0, host
             placement = choose_placement(
                 frozen.bytes, free_device, free_host, machine.hardware.device, machine.ranks_of_host
             )
-            if placement == "row_wise" and not frozen.row_wise:
-                placement = "host"
+            if placement == "row_wise":
+                placement = frozen.smallest
         on_device, on_host = frozen_bytes(frozen, placement, machine)
         if machine.hardware.device == "cpu":
             on_device, on_host = 0, on_device

@@ -99,10 +99,7 @@ class Search:
             if not auto:
                 raise
         # tables may need what copies of vectors would take
-        thrifty = {
-            f.name: f.placement if f.name not in auto else "row_wise" if f.row_wise else "host"
-            for f in self.problem.frozen
-        }
+        thrifty = {f.name: f.smallest if f.name in auto else f.placement for f in self.problem.frozen}
         return self._best(options, thrifty)
 
     def _place_frozen(self, options: Mapping[str, list[Option]]) -> dict[str, str]:

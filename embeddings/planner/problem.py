@@ -71,6 +71,11 @@ class Frozen:
     row_wise: bool = True
 
     @property
+    def smallest(self) -> str:
+        """The placement that takes least memory of a rank."""
+        return "row_wise" if self.row_wise else "host"
+
+    @property
     def bytes(self) -> int:
         number, row = VECTOR_BYTES[self.dtype]
         return self.rows * (number * self.width + row)
