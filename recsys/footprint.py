@@ -72,7 +72,7 @@ def footprint(
 
 
 def _modality(name: str, config: ModelConfig) -> str:
-    """The modality that a module of MAKE belongs to: multimodal.NAME.parts.0.make.attention, or alone make.attention."""
+    """The modality of MAKE's attention ``name``: multimodal.NAME.parts.0.make.attention, or make.attention alone."""
     return config.alone or name.split(".")[1]
 
 

@@ -80,9 +80,7 @@ class DenseArch(nn.Module):
         return self.attention[name](query, behaviours, sequences[name].lengths())
 
 
-def dense_arch(
-    schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: Frozen
-) -> DenseArch | MAKEArch:
+def dense_arch(schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: Frozen) -> DenseArch | MAKEArch:
     """Everything after the ID tables, of which a MAKE that is trained alone has none."""
     if config.alone is None:
         return DenseArch(schema, config, tables, frozen)

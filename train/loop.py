@@ -182,7 +182,9 @@ class Run:
                     "ne": figures.ne,
                     "examples_per_s": figures.examples_per_s,
                     "lr_dense": self.trainable.optimizer.param_groups[-1]["lr"],
-                    **({} if self.config.model.alone else {"lr_sparse": self.trainable.optimizer.param_groups[0]["lr"]}),
+                    **(
+                        {} if self.config.model.alone else {"lr_sparse": self.trainable.optimizer.param_groups[0]["lr"]}
+                    ),
                 }
             )
 

@@ -1,7 +1,7 @@
 """A MAKE that was trained alone, on disk: one file of weights an epoch, and what they are.
 
-    RUN/MODALITY/make/about.json   modality, checksum of the store, widths, validation by epoch, the best epoch
-    RUN/MODALITY/make/epoch-N.pt   weights after N epochs; 0 is how it was initialised
+RUN/MODALITY/make/about.json   modality, checksum of the store, widths, validation by epoch, the best epoch
+RUN/MODALITY/make/epoch-N.pt   weights after N epochs; 0 is how it was initialised
 """
 
 import io
