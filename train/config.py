@@ -172,9 +172,8 @@ def load_config(path: str, overrides: tuple[str, ...] = (), verb: str = "") -> C
         raise InputError(f"config '{path}' with {list(overrides)} is not readable as keys: {reason}") from error
     config = validated(Config, raw, where=f"config '{path}'")
     if config.run.name is None:
-        config = config.model_copy(
-            update={"run": config.run.model_copy(update={"name": "-".join(filter(None, (Path(path).stem, verb)))})}
-        )
+        name = f"{Path(path).stem}-{verb}" if verb else Path(path).stem
+        config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
     return config
 
 

@@ -182,11 +182,13 @@ class Run:
                     "ne": figures.ne,
                     "examples_per_s": figures.examples_per_s,
                     "lr_dense": self.trainable.optimizer.param_groups[-1]["lr"],
-                    **(
-                        {} if self.config.model.alone else {"lr_sparse": self.trainable.optimizer.param_groups[0]["lr"]}
-                    ),
+                    **self._lr_sparse(),
                 }
             )
+
+    def _lr_sparse(self) -> dict[str, float]:
+        trainable = self.trainable
+        return {"lr_sparse": trainable.optimizer.param_groups[0]["lr"]} if trainable.plan.tables else {}
 
     def _log_reading(self, reader: RowReader) -> None:
         """Histories cut and items without a vector in the pass just read, over all ranks."""
