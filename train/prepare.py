@@ -97,6 +97,26 @@ def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
     _announce("taobao-mm-muse", out, counts)
 
 
+@command.command("grocery-store")
+@click.option("--source", required=True, help="Folder with photos.parquet and products.parquet.")
+@click.option("--items", default="image", show_default=True, type=click.Choice(["image", "text"]),
+              help="What a photo is paired with: the product's studio picture, or its description.")  # fmt: skip
+@click.option(
+    "--held-out", default=0, show_default=True, help="One in so many train photos becomes validation, val test."
+)
+@_SEED
+@_OUT
+@_OVERWRITE
+def grocery_store(source: str, out: str, overwrite: bool, **flags: int | str) -> None:
+    """Grocery Store: photos taken in shops, paired with 81 products. Hard negatives are of the same coarse class."""
+    from recsys.datasets import grocery
+
+    for split, rows in grocery.prepare(source, out, grocery.GroceryConfig(**flags), overwrite=overwrite).items():
+        click.echo(f"{split:<10} {rows:>13,} pairs")
+    click.echo(f"written to {out}")
+    click.echo(f"next: python -m train scl --config configs/grocery.yaml data.path={out}")
+
+
 def _announce(config: str, out: str, counts: dict) -> None:
     for split, count in counts.items():
         click.echo(f"{split:<10} {count.rows:>13,} rows  {count.positives / max(count.rows, 1):.1%} clicked")
