@@ -157,7 +157,7 @@ class Market:
         return item
 
     def on_sale(self, category: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What a category sells at a time, as ranges of item indices: first ones, and those behind the last; int64 [n]."""
+        """What a category sells at a time: first item and the one behind the last, each [n] int64."""
         return self._first[category], np.searchsorted(self._on_sale, category * self._span + time, side="right")
 
     def log_odds(self, users: Users, owner: np.ndarray, item: np.ndarray) -> np.ndarray:
