@@ -44,7 +44,7 @@ SPLITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ShopConfig:
-    """The market's size. ``users`` and ``items`` of None follow from ``rows``. Without ``searches`` there are no pictures."""
+    """The market's size. ``users`` and ``items`` of None follow from ``rows``. No ``searches``: no pictures."""
 
     rows: int = 300_000
     users: int | None = None  # rows / 50

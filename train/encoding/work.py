@@ -11,7 +11,7 @@ from embeddings.errors import InputError
 from embeddings.frozen.sources import build_from_parquet
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.writer import check_target
-from train.encoding.encoders import Encoder
+from train.encoding.encoders import Vectoriser
 from train.encoding.items import ItemFiles
 from train.encoding.parts import ID, NAMED, VECTOR, Part, PartsFolder
 from train.encoding.pipeline import Decoded, decoded_batches
@@ -20,7 +20,7 @@ from train.process import Ranks, on_first
 
 
 def encode(
-    encoder: Encoder,
+    encoder: Vectoriser,
     items: ItemFiles,
     out: str,
     ranks: Ranks,
@@ -95,7 +95,7 @@ def _part(batches: list[Decoded], vectors: list[np.ndarray]) -> Part:
     return Part(ids[good[usable]], whole[usable], len(named), named[:NAMED])
 
 
-def _store(parts: PartsFolder, encoder: Encoder, out: str, dtype: str, overwrite: bool) -> FrozenStore:
+def _store(parts: PartsFolder, encoder: Vectoriser, out: str, dtype: str, overwrite: bool) -> FrozenStore:
     count, reasons = parts.left_out()
     if not parts.norms().size:
         parts.remove()
