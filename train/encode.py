@@ -35,6 +35,7 @@ def command(
     Any number of ranks will do. What is done is kept in parts beside OUT: the same command, started again after a
     kill, goes on. Items whose content is broken are left out, and counted.
     """
+    from recsys.schema import load_schema
     from train.config import ProcessConfig
     from train.encoding.encoders import open_encoder
     from train.encoding.items import find_items
@@ -43,6 +44,8 @@ def command(
 
     if min(batch_size, workers) < 1:
         raise click.UsageError("--batch-size and --workers are at least 1")
+    if data:
+        load_schema(data)
     with process_group(ProcessConfig(device=device)) as ranks:
         opened = open_encoder(encoder, ranks.device, untrained=untrained)
         found = find_items(items, id_column, column, opened.kind)

@@ -1,5 +1,6 @@
 """Contents decoded in threads, ahead of the encoder, into batches that do not depend on who encodes which part."""
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -75,4 +76,5 @@ def _tried(decode: Callable[[Any], Any], content: Any) -> tuple[Any, str | None]
     except MemoryError:
         raise
     except Exception as error:  # image libraries raise many kinds for a broken file
-        return None, (str(error).strip().splitlines() or [type(error).__name__])[0]
+        text = re.sub(r" <_io\.BytesIO.*?>", "", str(error))  # which file means nothing, nor where it is in memory
+        return None, (text.strip().splitlines() or [type(error).__name__])[0]
