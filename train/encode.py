@@ -11,7 +11,6 @@ import click
 @click.option("--out", required=True, help="Frozen store to write.")
 @click.option("--dtype", type=click.Choice(["float16", "float32", "int8"]), default="int8", show_default=True)
 @click.option("--data", help="Data folder: say how many of its items and impressions have a vector.")
-@click.option("--untrained", is_flag=True, help="The encoder's build with random weights, to compare with.")
 @click.option("--batch-size", default=256, show_default=True, help="Items encoded at once.")
 @click.option("--workers", default=2, show_default=True, help="Threads of a rank that decode.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
@@ -24,7 +23,6 @@ def command(
     out: str,
     dtype: str,
     data: str | None,
-    untrained: bool,
     batch_size: int,
     workers: int,
     device: str,
@@ -47,7 +45,7 @@ def command(
     if data:
         load_schema(data)
     with process_group(ProcessConfig(device=device)) as ranks:
-        opened = open_encoder(encoder, ranks.device, untrained=untrained)
+        opened = open_encoder(encoder, ranks.device)
         found = find_items(items, id_column, column, opened.kind)
         opened.fit(found)
         encode(

@@ -55,11 +55,9 @@ class Raw:
         self._raw.fit(decoded)
 
 
-def open_encoder(name: str, device: torch.device, *, untrained: bool) -> Vectoriser:
+def open_encoder(name: str, device: torch.device) -> Vectoriser:
     """The encoder that ``name`` means: of RAW, a run's folder, or an encoder's. Raises InputError where it is none."""
     if name in RAW:
-        if untrained:
-            raise InputError(f"--untrained goes with an encoder that was trained, and {name} never is; leave it out")
         return Raw(name)
     path = Path(name)
     if not path.is_dir():
@@ -67,4 +65,4 @@ def open_encoder(name: str, device: torch.device, *, untrained: bool) -> Vectori
         raise InputError(f"encoder '{name}' does not exist{hint}")
     from train.encoding.trained import Trained  # its libraries are heavy
 
-    return Trained(path / "encoder" if (path / "encoder").is_dir() else path, device, untrained=untrained)
+    return Trained(path / "encoder" if (path / "encoder").is_dir() else path, device)

@@ -1,4 +1,4 @@
-"""An encoder that scl wrote, as it is or with random weights."""
+"""An encoder that scl wrote."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,25 +10,20 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from recsys.scl.encoders import Encoder, load_encoder
-from recsys.scl.encoders.build import rebuild
 from recsys.scl.encoders.words import PADDING
 from train.encoding.items import ItemFiles
-
-SEED = 0  # of untrained weights
 
 
 class Trained:
     """The encoder in a folder; see ``train.encoding.encoders.Vectoriser``. Raises InputError where there is none."""
 
-    def __init__(self, folder: Path, device: torch.device, *, untrained: bool) -> None:
+    def __init__(self, folder: Path, device: torch.device) -> None:
         encoder = load_encoder(folder)
-        if untrained:
-            encoder = _untrained(encoder, folder)
         digest = hashlib.sha256()
         for value in encoder.state_dict().values():
             digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
         self.identity = digest.hexdigest()
-        self.name = f"{folder}{', untrained' if untrained else ''} ({self.identity[:12]})"
+        self.name = f"{folder} ({self.identity[:12]})"
         self.kind = encoder.kind
         self._encoder, self._device = encoder.to(device), device
 
@@ -43,9 +38,3 @@ class Trained:
         texts = self.kind == "text"
         batch = pad_sequence(list(decoded), batch_first=True, padding_value=PADDING) if texts else torch.stack(decoded)
         return self._encoder.project(self._encoder.backbone(batch.to(self._device))).float().cpu().numpy()
-
-
-def _untrained(encoder: Encoder, folder: Path) -> Encoder:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        return rebuild(encoder.about, tokenizer=getattr(encoder.decoder, "tokenizer", None), folder=folder).eval()

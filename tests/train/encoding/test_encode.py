@@ -114,7 +114,6 @@ def test_wrong_input_is_one_line(shelf, tmp_path):
     out = tmp_path / "store"
     one_line(verb("encode", *encode(shelf, out, encoder="raw-pixel")), "did you mean 'raw-pixels'?")
     one_line(verb("encode", *encode(shelf, out, encoder="raw-words")), "the encoder reads texts")
-    one_line(verb("encode", *encode(shelf, out, "--untrained")), "--untrained goes with")
     one_line(verb("encode", *encode(shelf, out, "--data", tmp_path)), "no schema.yaml")
     broken = write_items(tmp_path / "broken", [1, 2], [b"x", b"y"])
     one_line(verb("encode", *encode(broken, out)), "none of the 2 items has a vector (item 1: ")
