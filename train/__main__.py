@@ -18,6 +18,7 @@ VERBS = {
     "store": ("train.store", "Build, verify or show a frozen store."),
     "check": ("train.check", "Check a config, and its data set's schema, without training."),
     "collisions": ("train.collisions", "Count ids that share a row of their table, and say how large it should be."),
+    "make": ("train.make", "Train MAKE on frozen vectors alone, before a CTR model takes it."),
     "ctr": ("train.ctr", "Train a CTR model."),
     "evaluate": ("train.evaluate", "Evaluate a run's checkpoint on a split."),
     "predict": ("train.predict", "Write a run's scores to parquet."),

@@ -138,6 +138,9 @@ class Config(Strict):
     train: TrainConfig = TrainConfig()
     process: ProcessConfig = ProcessConfig()
     run: RunConfig = RunConfig()
+    make: dict[str, Any] = Field(
+        {}, description="what python -m train make changes: any of these keys, such as train: {epochs: 10}"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -150,22 +153,32 @@ class Config(Strict):
         return str(Path(self.run.root) / str(self.run.name))
 
 
-def load_config(path: str, overrides: tuple[str, ...] = ()) -> Config:
-    """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError."""
+def load_config(path: str, overrides: tuple[str, ...] = (), verb: str = "") -> Config:
+    """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError.
+
+    Args:
+        verb: "make" puts the config's section of that name over the rest, below the overrides.
+    """
     if not Path(path).is_file():
         raise InputError(f"config '{path}' does not exist; the shipped ones are in configs/")
     for item in overrides:
         if "=" not in item:
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.load(path)
+        if verb:
+            own = merged.pop(verb, {})
+            merged = OmegaConf.merge(merged, own)
+        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(list(overrides)))
         raw: Any = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
         reason = " ".join(str(error).split())
         raise InputError(f"config '{path}' with {list(overrides)} is not readable as keys: {reason}") from error
     config = validated(Config, raw, where=f"config '{path}'")
     if config.run.name is None:
-        config = config.model_copy(update={"run": config.run.model_copy(update={"name": Path(path).stem})})
+        config = config.model_copy(
+            update={"run": config.run.model_copy(update={"name": "-".join(filter(None, (Path(path).stem, verb)))})}
+        )
     return config
 
 
