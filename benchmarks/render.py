@@ -1,4 +1,4 @@
-"""Rewrites the README's tables from benchmarks/results/*.jsonl: python -m benchmarks.render [--check].
+"""Rewrites the tables of README.md and docs/paper.md from benchmarks/results: python -m benchmarks.render [--check].
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Where rows were measured again, the newest count.
 """
@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
+from benchmarks.paper.tables import DRAWN, drawn
 from embeddings.errors import InputError, nearest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "paper.md")
 MODES = {"none": "ID", "vector": "ID + Vector", "simscore": "ID + SimScore", "simtier": "ID + SimTier"}
 CONTENDERS = {
     "ours": "tierwise",
@@ -244,6 +246,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "planner_memory": ("planner", planner_memory),
     "planner_speed": ("planner", planner_speed),
     "chain": ("chain", chain),
+    **{f"{data}_{target}": ("paper", drawn(target, data)) for data in ("shop", "microlens") for target in DRAWN},
 }
 
 
@@ -266,19 +269,29 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--check", is_flag=True, help="Write nothing; exit with status 1 where the README is stale.")
-def main(check: bool) -> None:
-    """Rewrite the README's tables from the rows in benchmarks/results."""
+def rewrite(check: bool = False) -> list[str]:
+    """Write the pages' tables anew, or only look; the names of pages that were stale."""
     from benchmarks.harness import read
 
-    old = README.read_text()
-    new = render(old, read)
-    if check and new != old:
-        print("README.md is stale; run 'python -m benchmarks.render'", file=sys.stderr)
+    stale = []
+    for page in PAGES:
+        old = page.read_text()
+        new = render(old, read)
+        if new != old:
+            stale.append(str(page.relative_to(ROOT)))
+            if not check:
+                page.write_text(new)
+    return stale
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--check", is_flag=True, help="Write nothing; exit with status 1 where a page is stale.")
+def main(check: bool) -> None:
+    """Rewrite the tables of the README and of docs/paper.md from the rows in benchmarks/results."""
+    stale = rewrite(check)
+    if check and stale:
+        print(f"{', '.join(stale)} is stale; run 'python -m benchmarks.render'", file=sys.stderr)
         sys.exit(1)
-    if new != old:
-        README.write_text(new)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,10 @@ class TrainConfig(Strict):
     """The loop."""
 
     epochs: int = Field(1, ge=1)
+    reset_tables: Literal["never", "each_epoch"] = Field(
+        "never",
+        description="each_epoch: tables and their optimizer begin anew with every epoch, the dense part goes on (MEDA)",
+    )
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
     seed: int = 0
     warmup_steps: int = Field(100, ge=0, description="linear warm-up of both learning rates")

@@ -19,6 +19,7 @@ from train.pace import Pace
 from train.pipeline import pipeline
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
+from train.reset import reset_tables
 from train.resume import Position, resume, save
 from train.run_folder import RunFolder, claim
 from train.scoring import collect, reading, write_evaluation
@@ -118,6 +119,8 @@ class Run:
     def _train_epoch(self, pace: Pace) -> None:
         config, position = self.config.train, self.position
         model = self.trainable.model.train()
+        if config.reset_tables == "each_epoch" and position.epoch and not self._rows_taken():
+            reset_tables(self.trainable, config.seed, position.epoch)
         self.pipeline.attach(model)
         batches = self.reader.epoch(position.epoch, position.batch)
         if self.ranks.heartbeat:
@@ -148,6 +151,10 @@ class Run:
         self._log_reading(self.reader)
         self.pipeline.detach()
         self.pipeline.reset()
+
+    def _rows_taken(self) -> int:
+        """Rows of this epoch that are trained; a run that goes on with larger batches may begin inside its first."""
+        return self.reader.state_dict(self.position.epoch, self.position.batch)["rows"]
 
     def _refuse_bad_weights(self) -> None:
         """End the run before it saves or validates weights that its last step made infinite or NaN."""
