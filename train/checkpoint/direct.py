@@ -1,4 +1,4 @@
-"""Files written past the page cache, so that the kernel neither copies them nor writes them back; and their checksums."""
+"""Files written past the page cache, so that the kernel neither copies nor writes them back; and their checksums."""
 
 import fcntl
 import io
