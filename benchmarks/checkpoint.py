@@ -5,7 +5,8 @@
 Both kinds of turn have the same number of steps, in the same processes. A turn with a save begins with its copy and
 ends no earlier than its last file is on disk, so the row holds all of it: the copy between two steps, and the writing
 beside the steps. What a save costs is what such a turn takes longer than its neighbour; of a minute, that is the share
-of training time at one save a minute. Turns are short, as a machine's speed drifts by more in a minute than a save costs.
+of training time at one save a minute. Turns are short: in a minute, a machine's speed drifts by more
+than a save costs.
 """
 
 import json
