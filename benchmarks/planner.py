@@ -4,6 +4,7 @@
 is such a file. Both the planner's command (--hardware) and the trainer (sharding.hardware) read it.
 """
 
+import dataclasses
 import datetime
 import itertools
 import json
@@ -35,6 +36,7 @@ def prepared(case: Case, hardware: Any) -> tuple[Any, Any]:
 
     schema, config = Schema.model_validate(case.tables.schema()), Config.model_validate(case.settings())
     problem = problem_of(config, schema, case.tables.lengths(), {})
+    problem = dataclasses.replace(problem, checkpoints=False)  # the worker saves none
     return problem, Search(problem, Machine.of(hardware, RANKS)).best()
 
 
