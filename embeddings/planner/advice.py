@@ -39,7 +39,7 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
     machine = Machine.of(hardware, world_size)
     capacity, host = machine.capacity
     kind = "HBM" if hardware.device == "cuda" else "memory"
-    copy = " with a checkpoint's copy of them" if problem.checkpoints and hardware.device == "cpu" else ""
+    copy = " with a checkpoint's copy" if problem.checkpoints and hardware.device == "cpu" else ""
     fixed = fixed_parts(problem, machine, place_frozen(problem, machine, capacity))
     options = {t.name: options_of(t, problem, machine) for t in problem.tables}
     tables = sum(min(o.total_bytes for o in found) for found in options.values())
@@ -69,12 +69,12 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
         of_ranks = "dense part, activations and frozen tables"
         return (
             f"at least {size(needed)} of {kind} is needed and there is {size(there)}, {size(needed - there)} too "
-            f"little; tables and their optimizer{copy} take {size(tables)}, every rank's {of_ranks} "
+            f"little; tables and their optimizer take {size(tables)}{copy}, every rank's {of_ranks} "
             f"{size(fixed.device_bytes)}"
         )
     return (
-        f"table '{name}' finds no room: its smallest possible shard takes {size(need)}, and {size(none.shortage)} more "
-        f"than the roomiest ranks have left of {size(capacity)} {kind} is wanted; types allowed to it: {kinds}"
+        f"table '{name}' finds no room: its smallest possible shard takes {size(need)}{copy}, {size(none.shortage)} more "
+        f"than the roomiest rank has left of {size(capacity)} {kind}; types allowed to it: {kinds}"
     )
 
 

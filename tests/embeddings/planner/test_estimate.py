@@ -6,7 +6,7 @@ import torch
 import torchrec.optim
 from torchrec.distributed.planner.shard_estimators import _calculate_storage_specific_sizes
 
-from embeddings.planner.estimate import Machine, base_ms, dense_bytes, exchanges_ms, shard_cost
+from embeddings.planner.estimate import base_ms, dense_bytes, exchanges_ms, shard_cost
 from embeddings.planner.geometry import cut
 from embeddings.planner.hardware import Speed
 from embeddings.planner.problem import Dense
