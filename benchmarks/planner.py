@@ -76,6 +76,7 @@ def calibrate(path: Path, hardware: Any) -> Any:
     """Measure this machine and write its hardware file: unit costs, and what a process holds before its tables."""
     from benchmarks.harness import machine
     from benchmarks.planner_fit import Measured, fit
+    from benchmarks.planner_floors import floors
     from embeddings.planner.hardware import GIB, save_hardware
 
     cases = calibration()
@@ -84,9 +85,12 @@ def calibrate(path: Path, hardware: Any) -> Any:
     process = max(r["peak_bytes"] for r in smallest) - float(questions[-1][1].device_bytes.max())
     found = train(cases, [a.plan for _, a in questions])
     measured = [Measured(p, a.plan, step_ms(r)) for (p, a), r in zip(questions, found, strict=True)]
-    speed, predicted = fit(measured, hardware)
+    least = floors()
+    speed, predicted = fit(measured, hardware, least)
     for case, m, p in zip(cases, measured, predicted, strict=True):
         print(f"{case.name:28s} {m.step_ms:8.2f} ms, fitted {p:8.2f}", flush=True)
+    at_floor = [name for name, cost in vars(speed).items() if cost == getattr(least, name)]
+    print(f"not seen in these steps, so as memory and processor alone allow: {', '.join(at_floor)}", flush=True)
     here = machine()
     day = datetime.date.today().isoformat()
     result = hardware.with_(

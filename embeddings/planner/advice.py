@@ -73,8 +73,8 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
             f"{size(fixed.device_bytes)}"
         )
     return (
-        f"table '{name}' finds no room: its smallest possible shard takes {size(need)}{copy}, {size(none.shortage)} more "
-        f"than the roomiest rank has left of {size(capacity)} {kind}; types allowed to it: {kinds}"
+        f"table '{name}' finds no room: its smallest possible shard takes {size(need)}{copy}, {size(none.shortage)} "
+        f"more than the roomiest rank has left of {size(capacity)} {kind}; types allowed to it: {kinds}"
     )
 
 

@@ -72,6 +72,12 @@ class Machine:
         return own if own is not None else 1 / self.hardware.memory_gb_per_s
 
     @property
+    def vector_ns(self) -> float:
+        """One byte of frozen vectors, read in random rows."""
+        own = self.hardware.speed.vector_ns
+        return own if own is not None else self.byte_ns
+
+    @property
     def pcie_ns(self) -> float:
         """One byte of host memory, read by a device."""
         return 1 / (self.hardware.reach * self.hardware.pcie_gb_per_s)

@@ -36,7 +36,7 @@ def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine
     targets = batch * (machine.world_size if placement == "row_wise" else 1)
     read = (batch * frozen.mean_length + targets) * frozen.row_bytes
     far = placement == "host" and machine.hardware.device == "cuda"
-    ms = read * (machine.pcie_ns if far else machine.byte_ns) * 1e-6
+    ms = read * (machine.pcie_ns if far else machine.vector_ns) * 1e-6
     if placement != "row_wise":
         return ms
     number = ID_BYTES // 2 if frozen.rows < 2**31 else ID_BYTES
