@@ -84,8 +84,8 @@ def _table3(plan: Plan, seed: int) -> Iterator[Job]:
 
 def _figure3(plan: Plan, seed: int) -> Iterator[Job]:
     ids = ("model.multimodal.mode=none", f"train.epochs={plan.epochs}", "train.patience=null")
-    yield _job(plan, seed, "none, epochs", *ids)
-    yield _job(plan, seed, "none, reset", *ids, "train.reset_tables=each_epoch")
+    yield _job(plan, seed, "epochs", *ids)
+    yield _job(plan, seed, "reset", *ids, "train.reset_tables=each_epoch")
     yield _alone(plan, seed)
 
 

@@ -68,7 +68,8 @@ def _figure3(here: Axes, paper: Axes, runs: Runs) -> None:
     for axes in (here, paper):
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("epoch")
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     here.set_ylabel("GAUC, validation")
 
 

@@ -15,7 +15,7 @@ NAMES = {
     "make": "ID + MAKE",
     "simtier+make": "ID + SimTier + MAKE",
 }
-CURVES = {"none, epochs": "ID", "none, reset": "ID, tables reset", "alone": "MAKE alone"}
+CURVES = {"epochs": "ID", "reset": "ID, tables reset", "alone": "MAKE alone"}
 MISSING = "not trained yet"
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 
