@@ -202,7 +202,8 @@ class Run:
         found = reading(reader, self.schema, self.ranks)
         if self.folder and found:
             position = self.position
-            self.folder.log({"kind": "reading", "step": position.step, "epoch": position.epoch + 1, **found})
+            about = {"split": reader.split, "step": position.step, "epoch": position.epoch + 1}
+            self.folder.log({"kind": "reading", **about, **found})
             print(f"{reader.split}: " + "  ".join(f"{k} {v:.4g}" for k, v in found.items()), flush=True)
 
     def _export(self, value: float | None) -> None:
@@ -224,6 +225,7 @@ class Run:
 
         with contextlib.closing(bar):
             scores = collect(self.trainable.model, self.validation, self.ranks, advance)
+        self._log_reading(self.validation)
 
         def judged() -> dict[str, Any]:
             assert scores is not None, "rank 0 has the scores"
