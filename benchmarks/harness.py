@@ -30,18 +30,24 @@ def ratios(contenders: Mapping[str, Mapping[str, Any]], ours: str) -> dict[str, 
 
 def append(name: str, row: Mapping[str, Any], folder: Path = RESULTS) -> dict[str, Any]:
     """Add ``row`` to ``folder/name.jsonl`` with date, commit, machine and versions; return what was written."""
-    whole = {
+    (whole,) = append_all(name, [row], folder)
+    return whole
+
+
+def append_all(name: str, rows: Sequence[Mapping[str, Any]], folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """As ``append``, for rows that were measured together."""
+    about = {
         "benchmark": name,
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "git": git_state(),
         "machine": machine(),
         "versions": versions(),
-        **row,
     }
+    found = [{**about, **row} for row in rows]
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{name}.jsonl", "a") as out:  # one write of one line: nothing half-written is left
-        out.write(json.dumps(whole) + "\n")
-    return whole
+    with open(folder / f"{name}.jsonl", "a") as out:  # one write: nothing half-written is left
+        out.write("".join(json.dumps(row) + "\n" for row in found))
+    return found
 
 
 def read(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Rewrites the README's tables from benchmarks/results/*.jsonl: python -m benchmarks.render [--check].
+"""Rewrites the tables of README.md and docs/paper.md from benchmarks/results: python -m benchmarks.render [--check].
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Where rows were measured again, the newest count.
 """
@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
+from benchmarks.paper.tables import DRAWN, drawn
 from embeddings.errors import InputError, nearest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "paper.md")
 MODES = {"none": "ID", "vector": "ID + Vector", "simscore": "ID + SimScore", "simtier": "ID + SimTier"}
 CONTENDERS = {
     "ours": "tierwise",
@@ -210,6 +212,25 @@ def planner_speed(rows: Rows) -> str:
     return _table(["tables", "plans: ms a step, planned / measured", "pairs in the right order"], lines)
 
 
+def chain(rows: Rows) -> str:
+    """One line a kind of vectors and CTR model: how well the encoders find what was bought, and what that gives."""
+    kinds = {"none": "ID", "raw": "raw pixels and words", "untrained": "untrained encoders", "scl": "SCL"}
+    names = {"none": "", "simtier": "SimTier", "simtier+make": "SimTier + MAKE"}
+    by_model: dict[tuple, list] = {}
+    for row in newest(rows, "vectors", "mode", "seed"):
+        by_model.setdefault((row["vectors"], row["mode"]), []).append(row)
+    base = statistics.mean(row["gauc"] for row in by_model[("none", "none")])
+    lines = []
+    for vectors, mode in ((v, m) for v in kinds for m in names if (v, m) in by_model):
+        runs = by_model[(vectors, mode)]
+        accuracy = runs[-1]["accuracy"].get(vectors, {})
+        found = [f"{accuracy[kind]:.3f}" if accuracy else "" for kind in ("image", "text")]
+        gain = f"{statistics.mean(row['gauc'] for row in runs) - base:+.4f}" if mode != "none" else ""
+        figures = [_spread([row[key] for row in runs]) for key in ("gauc", "auc")]
+        lines.append([kinds[vectors], *found, names[mode], *figures, gain, str(len(runs))])
+    return _table(["vectors", "Acc@1, photos", "Acc@1, words", "enter as", "GAUC", "AUC", "GAUC gain", "seeds"], lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
     "microlens": ("microlens", quality),
@@ -224,6 +245,8 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "placements": ("frozen", placements),
     "planner_memory": ("planner", planner_memory),
     "planner_speed": ("planner", planner_speed),
+    "chain": ("chain", chain),
+    **{f"{data}_{target}": ("paper", drawn(target, data)) for data in ("shop", "microlens") for target in DRAWN},
 }
 
 
@@ -246,19 +269,29 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--check", is_flag=True, help="Write nothing; exit with status 1 where the README is stale.")
-def main(check: bool) -> None:
-    """Rewrite the README's tables from the rows in benchmarks/results."""
+def rewrite(check: bool = False) -> list[str]:
+    """Write the pages' tables anew, or only look; the names of pages that were stale."""
     from benchmarks.harness import read
 
-    old = README.read_text()
-    new = render(old, read)
-    if check and new != old:
-        print("README.md is stale; run 'python -m benchmarks.render'", file=sys.stderr)
+    stale = []
+    for page in PAGES:
+        old = page.read_text()
+        new = render(old, read)
+        if new != old:
+            stale.append(str(page.relative_to(ROOT)))
+            if not check:
+                page.write_text(new)
+    return stale
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--check", is_flag=True, help="Write nothing; exit with status 1 where a page is stale.")
+def main(check: bool) -> None:
+    """Rewrite the tables of the README and of docs/paper.md from the rows in benchmarks/results."""
+    stale = rewrite(check)
+    if check and stale:
+        print(f"{', '.join(stale)} is stale; run 'python -m benchmarks.render'", file=sys.stderr)
         sys.exit(1)
-    if new != old:
-        README.write_text(new)
 
 
 if __name__ == "__main__":

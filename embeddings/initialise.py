@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
+_EPOCH = 0x9FB21C651E98DF25  # any large odd number: epochs get streams of their own
 _CHUNK = 1 << 19  # numbers at once: what a large table is filled by must not add to what a rank holds at most
 
 
@@ -33,15 +34,16 @@ def uniform_rows(seed: int, first_row: int, rows: int, columns: slice, width: in
 
 
 @torch.no_grad()
-def initialise_tables(model: nn.Module, seed: int) -> None:
+def initialise_tables(model: nn.Module, seed: int, epoch: int = 0) -> None:
     """Fill every sharded or replicated table of ``model`` with uniform(-1/sqrt(n), 1/sqrt(n)), n its rows.
 
-    The bound is the one that TorchRec's collections use. The stream of a table follows from ``seed`` and its name.
+    The bound is the one that TorchRec's collections use. The stream of a table follows from ``seed``, its name and
+    ``epoch``, which is 0 for the weights that a run starts with.
     """
     for key, value in model.state_dict().items():
         if ".embedding_bags." not in key and ".embeddings." not in key:
             continue
-        table_seed = zlib.crc32(key.split(".")[-2].encode()) + (seed << 32)
+        table_seed = zlib.crc32(key.split(".")[-2].encode()) + (seed << 32) + epoch * _EPOCH
         if isinstance(value, ShardedTensor):
             rows, width = value.size()
             for shard in value.local_shards():

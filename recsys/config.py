@@ -15,30 +15,71 @@ class AttentionConfig(Strict):
     hidden: list[Width] = Field([36], min_length=1, description="widths of the attention unit's hidden layers")
 
 
+class MAKEConfig(Strict):
+    """MAKE: target attention over the frozen vectors, an MLP, a logit of its own."""
+
+    run: str | None = Field(
+        None,
+        description="folder that python -m train make wrote, such as runs/shop-make; null: trained from scratch with "
+        "the ID model",
+    )
+    epoch: int | None = Field(
+        None, ge=0, description="of that run, 0 as it was initialised; null: the best on its validation split"
+    )
+    frozen: bool = Field(False, description="keep it as it comes; false: trained on with the ID model")
+    attention_hidden: Width = Field(36, description="width of the attention unit")
+    hidden: list[Width] = Field(
+        [128, 64, 32], min_length=1, description="widths of the MLP's layers before the one that gives the logit"
+    )
+
+    @model_validator(mode="after")
+    def _trained(self) -> "MAKEConfig":
+        if self.epoch is not None and self.run is None:
+            raise ValueError(f"epoch {self.epoch} of no run; set run to a folder of python -m train make, or drop it")
+        if self.frozen and (self.run is None or self.epoch == 0):
+            raise ValueError(
+                "a frozen MAKE must have been trained; set run to a folder of python -m train make and epoch to null "
+                "or at least 1, or set frozen to false"
+            )
+        return self
+
+
 class MultimodalConfig(Strict):
     """How one frozen modality enters the model."""
 
-    mode: Literal["none", "vector", "simscore", "simtier"] = Field(
+    mode: Literal["none", "vector", "simscore", "simtier", "make", "simtier+make"] = Field(
         "simtier",
         description="none: ids only; vector: raw vectors concatenated; simscore: a similarity per behaviour as side "
-        "information; simtier: the histogram of similarities",
+        "information; simtier: the histogram of similarities; make: MAKE's vector, activations and logit; "
+        "simtier+make: both",
     )
     num_tiers: int = Field(20, ge=1, le=256, description="tiers N over [-1, 1]")
+    make: MAKEConfig = MAKEConfig()
     placement: Literal["auto", "replicated", "host", "row_wise"] = Field(
         "auto",
         description="where the vectors live. replicated: a copy for each rank (CPU: in huge pages); host: the store's "
         "memory map, shared by the ranks of a host (CUDA: read over the bus); row_wise: rows over all ranks, simtier "
-        "only; auto: by the sizes",
+        "and make only; auto: by the sizes",
     )
 
     @model_validator(mode="after")
     def _possible(self) -> "MultimodalConfig":
-        if self.placement == "row_wise" and self.mode in ("vector", "simscore"):
+        if self.placement == "row_wise" and self.needs_vectors:
             raise ValueError(
                 f"mode {self.mode} needs the vectors themselves, which placement row_wise never sends; "
-                "allowed with it: simtier; or take placement host"
+                "allowed with it: simtier, make; or take placement host"
             )
         return self
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether the behaviours' vectors themselves are wanted, and not only sums over behaviours."""
+        return self.mode in ("vector", "simscore")
+
+    @property
+    def parts(self) -> list[str]:
+        """The modules that it takes: of simtier+make both."""
+        return [] if self.mode == "none" else self.mode.split("+")
 
 
 class ModelConfig(Strict):
@@ -51,6 +92,21 @@ class ModelConfig(Strict):
     cross_rank: int = Field(64, ge=1, description="dcn: rank of each cross layer")
     over_arch: list[Width] = Field([256, 128, 64], min_length=1, description="hidden widths of the final MLP")
     dropout: float = Field(0.0, ge=0, lt=1, description="in the final MLP")
+    alone: str | None = Field(
+        None, description="modality whose MAKE is trained alone, without ids; python -m train make sets it"
+    )
+
+    def uses(self, name: str) -> bool:
+        """Whether the model reads the vectors of that modality."""
+        return self.alone == name if self.alone else self.modality(name).mode != "none"
+
+    def parts(self, name: str) -> list[str]:
+        """The modules that a modality's vectors go through."""
+        return self.modality(name).parts if not self.alone else ["make"] if self.alone == name else []
+
+    def needs_vectors(self, name: str) -> bool:
+        """Whether the behaviours' vectors themselves are wanted, which rows over ranks never send."""
+        return self.alone is None and self.modality(name).needs_vectors
 
     def modality(self, name: str) -> MultimodalConfig:
         return self.modalities.get(name, self.multimodal)

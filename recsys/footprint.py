@@ -9,7 +9,8 @@ from torch import nn
 from embeddings.planner.problem import ID_BYTES, Dense
 from embeddings.tables import TableConfig
 from recsys.config import ModelConfig
-from recsys.model import DenseArch
+from recsys.make import MAKEAttention
+from recsys.model import DenseArch, dense_arch
 from recsys.schema import Schema
 
 _TRAINING = 6  # FLOPs for each weight and row: a multiplication and an addition forward, two of each backward
@@ -37,10 +38,18 @@ def footprint(
     """
     frozen = {m: _Vectors(width) for m, width in widths.items()}
     with torch.device("meta"):
-        arch = DenseArch(schema, config, tables, frozen)  # type: ignore[arg-type]
+        arch = dense_arch(schema, config, tables, frozen)  # type: ignore[arg-type]
     flops = activations = 0.0
     counted = 0
     for name, module in arch.named_modules():
+        if isinstance(module, MAKEAttention):
+            length = lengths.get(schema.modalities[_modality(name, config)].history, 1.0)
+            hidden, columns = module.weight.shape
+            # folding the target into an H x M matrix, then that matrix and the weighted sum for each behaviour; the
+            # op keeps nothing of it but v_MAKE, which goes on beside the target's vector
+            flops += _TRAINING * (hidden * columns + length * (hidden + 1) * module.width)
+            activations += 4 * module.width
+            counted += sum(p.numel() for p in module.parameters())
         if not isinstance(module, nn.Linear):
             continue
         rows = _rows(name, lengths)
@@ -51,14 +60,20 @@ def footprint(
         counted += sum(p.numel() for p in module.parameters())
     parameters = sum(p.numel() for p in arch.parameters())
     flops += _TRAINING * (parameters - counted)  # cross layers
-    widths_of = {f: t.embedding_dim for t in tables for f in t.features}
-    activations += 2 * sum(widths_of[f.name] for f in schema.pooled) + 2 * arch.interaction.width
+    if isinstance(arch, DenseArch):
+        widths_of = {f: t.embedding_dim for t in tables for f in t.features}
+        activations += 2 * sum(widths_of[f.name] for f in schema.pooled) + 2 * arch.interaction.width
     activations += sum(2 * m.width * lengths.get(schema.modalities[name].history, 1.0) for name, m in frozen.items()
-                       if config.modality(name).mode in ("vector", "simscore"))  # fmt: skip
+                       if config.needs_vectors(name))  # fmt: skip
     ids = sum(lengths.get(f.name, 1.0) for f in schema.features if f.kind != "dense")
     rows_of = sum(lengths.get(schema.modalities[m].history, 1.0) + 2 for m in frozen)
     batch = ID_BYTES * (ids + rows_of + 2 * len(schema.features) + 3)
     return Dense(parameters=parameters, flops=flops, activations=activations, batch_bytes=batch)
+
+
+def _modality(name: str, config: ModelConfig) -> str:
+    """The modality of MAKE's attention ``name``: multimodal.NAME.parts.0.make.attention, or make.attention alone."""
+    return config.alone or name.split(".")[1]
 
 
 def _rows(name: str, lengths: Mapping[str, float]) -> float:

@@ -1,11 +1,14 @@
-"""MAKE's attention over frozen vectors, as a module."""
+"""MAKE, the multimodal knowledge extractor: attention over frozen vectors, an MLP, a logit of its own."""
+
+import itertools
 
 import torch
 from torch import nn
 
 from embeddings.frozen.row_wise import RowWiseTable
 from embeddings.frozen.table import FrozenTable
-from recsys.batch import FrozenRows
+from recsys.batch import Batch, FrozenRows
+from recsys.config import MAKEConfig
 
 
 class MAKEAttention(nn.Module):
@@ -30,3 +33,55 @@ class MAKEAttention(nn.Module):
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to v_MAKE [B, M]; zeros where the target, or every behaviour, has no vector."""
         return self.table.attention(rows, self.weight, self.bias, self.slope, self.score)
+
+
+class MAKE(nn.Module):
+    """v_MAKE beside the target's vector -> MLP -> logit.
+
+    The MLP's last layer is the logit, so ``hidden`` of three widths is the paper's four layers.
+    """
+
+    def __init__(self, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
+        super().__init__()
+        self.table = table
+        self.attention = MAKEAttention(table, config.attention_hidden)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise([2 * table.width, *config.hidden]))
+        self.logit = nn.Linear(config.hidden[-1], 1)
+
+    def forward(self, rows: FrozenRows) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+        """Rows to v_MAKE [B, M], the activations of every hidden layer [B, H_i], and the logit [B, 1]."""
+        pooled = self.attention(rows)
+        flow = torch.cat([pooled, self.table.targets(rows)], dim=1)
+        activations = []
+        for layer in self.layers:
+            flow = nn.functional.silu(layer(flow))
+            activations.append(flow)
+        return pooled, activations, self.logit(flow)
+
+
+class MAKEFeatures(nn.Module):
+    """What MAKE hands to the ID model: v_MAKE, all intermediate activations of its MLP, its logit."""
+
+    def __init__(self, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
+        super().__init__()
+        self.make = MAKE(table, config)
+        self.make.requires_grad_(not config.frozen)
+        self.width = table.width + sum(config.hidden) + 1
+
+    def forward(self, rows: FrozenRows) -> torch.Tensor:
+        """Rows to [B, M + sum of H_i + 1]."""
+        pooled, activations, logit = self.make(rows)
+        return torch.cat([pooled, *activations, logit], dim=1)
+
+
+class MAKEArch(nn.Module):
+    """MAKE of one modality trained alone, in the place of the ID model's dense part."""
+
+    def __init__(self, name: str, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
+        super().__init__()
+        self.name = name
+        self.make = MAKE(table, config)
+
+    def forward(self, pooled: None, sequences: None, batch: Batch) -> torch.Tensor:
+        """Logits [B], float32."""
+        return self.make(batch.frozen[self.name])[2].squeeze(1).float()

@@ -11,6 +11,7 @@ from recsys.batch import Batch
 from recsys.config import ModelConfig
 from recsys.din import TargetAttention
 from recsys.interaction import InteractionArch, OverArch
+from recsys.make import MAKEArch
 from recsys.multimodal import FrozenExchanges, SimilarityScores, multimodal_features
 from recsys.schema import Schema
 from recsys.sparse import SparseArch, pooled_embeddings
@@ -53,7 +54,7 @@ class DenseArch(nn.Module):
 
     @staticmethod
     def _scored(config: ModelConfig, frozen: Frozen) -> set[str]:
-        return {m for m in frozen if config.modality(m).mode == "simscore"}
+        return {m for m in frozen if "simscore" in config.parts(m)}
 
     def forward(
         self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
@@ -79,6 +80,13 @@ class DenseArch(nn.Module):
         return self.attention[name](query, behaviours, sequences[name].lengths())
 
 
+def dense_arch(schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: Frozen) -> DenseArch | MAKEArch:
+    """Everything after the ID tables, of which a MAKE that is trained alone has none."""
+    if config.alone is None:
+        return DenseArch(schema, config, tables, frozen)
+    return MAKEArch(config.alone, frozen[config.alone], config.modality(config.alone).make)
+
+
 class CTRModel(nn.Module):
     """Batch in, (loss, (loss, logits, labels)) out, as TorchRec's pipeline wants it; the inner three are detached.
 
@@ -102,7 +110,7 @@ class CTRModel(nn.Module):
         super().__init__()
         self.exchanges = FrozenExchanges(frozen)
         self.sparse = SparseArch(tables)
-        self.dense = _Head(DenseArch(schema, config, tables, frozen), autocast)
+        self.dense = _Head(dense_arch(schema, config, tables, frozen), autocast)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Output]:
         self.exchanges(batch.frozen)
@@ -113,7 +121,7 @@ class CTRModel(nn.Module):
 class _Head(nn.Module):
     """DenseArch and the loss."""
 
-    def __init__(self, arch: DenseArch, autocast: torch.dtype | None) -> None:
+    def __init__(self, arch: DenseArch | MAKEArch, autocast: torch.dtype | None) -> None:
         super().__init__()
         self.arch = arch
         self.autocast = autocast

@@ -1,4 +1,4 @@
-"""How frozen vectors enter the model: vector, simscore or simtier, one module per modality."""
+"""How frozen vectors enter the model: vector, simscore, simtier or make, side by side, for each modality."""
 
 import torch
 from torch import nn
@@ -9,6 +9,7 @@ from embeddings.kernels.pairs import pairs
 from recsys.batch import FrozenRows
 from recsys.config import MultimodalConfig
 from recsys.din import bag_of
+from recsys.make import MAKEFeatures
 
 
 class VectorFeatures(nn.Module):
@@ -65,14 +66,29 @@ class SimilarityScores(nn.Module):
         return (targets * self.table.gather(history)).sum(dim=1, keepdim=True)
 
 
-def multimodal_features(
-    table: FrozenTable | RowWiseTable, config: MultimodalConfig
-) -> VectorFeatures | TierFeatures | None:
+class JoinedFeatures(nn.Module):
+    """Several modules' features side by side."""
+
+    def __init__(self, parts: list[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.width = sum(part.width for part in parts)
+
+    def forward(self, rows: FrozenRows) -> torch.Tensor:
+        """Rows to [B, width]."""
+        return torch.cat([part(rows) for part in self.parts], dim=1)
+
+
+def multimodal_features(table: FrozenTable | RowWiseTable, config: MultimodalConfig) -> JoinedFeatures | None:
     """The module that turns one modality's rows into [B, width] features, or None where the mode has none."""
-    if config.mode == "simtier":
-        return TierFeatures(table, config.num_tiers)
-    assert not isinstance(table, RowWiseTable), "refused for modes that need the vectors themselves"
-    return VectorFeatures(table) if config.mode == "vector" else None
+    makers = {
+        "vector": lambda: VectorFeatures(table),
+        "simtier": lambda: TierFeatures(table, config.num_tiers),
+        "make": lambda: MAKEFeatures(table, config.make),
+    }
+    assert not (config.needs_vectors and isinstance(table, RowWiseTable)), "refused where the plan is made"
+    parts = [makers[part]() for part in config.parts if part in makers]
+    return JoinedFeatures(parts) if parts else None
 
 
 class FrozenExchanges(nn.Module):

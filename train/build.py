@@ -55,7 +55,7 @@ def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, Fr
     return {
         name: FrozenStore.open(m.store if "://" in m.store else str(Path(folder) / m.store))
         for name, m in schema.modalities.items()
-        if model.modality(name).mode != "none"
+        if model.uses(name)
     }
 
 
@@ -122,8 +122,8 @@ def build(
     Args:
         mean_lengths: feature -> mean ids a row, for the planner.
     """
-    tables = table_configs(schema, config.model.embedding_dim, mean_lengths)
-    check_managed(managed_tables(schema), ranks.device.type, ranks.world_size)
+    tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, mean_lengths)
+    check_managed(managed_tables(schema) if tables else {}, ranks.device.type, ranks.world_size)
     plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
     frozen = frozen_tables(stores, plan.frozen, config, ranks)
@@ -196,11 +196,14 @@ def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Co
     assert all(name.startswith("sparse.") for name in model.fused_optimizer.params)
     for name, parameter in model.named_parameters():
         if not name.startswith("sparse."):
-            dense[name] = parameter
+            if parameter.requires_grad:  # a frozen MAKE's do not
+                dense[name] = parameter
         elif name.split(".")[-2] in replicated:  # others are fused; a table of another rank's is here as an empty one
             tables[name] = parameter
     sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
-    parts = [("fused", _warm(model.fused_optimizer, config, config.sparse_optimizer.lr))]
+    parts = []
+    if model.fused_optimizer.params:
+        parts.append(("fused", _warm(model.fused_optimizer, config, config.sparse_optimizer.lr)))
     if tables:
         keyed = KeyedOptimizerWrapper(tables, lambda p: sparse(p, **_sparse_settings(config)))
         parts.append(("replicated", _warm(keyed, config, config.sparse_optimizer.lr)))

@@ -86,6 +86,10 @@ class TrainConfig(Strict):
     """The loop."""
 
     epochs: int = Field(1, ge=1)
+    reset_tables: Literal["never", "each_epoch"] = Field(
+        "never",
+        description="each_epoch: tables and their optimizer begin anew with every epoch, the dense part goes on (MEDA)",
+    )
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
     seed: int = 0
     warmup_steps: int = Field(100, ge=0, description="linear warm-up of both learning rates")
@@ -151,14 +155,21 @@ class Config(RunSettings):
     train: TrainConfig = TrainConfig()
     process: ProcessConfig = ProcessConfig()
     run: RunConfig = RunConfig()
+    make: dict[str, Any] = Field(
+        {}, description="what python -m train make changes: any of these keys, such as train: {epochs: 10}"
+    )
 
 
-def load_config(path: str, overrides: tuple[str, ...] = ()) -> Config:
-    """The CTR config in ``path`` with overrides on top. Raises InputError."""
-    return load_settings(Config, path, overrides)
+def load_config(path: str, overrides: tuple[str, ...] = (), verb: str = "") -> Config:
+    """The CTR config in ``path`` with overrides on top. Raises InputError.
+
+    Args:
+        verb: "make" puts the config's section of that name over the rest, below the overrides.
+    """
+    return load_settings(Config, path, overrides, verb)
 
 
-def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] = ()) -> Settings:
+def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] = (), verb: str = "") -> Settings:
     """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError."""
     if not Path(path).is_file():
         raise InputError(f"config '{path}' does not exist; the shipped ones are in configs/")
@@ -166,14 +177,19 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         if "=" not in item:
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.load(path)
+        if verb:
+            own = merged.pop(verb, {})
+            merged = OmegaConf.merge(merged, own)
+        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(list(overrides)))
         raw: Any = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
         reason = " ".join(str(error).split())
         raise InputError(f"config '{path}' with {list(overrides)} is not readable as keys: {reason}") from error
     config = validated(model, raw, where=f"config '{path}'")
     if config.run.name is None:
-        config = config.model_copy(update={"run": config.run.model_copy(update={"name": Path(path).stem})})
+        name = f"{Path(path).stem}-{verb}" if verb else Path(path).stem
+        config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
     return config
 
 

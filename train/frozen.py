@@ -29,10 +29,11 @@ def frozen_tables(
         if placements[name] != "row_wise":
             made[name] = FrozenTable(store, ranks.device, placements[name])
             continue
-        if (mode := config.model.modality(name).mode) != "simtier":
+        if config.model.needs_vectors(name):
+            mode = config.model.modality(name).mode
             raise InputError(
                 f"the plan places modality '{name}' row_wise, but mode {mode} needs the vectors themselves, which then "
-                f"never travel; allowed: mode simtier, or model.modalities.{name}.placement=host"
+                f"never travel; allowed: modes simtier and make, or model.modalities.{name}.placement=host"
             )
         # a group of its own, so that these exchanges and TorchRec's never wait in one queue
         group = dist.new_group(timeout=datetime.timedelta(seconds=config.process.timeout_s))

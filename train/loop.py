@@ -4,8 +4,6 @@ import contextlib
 import statistics
 from typing import Any
 
-from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
-
 from embeddings.errors import InputError
 from embeddings.planner.placed import save_plan
 from recsys.metrics import compute_metrics
@@ -16,9 +14,12 @@ from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
+from train.make_files import export, load_makes
 from train.pace import Pace
+from train.pipeline import pipeline
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
+from train.reset import reset_tables
 from train.resume import Position, resume, save
 from train.run_folder import RunFolder, claim
 from train.scoring import collect, reading, write_evaluation
@@ -52,12 +53,15 @@ class Run:
         self.test_reader = self._reader(config.data.test) if config.data.test else None
         lengths = mean_lengths(config.data.path, config.data.train, self.schema)
         self.trainable = build(self.schema, config, self.stores, lengths, ranks)
-        self.pipeline = TrainPipelineSparseDist(self.trainable.model, self.trainable.optimizer, ranks.device)
+        model, optimizer, tables = self.trainable.model, self.trainable.optimizer, bool(self.trainable.plan.tables)
+        self.pipeline = pipeline(model, optimizer, ranks.device, tables)
         self.checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep, config.process.timeout_s)
         self.position = Position()
         self.speeds: list[float] = []
         if config.run.resume:
             logged = resume(self)  # before anything is written: a resume that is refused leaves the run as it was
+        if self.position.step == 0:
+            load_makes(config, self.stores, self.trainable, ranks)
         self.folder = RunFolder(config, self._about()) if ranks.first else None
         if self.folder and config.run.resume:
             rows = self.folder.rewind(logged)
@@ -67,9 +71,11 @@ class Run:
         return make_reader(self.config, self.schema, self.stores, self.ranks, split, training=training)
 
     def _about(self) -> dict[str, Any]:
-        modes = {m: self.config.model.modality(m).mode for m in self.schema.modalities}
+        model = self.config.model
+        modes = {m: "+".join(model.parts(m)) or "none" for m in self.schema.modalities}
+        together = "+".join(sorted(set(modes.values()) - {"none"})) or "none"
         return {
-            "mode": "+".join(sorted(set(modes.values()) - {"none"})) or "none",
+            "mode": together if model.alone is None else "make alone",
             "modes": modes,
             "world_size": self.ranks.world_size,
             "device": self.ranks.device.type,
@@ -87,16 +93,19 @@ class Run:
         pace = Pace(config, self.ranks, self.checkpoints, stop)
         if self.folder:
             save_plan(self.trainable.plan, self.folder.path / "plan.json")
+        if position.step == 0:
+            self._export(None)
         while position.epoch < config.epochs and not self._stopped():
             try:
                 self._train_epoch(pace)
-                better = self._validate(pace)
+                value, better = self._validate(pace)
             except _Stopping:
                 save(self, best=False)
                 self.checkpoints.finish()
                 stop.now()
             if position.batch == self.reader.num_batches:  # else max_steps ended inside the epoch: resume goes on there
                 position.epoch, position.batch = position.epoch + 1, 0
+                self._export(value)
             save(self, best=better)
         self.checkpoints.finish()
 
@@ -110,6 +119,8 @@ class Run:
     def _train_epoch(self, pace: Pace) -> None:
         config, position = self.config.train, self.position
         model = self.trainable.model.train()
+        if config.reset_tables == "each_epoch" and position.epoch and not self._rows_taken():
+            reset_tables(self.trainable, config.seed, position.epoch)
         self.pipeline.attach(model)
         batches = self.reader.epoch(position.epoch, position.batch)
         if self.ranks.heartbeat:
@@ -140,6 +151,10 @@ class Run:
         self._log_reading(self.reader)
         self.pipeline.detach()
         self.pipeline.reset()
+
+    def _rows_taken(self) -> int:
+        """Rows of this epoch that are trained; a run that goes on with larger batches may begin inside its first."""
+        return self.reader.state_dict(self.position.epoch, self.position.batch)["rows"]
 
     def _refuse_bad_weights(self) -> None:
         """End the run before it saves or validates weights that its last step made infinite or NaN."""
@@ -174,20 +189,32 @@ class Run:
                     "ne": figures.ne,
                     "examples_per_s": figures.examples_per_s,
                     "lr_dense": self.trainable.optimizer.param_groups[-1]["lr"],
-                    "lr_sparse": self.trainable.optimizer.param_groups[0]["lr"],
+                    **self._lr_sparse(),
                 }
             )
+
+    def _lr_sparse(self) -> dict[str, float]:
+        trainable = self.trainable
+        return {"lr_sparse": trainable.optimizer.param_groups[0]["lr"]} if trainable.plan.tables else {}
 
     def _log_reading(self, reader: RowReader) -> None:
         """Histories cut and items without a vector in the pass just read, over all ranks."""
         found = reading(reader, self.schema, self.ranks)
         if self.folder and found:
             position = self.position
-            self.folder.log({"kind": "reading", "step": position.step, "epoch": position.epoch + 1, **found})
+            about = {"split": reader.split, "step": position.step, "epoch": position.epoch + 1}
+            self.folder.log({"kind": "reading", **about, **found})
             print(f"{reader.split}: " + "  ".join(f"{k} {v:.4g}" for k, v in found.items()), flush=True)
 
-    def _validate(self, pace: Pace) -> bool:
-        """Evaluate, log, and say whether this epoch is the best so far; the same answer on every rank."""
+    def _export(self, value: float | None) -> None:
+        """The weights of a MAKE that is trained alone, for CTR models to take. ``value`` is its validation's."""
+        name, position = self.config.model.alone, self.position
+        if name is not None and self.folder:
+            best = None if position.best_epoch is None else position.best_epoch + 1
+            export(self.config, self.stores[name], self.trainable, position.epoch, value, best)
+
+    def _validate(self, pace: Pace) -> tuple[float, bool]:
+        """Evaluate, log, and say how good this epoch is, and whether it is the best so far; the same on every rank."""
         position, split = self.position, self.config.data.validation
         bar = Progress("validation", self.validation.num_rows, self.ranks.first)
 
@@ -198,6 +225,7 @@ class Run:
 
         with contextlib.closing(bar):
             scores = collect(self.trainable.model, self.validation, self.ranks, advance)
+        self._log_reading(self.validation)
 
         def judged() -> dict[str, Any]:
             assert scores is not None, "rank 0 has the scores"
@@ -225,7 +253,7 @@ class Run:
         better = position.best is None or sign * value > sign * position.best
         if better:
             position.best, position.best_epoch = value, position.epoch
-        return better
+        return value, better
 
     def test(self) -> None:
         """Score the test split once, with the best epoch's weights."""

@@ -81,7 +81,7 @@ def facts(
         raise InputError(f"--assume names {sorted(unknown)}, which the schema of '{folder}' does not have")
     stores: dict[str, StoreFacts] = {}
     for name, m in schema.modalities.items():
-        if config.model.modality(name).mode == "none":
+        if not config.model.uses(name):
             continue
         if name in assumed.frozen:
             stores[name] = assumed.frozen[name]
@@ -102,7 +102,7 @@ def problem_of(
     from recsys.footprint import footprint
     from recsys.sparse import table_configs
 
-    tables = table_configs(schema, config.model.embedding_dim, lengths)
+    tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, lengths)
     widths = {name: store.width for name, store in stores.items()}
     return Problem(
         tables=tuple(
@@ -118,6 +118,8 @@ def problem_of(
             for t in tables
         ),
         batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        checkpoints=True,
         optimizer=config.sparse_optimizer.name,
         dense=footprint(schema, config.model, tables, lengths, widths),
         frozen=tuple(
@@ -127,13 +129,19 @@ def problem_of(
                 width=store.width,
                 dtype=store.dtype,
                 mean_length=lengths.get(schema.modalities[name].history, 1.0),
-                results=config.model.modality(name).num_tiers,
+                results=_results(config, name, store.width),
                 placement=config.model.modality(name).placement,
-                row_wise=config.model.modality(name).mode == "simtier",
+                row_wise=not config.model.needs_vectors(name),
             )
             for name, store in stores.items()
         ),
-        constraints={name: Constraint(**c.model_dump()) for name, c in config.sharding.tables.items()},
+        constraints={n: Constraint(**c.model_dump()) for n, c in config.sharding.tables.items() if tables},
         default=Constraint(sharding_types=config.sharding.sharding_types),
         batches=config.data.prefetch * config.data.workers + _PIPELINE,
     )
+
+
+def _results(config: Config, name: str, width: int) -> int:
+    """Numbers that one example gets back of a modality whose rows are sharded: counts, v_MAKE and its gradient."""
+    parts = config.model.parts(name)
+    return ("simtier" in parts) * config.model.modality(name).num_tiers + ("make" in parts) * 2 * width

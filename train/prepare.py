@@ -21,6 +21,9 @@ def command() -> None:
 @click.option("--history", default=30, show_default=True, help="Longest history, in items.")
 @click.option("--width", default=64, show_default=True, help="Width of the frozen vectors.")
 @click.option("--click-rate", default=0.17, show_default=True, help="Mean click rate.")
+@click.option(
+    "--searches", default=0, show_default=True, help="Searches over all splits; none: no pictures and titles either."
+)
 @_SEED
 @_OUT
 @_OVERWRITE
@@ -28,7 +31,9 @@ def shop(out: str, overwrite: bool, **flags: int | float | None) -> None:
     """A generated market: long-tailed users and items, new items, timestamps.
 
     Clicks follow taste that no content shows and closeness of content to a user's interests. The vectors are an
-    imperfect encoder's view of the content. The first 24 of 30 days are train, then 3 validation, 3 test.
+    imperfect encoder's view of the content. The first 24 of 30 days are train, then 3 validation, 3 test. With
+    --searches, items have pictures and titles (OUT/items), and searches become pairs of a query and the item bought
+    (OUT/searches/image and OUT/searches/text), from which encoders learn.
     """
     from recsys.datasets import shop
 

@@ -63,6 +63,12 @@ class RowWiseTable:
         """
         return _Attention.apply(self, self.everyone(rows), weight, bias, slope, score)
 
+    def targets(self, rows: FrozenRows) -> torch.Tensor:
+        """As ``FrozenTable.targets``; the exchange has brought them."""
+        everyone = self.everyone(rows)
+        first = sum(everyone.targets[: self.shard.rank])
+        return self.local(everyone).gather(everyone.rows.target[first : first + rows.target.numel()])
+
     def everyone(self, rows: FrozenRows) -> Exchange:
         """The finished exchange of ``rows``: what this rank computes for all ranks."""
         exchange = self.start(rows)

@@ -58,6 +58,10 @@ class FrozenTable:
         bags = (rows.target, rows.history, rows.offsets, rows.bag_index)
         return make_attention_backward(gradient, self.table, self.scale, *bags, *parameters)
 
+    def targets(self, rows: FrozenRows) -> torch.Tensor:
+        """Unit vectors of the targets, float32 [B, M]; zeros where there is none."""
+        return self.gather(rows.target)
+
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Unit vectors of ``rows``; zeros where the row is -1.
 

@@ -67,11 +67,11 @@ class Tables(nn.Module):
         self.dense = nn.Linear(2, 2)
 
 
-def weights(seed: int, **sizes: tuple[int, int]) -> dict[str, torch.Tensor]:
+def weights(seed: int, epoch: int = 0, **sizes: tuple[int, int]) -> dict[str, torch.Tensor]:
     model = Tables(**sizes)
     for p in model.parameters():
         nn.init.constant_(p, 9.0)
-    initialise_tables(model, seed)
+    initialise_tables(model, seed, epoch)
     assert (model.dense.weight == 9).all(), "only tables are filled"
     return {k.split(".")[-2]: v.clone() for k, v in model.state_dict().items() if k.startswith("sparse.")}
 
@@ -89,6 +89,14 @@ def test_differs_by_seed_and_name_and_repeats():
         assert torch.equal(one[name], again[name])
         assert not torch.isin(one[name], other[name]).any()
     assert not torch.isin(one["a"], one["b"]).any()
+
+
+def test_every_epoch_has_weights_of_its_own():
+    found = [weights(2, epoch, a=(50, 4))["a"] for epoch in range(4)]
+    for epoch, table in enumerate(found):
+        assert torch.equal(weights(2, epoch, a=(50, 4))["a"], table)
+        for other in found[:epoch]:
+            assert not torch.isin(table, other).any()
 
 
 def test_chunks_make_no_difference(monkeypatch):

@@ -13,6 +13,7 @@ from tests.train import tiny
 
 BATCH = 16
 QUICK = {"table_wise", "row_wise", "column_wise"}
+ROW_TYPES = {"table_wise", "row_wise", "table_row_wise", "data_parallel"}
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +70,17 @@ def forced(kind: str, optimizer: str) -> list[str]:
     ]
 
 
-def check(folders: dict[int, Path], kinds: set[str], optimizer: str) -> None:
-    alone, _ = run(folders, 1, {f"{optimizer}-alone": [f"sparse_optimizer.name={optimizer}"]})[f"{optimizer}-alone"]
-    pairs = run(folders, 2, {f"{optimizer}-{kind}": forced(kind, optimizer) for kind in sorted(kinds)})
+def check(folders: dict[int, Path], kinds: set[str], optimizer: str, *more: str) -> list[float]:
+    """The losses of one rank, once they are those of two ranks under each of ``kinds``."""
+    jobs = {f"{optimizer}-alone": [f"sparse_optimizer.name={optimizer}", *more]}
+    alone, _ = run(folders, 1, jobs)[f"{optimizer}-alone"]
+    pairs = run(folders, 2, {f"{optimizer}-{kind}": [*forced(kind, optimizer), *more] for kind in sorted(kinds)})
     assert len(alone) == 32 and np.mean(alone[-8:]) < np.mean(alone[:8]) - 0.01, "nothing was learnt"
     for kind in kinds:
         losses, plan = pairs[f"{optimizer}-{kind}"]
         assert {plan[t]["sharding_type"] for t in ("user", "tag", "item")} == {kind}
         np.testing.assert_allclose(losses, alone, rtol=2e-5, err_msg=kind)
+    return alone
 
 
 def test_every_plan_of_two_ranks_equals_one_rank(folders: dict[int, Path]) -> None:
@@ -86,9 +90,17 @@ def test_every_plan_of_two_ranks_equals_one_rank(folders: dict[int, Path]) -> No
 @pytest.mark.slow
 def test_row_types_keep_rowwise_adagrad(folders: dict[int, Path]) -> None:
     # column-wise is left out on purpose: each column shard of RowWiseAdagrad has an accumulator of its own
-    check(folders, {"table_wise", "row_wise", "table_row_wise", "data_parallel"}, "rowwise_adagrad")
+    check(folders, ROW_TYPES, "rowwise_adagrad")
 
 
 @pytest.mark.slow
 def test_every_other_type_equals_one_rank(folders: dict[int, Path]) -> None:
     check(folders, set(TYPES) - QUICK, "adagrad")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("optimizer", "kinds"), [("adagrad", set(TYPES)), ("rowwise_adagrad", ROW_TYPES)])
+def test_tables_that_are_reset_equal_one_rank(folders: dict[int, Path], optimizer: str, kinds: set[str]) -> None:
+    reset = check(folders, kinds, optimizer, "train.reset_tables=each_epoch")
+    kept, _ = run(folders, 1, {"kept": [f"sparse_optimizer.name={optimizer}"]})["kept"]
+    assert reset[:16] == kept[:16] and reset[16] > kept[16], "the second epoch begins with new tables"

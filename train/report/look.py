@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from train.report.rows import Comparison, Row
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; rows beyond it get another line and hatch.
-_COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _LINES = ("-", "--", ":", "-.")
 _HATCHES = (None, "///", "...", "xxx")
 
@@ -31,14 +31,14 @@ STYLE = {
 def line_look(comparison: Comparison, row: Row) -> dict[str, Any]:
     """Colour and line of ``row``, the same in every plot."""
     place = _place(comparison, row)
-    return {"color": _COLOURS[place % len(_COLOURS)], "linestyle": _LINES[place // len(_COLOURS) % len(_LINES)]}
+    return {"color": COLOURS[place % len(COLOURS)], "linestyle": _LINES[place // len(COLOURS) % len(_LINES)]}
 
 
 def bar_look(comparison: Comparison, row: Row) -> dict[str, Any]:
     """Colour and hatch of ``row``'s bars."""
     place = _place(comparison, row)
-    hatch = _HATCHES[place // len(_COLOURS) % len(_HATCHES)]
-    return {"color": _COLOURS[place % len(_COLOURS)], "hatch": hatch, "edgecolor": "white"}
+    hatch = _HATCHES[place // len(COLOURS) % len(_HATCHES)]
+    return {"color": COLOURS[place % len(COLOURS)], "hatch": hatch, "edgecolor": "white"}
 
 
 def _place(comparison: Comparison, row: Row) -> int:

@@ -1,0 +1,65 @@
+"""The paper's tables and figures: python -m benchmarks.paper all --data shop."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from benchmarks.paper.experiments import TARGETS
+
+PAGES = Path(__file__).resolve().parents[2] / "docs"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("target", type=click.Choice([*TARGETS, "all"]))
+@click.option("--data", help="A shipped config's name, such as shop or microlens.")
+@click.option(
+    "--config", help="Any other CTR config, for two ranks as the shipped ones are; its file name is the data's name."
+)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Seeds 0 to N - 1.")
+@click.option("--epochs", default=6, show_default=True, type=click.IntRange(1), help="Of the curves of fig3.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs at once.  [default: the cores]")
+@click.option("--root", default="runs/paper", show_default=True, help="Where runs are kept.")
+@click.option("--out", help="Folder for rows, page and plots, instead of benchmarks/results and docs.")
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+def main(
+    target: str,
+    data: str | None,
+    config: str | None,
+    seeds: int,
+    epochs: int,
+    jobs: int | None,
+    root: str,
+    out: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Train what TARGET needs and is not there yet; write rows, a table beside the paper's figures, and a plot.
+
+    Runs that are done are not trained again, those that were interrupted go on. Epochs, and which of MAKE's epochs the
+    CTR model takes, are chosen on the validation split; figures are of the test split, fig3's of validation.
+    """
+    from benchmarks.paper.reproduce import reproduce
+
+    if (data is None) == (config is None):
+        raise click.UsageError("name the data, either by --data or by --config")
+    path = config or f"configs/{data}.yaml"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    at_once = jobs or cores
+    reproduce(
+        list(TARGETS) if target == "all" else [target],
+        path,
+        seeds=seeds,
+        epochs=epochs,
+        at_once=at_once,
+        threads=max(1, cores // at_once),
+        root=root,
+        out=Path(out) if out else None,
+        overrides=overrides,
+    )
+
+
+if __name__ == "__main__":
+    from train.__main__ import run
+
+    sys.exit(run(main, "python -m benchmarks.paper"))

@@ -1,0 +1,78 @@
+"""From targets to rows, tables and plots."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.harness import RESULTS, append_all, read
+from benchmarks.paper.experiments import Job, Plan, jobs
+from benchmarks.paper.figures import of_data
+from benchmarks.paper.plots import plot
+from benchmarks.paper.runs import not_yet_written, row_of
+from benchmarks.paper.tables import DRAWN
+from benchmarks.paper.work import folders, is_done, run_all
+from benchmarks.render import ROOT, rewrite
+from embeddings.frozen.store import FrozenStore
+from recsys.schema import Schema, load_schema
+from train.config import load_config
+
+NAME = "paper"  # of the results file, of the page
+
+
+def reproduce(
+    targets: Sequence[str],
+    config: str,
+    *,
+    seeds: int,
+    epochs: int,
+    at_once: int,
+    threads: int,
+    root: str,
+    out: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Train what is missing, then write rows, tables and plots. Raises InputError."""
+    read_config = load_config(config, overrides)
+    schema = load_schema(read_config.data.path)
+    plan = Plan(
+        name=Path(config).stem,
+        config=config,
+        batch_size=read_config.data.batch_size,
+        root=root,
+        seeds=seeds,
+        epochs=epochs,
+        extra=overrides,
+    )
+    wanted: dict[str, Job] = {job.name: job for target in targets for job in jobs(target, plan)}
+    stores = _checksums(schema, read_config.data.path)
+    modalities = list(schema.modalities)
+    done = {job.name for job in wanted.values() if is_done(job, plan, modalities, stores)}
+    print(f"{len(wanted)} runs, {len(done)} of them done", flush=True)
+    run_all(list(wanted.values()), done, plan, at_once, threads)
+    results = out or RESULTS
+    found = [row_of(j, folder, plan.name) for j in wanted.values() for folder in folders(j, plan, modalities)]
+    append_all(NAME, not_yet_written(found, read(NAME, results)), results)
+    runs = of_data(read(NAME, results), plan.name)
+    pictures = (out or ROOT / "docs") / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        print(f"\n{target}, {plan.name}\n\n{DRAWN[target](runs)}", flush=True)
+        (pictures / f"{plan.name}-{target}.svg").write_bytes(plot(target, runs))
+    if out is None:
+        rewrite()
+    else:
+        _page(out / f"{plan.name}.md", plan.name, targets, runs)
+
+
+def _checksums(schema: Schema, folder: str) -> dict[str, str]:
+    stores = {
+        name: m.store if "://" in m.store else str(Path(folder) / m.store) for name, m in schema.modalities.items()
+    }
+    return {name: FrozenStore.open(path).checksum for name, path in stores.items()}
+
+
+def _page(path: Path, data: str, targets: Sequence[str], runs: dict) -> None:
+    """A page of one data set for a folder of the user's."""
+    parts = [f"# {data}\n"]
+    for target in targets:
+        parts.append(f"## {target}\n\n{DRAWN[target](runs)}\n\n![{target}](figures/{data}-{target}.svg)\n")
+    path.write_text("\n".join(parts))

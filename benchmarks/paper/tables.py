@@ -1,0 +1,97 @@
+"""Markdown tables of the paper's results beside its own figures, from rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.paper import published
+from benchmarks.paper.experiments import PRETRAINED, TABLE3
+from benchmarks.paper.figures import Mean, Rows, by_epoch, frequency_gains, gains, of_data
+
+NAMES = {
+    "none": "ID",
+    "vector": "ID + Vector",
+    "simscore": "ID + SimScore",
+    "simtier": "ID + SimTier",
+    "make": "ID + MAKE",
+    "simtier+make": "ID + SimTier + MAKE",
+}
+CURVES = {"epochs": "ID", "reset": "ID, tables reset", "alone": "MAKE alone"}
+MISSING = "not trained yet"
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def table3(runs: Runs) -> str:
+    """One line a model: test GAUC and AUC, and their gains over ids."""
+    lines, ids = [], runs.get("none", [])
+    for model in TABLE3:
+        own = runs.get(model)
+        if not own:
+            lines.append([NAMES[model], *[MISSING] * 2, *[""] * 5])
+            continue
+        cells = [_four(Mean.of([row[k] for row in own])) for k in ("gauc", "auc")]
+        for place, metric in enumerate(("gauc", "auc")):
+            known = model != "none"
+            cells.append(_percent(gains(own, ids, metric)) if known and ids else "")
+            cells.append(f"{published.GAINS[model][place]:+.2f} %" if known else "")
+        lines.append([NAMES[model], *cells, str(len(own))])
+    head = ["model", "GAUC", "AUC", "GAUC gain", "paper's", "AUC gain", "paper's", "seeds"]
+    return markdown(head, lines)
+
+
+def figure3(runs: Runs) -> str:
+    """One line an epoch: validation GAUC of ids, ids with tables reset, and of MAKE alone."""
+    curves = {name: by_epoch(runs.get(model, [])) for model, name in CURVES.items()}
+    longest = max(map(len, curves.values()))
+    paper = {"ID in the paper": published.ID_EPOCHS, "multimodal in the paper": published.MULTIMODAL_EPOCHS}
+    lines = []
+    for epoch in range(1, longest + 1):
+        cells = [_four(curve[epoch - 1]) if epoch <= len(curve) else "" for curve in curves.values()]
+        lines.append([str(epoch), *cells, *(f"{p[epoch]:.3f}" if epoch in p else "" for p in paper.values())])
+    head = [name if curves[name] else f"{name} ({MISSING})" for name in curves]
+    return markdown(["epoch", *head, *paper], lines)
+
+
+def figure6b(runs: Runs) -> str:
+    """One line a group of items: how often they were seen, and the models' gain in AUC over ids."""
+    ids, models = runs.get("none"), [m for m in ("simtier", "simtier+make") if runs.get(m)]
+    if not ids or not models:
+        return f"ID and SimTier: {MISSING}."
+    columns = {model: frequency_gains(runs[model], ids) for model in models}
+    lines = []
+    for group, (low, high, count) in enumerate(ids[0]["frequency"]):
+        seen = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        cells = [_percent(found[group]) if found[group] else "undefined" for found in columns.values()]
+        paper = f"{published.FREQUENCY[group]:+.2f} %" if len(ids[0]["frequency"]) == 8 else ""
+        lines.append([str(group + 1), seen, f"{count:,}", *cells, paper])
+    head = ["items, rarest first", "seen in training", "test rows", *(NAMES[m] for m in models), "paper's"]
+    return markdown(head, lines)
+
+
+def figure6c(runs: Runs) -> str:
+    """One line a number of epochs that MAKE was trained alone: the gain in GAUC over ids."""
+    ids, lines = runs.get("none"), []
+    for epoch in PRETRAINED:
+        own = runs.get(f"make@{epoch}")
+        cells = [_four(Mean.of([r["gauc"] for r in own])), _percent(gains(own, ids, "gauc"))] if own and ids else None
+        lines.append([str(epoch), *(cells or [MISSING, ""]), f"{published.PRETRAINING[epoch]:+.2f} %"])
+    return markdown(["epochs of MAKE alone", "GAUC", "GAUC gain", "paper's"], lines)
+
+
+DRAWN: dict[str, Callable[[Runs], str]] = {"table3": table3, "fig3": figure3, "fig6b": figure6b, "fig6c": figure6c}
+
+
+def drawn(target: str, data: str) -> Callable[[Rows], str]:
+    """What draws ``target`` for ``data`` from all rows."""
+    return lambda rows: DRAWN[target](of_data(rows, data))
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *lines))
+
+
+def _four(value: Mean) -> str:
+    return f"{value.mean:.4f}" + (f" +- {value.deviation:.4f}" if value.seeds > 1 else "")
+
+
+def _percent(value: Mean) -> str:
+    return f"{value.mean:+.2f} %" + (f" +- {value.deviation:.2f}" if value.seeds > 1 else "")
