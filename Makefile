@@ -20,7 +20,7 @@ CODE := embeddings recsys train torchx_components benchmarks tests setup.py
 DEMO_DATA := data/shop
 DEMO_MODES := none vector simscore simtier
 
-.PHONY: help setup setup-test native demo test test-slow test-sanitize lint bench clean
+.PHONY: help setup setup-test native demo test test-slow test-sanitize lint chain bench clean
 
 help:                  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-13s %s\n' "$$name" "$$text"; done
@@ -55,6 +55,9 @@ test-sanitize: setup-test ## run the C++ kernels' tests under the address and un
 lint: setup-test       ## check style and layout of the code
 	@ruff check $(CODE)
 	@ruff format --check $(CODE)
+
+chain: setup            ## the whole method on generated pictures and titles: SCL, encode, MAKE, CTR
+	@python -m benchmarks.chain
 
 bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi

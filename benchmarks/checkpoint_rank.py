@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 import torch.distributed as dist
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 
@@ -50,7 +49,7 @@ def make_data(folder: Path, items: int, rows: int) -> None:
 
 
 class Turns:
-    """Steps without an end, and how many examples a second they make."""
+    """Steps without an end, so many in a turn."""
 
     def __init__(self, folder: Path, ranks: Ranks, batch_size: int) -> None:
         config = load_config(str(folder / "run.yaml"), (f"data.batch_size={batch_size}", f"run.root={folder}"))
@@ -69,43 +68,43 @@ class Turns:
             yield from self.reader.epoch(epoch)
             epoch += 1
 
-    def run(self, seconds: float, save: bool) -> tuple[float, float, float]:
-        """Examples a second of all ranks, seconds of the copy, seconds until the save was on disk (0 without one)."""
+    def run(self, steps: int, save: bool) -> tuple[float, float, float]:
+        """Seconds of a turn; of them, of the copy, and until the save was on disk (0 without one).
+
+        A turn with a save begins with its copy, and goes on until its last file is on disk.
+        """
         dist.barrier()
-        began, steps, copied, written, enough = time.monotonic(), 0, 0.0, 0.0, False
+        began, copied, written = time.monotonic(), 0.0, 0.0
         if save:
             self.checkpoints.save(self.trainable, {"step": self.step}, best=False)
             copied = time.monotonic() - began
-        while not enough:
+        for _ in range(steps):
             self.pipeline.progress(self.batches)
-            self.step, steps = self.step + 1, steps + 1
-            writing = self.checkpoints.writing
-            if save and not written and not writing:
+            self.step += 1
+            if save and not written and not self.checkpoints.writing:
                 written = time.monotonic() - began
-            if steps % 10 == 0:
-                left = torch.tensor([float(time.monotonic() - began < seconds or writing)])
-                dist.all_reduce(left, op=dist.ReduceOp.MAX)
-                enough = not left.item()
+        self.checkpoints.finish()
+        dist.barrier()
         took = time.monotonic() - began
-        return steps * self.batch_size * self.ranks.world_size / took, copied, written
+        return took, copied, (written or took) if save else 0.0
 
 
-def main(folder: Path, items: int, batch_size: int, seconds: float, pairs: int) -> None:
+def main(folder: Path, items: int, batch_size: int, steps: int, pairs: int) -> None:
     config = load_config(str(Path(__file__).parents[1] / "configs" / "shop.yaml"), ("process.device=cpu",))
     with process_group(config.process) as ranks:
         on_first(ranks, lambda: make_data(folder, items, 400_000))
         turns = Turns(folder, ranks, batch_size)
         turns.pipeline._model.train()
         turns.run(5, save=False)
+        turns.run(steps, save=True)  # the memory of the copy is there from the first save on
         found: dict[str, list[float]] = {"with": [], "without": [], "copy_s": [], "write_s": []}
         for pair in range(pairs):
             for save in (True, False) if pair % 2 == 0 else (False, True):
-                speed, copied, written = turns.run(seconds, save)
-                found["with" if save else "without"].append(speed)
+                took, copied, written = turns.run(steps, save)
+                found["with" if save else "without"].append(round(took, 3))
                 if save:
                     found["copy_s"].append(round(copied, 3))
                     found["write_s"].append(round(written, 3))
-        turns.checkpoints.finish()
         if ranks.first:
             newest = turns.checkpoints.folder.newest()
             size = sum(p.stat().st_size for p in newest.iterdir())
@@ -114,4 +113,4 @@ def main(folder: Path, items: int, batch_size: int, seconds: float, pairs: int) 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -66,9 +66,10 @@ def counted(out: str) -> dict:
 def _child(out: str) -> None:
     from recsys.schema import load_schema
     from train.collisions import measured
+    from train.data.counters import Counters
 
     started = time.perf_counter()
-    sample, found = measured(out, "train", load_schema(out))[TABLE]
+    sample, found = measured(out, "train", load_schema(out), Counters())[TABLE]
     distinct, error = sample.distinct()
     shares = {way: {k: round(v, 7) for k, v in vars(shared).items()} for way, shared in found.items()}
     seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

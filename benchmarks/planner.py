@@ -4,6 +4,7 @@
 is such a file. Both the planner's command (--hardware) and the trainer (sharding.hardware) read it.
 """
 
+import dataclasses
 import datetime
 import itertools
 import json
@@ -35,6 +36,7 @@ def prepared(case: Case, hardware: Any) -> tuple[Any, Any]:
 
     schema, config = Schema.model_validate(case.tables.schema()), Config.model_validate(case.settings())
     problem = problem_of(config, schema, case.tables.lengths(), {})
+    problem = dataclasses.replace(problem, checkpoints=False)  # the worker saves none
     return problem, Search(problem, Machine.of(hardware, RANKS)).best()
 
 
@@ -74,6 +76,7 @@ def calibrate(path: Path, hardware: Any) -> Any:
     """Measure this machine and write its hardware file: unit costs, and what a process holds before its tables."""
     from benchmarks.harness import machine
     from benchmarks.planner_fit import Measured, fit
+    from benchmarks.planner_floors import floors
     from embeddings.planner.hardware import GIB, save_hardware
 
     cases = calibration()
@@ -82,9 +85,12 @@ def calibrate(path: Path, hardware: Any) -> Any:
     process = max(r["peak_bytes"] for r in smallest) - float(questions[-1][1].device_bytes.max())
     found = train(cases, [a.plan for _, a in questions])
     measured = [Measured(p, a.plan, step_ms(r)) for (p, a), r in zip(questions, found, strict=True)]
-    speed, predicted = fit(measured, hardware)
+    least = floors()
+    speed, predicted = fit(measured, hardware, least)
     for case, m, p in zip(cases, measured, predicted, strict=True):
         print(f"{case.name:28s} {m.step_ms:8.2f} ms, fitted {p:8.2f}", flush=True)
+    at_floor = [name for name, cost in vars(speed).items() if cost == getattr(least, name)]
+    print(f"not seen in these steps, so as memory and processor alone allow: {', '.join(at_floor)}", flush=True)
     here = machine()
     day = datetime.date.today().isoformat()
     result = hardware.with_(

@@ -1,4 +1,4 @@
-"""Unit costs from measured steps: non-negative least squares over what each plan makes the critical rank do."""
+"""Unit costs from measured steps: least squares above floors, over what each plan makes the critical rank do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -37,18 +37,21 @@ def work(problem: Problem, plan: Plan, hardware: Hardware) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def fit(measured: Sequence[Measured], hardware: Hardware) -> tuple[Speed, np.ndarray]:
-    """Unit costs that make predictions least wrong, relative to each step, and the predictions.
+def fit(measured: Sequence[Measured], hardware: Hardware, floors: Speed) -> tuple[Speed, np.ndarray]:
+    """Unit costs, none below its floor, that make predictions least wrong, relative to each step, and the predictions.
 
-    Which rank is critical depends on the costs, so the two are found in turns.
+    Which rank is critical depends on the costs, so the two are found in turns. Units whose work the measured plans do
+    not have, or have always alike, would come out as nothing without a floor.
     """
+    least = np.array([getattr(floors, name) or 0.0 for name in NAMES])
     works = [work(m.problem, m.plan, hardware) for m in measured]
     times = np.array([m.step_ms for m in measured])
     rows = np.stack([w.mean(axis=0) for w in works])
     costs = np.zeros(len(NAMES))
     for _ in range(_ROUNDS):
         scale = rows.max(axis=0) + 1e-12
-        before, costs = costs, nnls(rows / scale / times[:, None], np.ones(len(times)))[0] / scale
+        above = nnls(rows / scale / times[:, None], 1 - rows @ least / times)[0] / scale
+        before, costs = costs, least + above
         rows = np.stack([w[int((w @ costs).argmax())] for w in works])
         if np.allclose(before, costs, rtol=1e-6):
             break

@@ -212,6 +212,25 @@ def planner_speed(rows: Rows) -> str:
     return _table(["tables", "plans: ms a step, planned / measured", "pairs in the right order"], lines)
 
 
+def chain(rows: Rows) -> str:
+    """One line a kind of vectors and CTR model: how well the encoders find what was bought, and what that gives."""
+    kinds = {"none": "ID", "raw": "raw pixels and words", "untrained": "untrained encoders", "scl": "SCL"}
+    names = {"none": "", "simtier": "SimTier", "simtier+make": "SimTier + MAKE"}
+    by_model: dict[tuple, list] = {}
+    for row in newest(rows, "vectors", "mode", "seed"):
+        by_model.setdefault((row["vectors"], row["mode"]), []).append(row)
+    base = statistics.mean(row["gauc"] for row in by_model[("none", "none")])
+    lines = []
+    for vectors, mode in ((v, m) for v in kinds for m in names if (v, m) in by_model):
+        runs = by_model[(vectors, mode)]
+        accuracy = runs[-1]["accuracy"].get(vectors, {})
+        found = [f"{accuracy[kind]:.3f}" if accuracy else "" for kind in ("image", "text")]
+        gain = f"{statistics.mean(row['gauc'] for row in runs) - base:+.4f}" if mode != "none" else ""
+        figures = [_spread([row[key] for row in runs]) for key in ("gauc", "auc")]
+        lines.append([kinds[vectors], *found, names[mode], *figures, gain, str(len(runs))])
+    return _table(["vectors", "Acc@1, photos", "Acc@1, words", "enter as", "GAUC", "AUC", "GAUC gain", "seeds"], lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
     "microlens": ("microlens", quality),
@@ -226,6 +245,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "placements": ("frozen", placements),
     "planner_memory": ("planner", planner_memory),
     "planner_speed": ("planner", planner_speed),
+    "chain": ("chain", chain),
     **{f"{data}_{target}": ("paper", drawn(target, data)) for data in ("shop", "microlens") for target in DRAWN},
 }
 

@@ -23,11 +23,10 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
-from embeddings.planner.geometry import TYPES
+from embeddings.planner.geometry import CUTS_COLUMNS, TYPES
 from embeddings.sequence_blocks import BlockSharding
 
 _GRID = ShardingType.GRID_SHARD.value
-_CUT_BY_COLUMNS = (ShardingType.COLUMN_WISE.value, ShardingType.TABLE_COLUMN_WISE.value, _GRID)
 
 
 class SequenceSharder(EmbeddingCollectionSharder):
@@ -37,7 +36,7 @@ class SequenceSharder(EmbeddingCollectionSharder):
         return list(TYPES)
 
     def shard(self, module, params, env, device=None, module_fqn=None) -> ShardedEmbeddingCollection:
-        widths = {n: _block_width(p) for n, p in params.items() if p.sharding_type in _CUT_BY_COLUMNS}
+        widths = {n: _block_width(p) for n, p in params.items() if p.sharding_type in CUTS_COLUMNS}
         if len(set(widths.values())) > 1:  # TorchRec would read beyond the narrower ones
             raise InputError(
                 f"sequence tables cut by columns need shards of one width, got {widths}; "

@@ -16,8 +16,10 @@ from embeddings.errors import DISK_FULL, MENDABLE, InputError, nearest
 VERBS = {
     "prepare": ("train.prepare", "Write standard rows and a frozen store (shop, microlens)."),
     "store": ("train.store", "Build, verify or show a frozen store."),
+    "encode": ("train.encode", "Encode items into a frozen store."),
     "check": ("train.check", "Check a config, and its data set's schema, without training."),
     "collisions": ("train.collisions", "Count ids that share a row of their table, and say how large it should be."),
+    "scl": ("train.scl.verb", "Train encoders of items on pairs of a query and what was then bought."),
     "make": ("train.make", "Train MAKE on frozen vectors alone, before a CTR model takes it."),
     "ctr": ("train.ctr", "Train a CTR model."),
     "evaluate": ("train.evaluate", "Evaluate a run's checkpoint on a split."),

@@ -1,12 +1,17 @@
 """The collisions verb: how many ids of each table share a row, and how large a table would have to be."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from recsys.schema import Schema, Table, load_schema
 from train.config import check_names, load_config
+
+if TYPE_CHECKING:
+    from train.data.counters import Counters
+    from train.data.groups_read import StandIns
 
 SAMPLE = 1 << 20  # ids kept a table: 16 MB, and a tenth of a percent of error
 
@@ -28,20 +33,35 @@ def command(path: str, split: str, share: float, overrides: tuple[str, ...]) -> 
     Reads the split as training does, in bounded memory, and once more where a table has more than a million distinct
     ids: its figures then come from a sample of them, with their standard errors.
     """
+    from train.data.counters import Counters
+    from train.data.groups_read import StandIns
+
     config = load_config(path, overrides)
     schema = load_schema(config.data.path)
     check_names(config, schema)
-    for name, (sample, found) in measured(config.data.path, split, schema).items():
+    counters, stand_ins = Counters(), StandIns() if config.data.on_corrupt == "skip" else None
+    tables = measured(config.data.path, split, schema, counters, stand_ins)
+    if counters.corrupt:
+        click.echo(f"{counters.corrupt:,} of {counters.rows:,} rows could not be read and are not counted")
+    for name, (sample, found) in tables.items():
         click.echo(paragraph(name, schema.tables[name], sample, found, share))
 
 
-def measured(folder: str, split: str, schema: Schema) -> dict[str, tuple]:
-    """table -> (IdSample, {modulo: Shared, hash: Shared})."""
+def measured(
+    folder: str, split: str, schema: Schema, counters: "Counters", stand_ins: "StandIns | None" = None
+) -> dict[str, tuple]:
+    """table -> (IdSample, {modulo: Shared, hash: Shared}).
+
+    Args:
+        counters: where rows, and those that could not be read, are counted.
+        stand_ins: None: a row group that cannot be read is an error.
+    """
+    from train.data.counters import Counters
     from train.id_sample import IdSample
     from train.row_sharing import RowSharing
 
     samples = {name: IdSample(SAMPLE) for name in schema.tables}
-    for name, ids in table_ids(folder, split, schema, "counting ids"):
+    for name, ids in table_ids(folder, split, schema, "counting ids", counters, stand_ins):
         samples[name].add(ids)
     ways = {
         (name, way): RowSharing(samples[name], Table(num_embeddings=table.num_embeddings, ids=way))
@@ -49,7 +69,8 @@ def measured(folder: str, split: str, schema: Schema) -> dict[str, tuple]:
         for way in ("modulo", "hash")
     }
     if any(not sample.exact for sample in samples.values()):
-        for name, ids in table_ids(folder, split, schema, "finding those on the sample's rows"):
+        again = table_ids(folder, split, schema, "finding those on the sample's rows", Counters(), stand_ins)
+        for name, ids in again:
             for way in ("modulo", "hash"):
                 ways[name, way].add(ids)
     return {
@@ -57,10 +78,12 @@ def measured(folder: str, split: str, schema: Schema) -> dict[str, tuple]:
     }
 
 
-def table_ids(folder: str, split: str, schema: Schema, what: str) -> Iterator[tuple[str, np.ndarray]]:
+def table_ids(
+    folder: str, split: str, schema: Schema, what: str, counters: "Counters", stand_ins: "StandIns | None"
+) -> Iterator[tuple[str, np.ndarray]]:
     """(table, ids of one of its features in the next rows) through the whole split, as the reader takes them.
 
-    ``what`` stands beside the progress that is shown.
+    ``what`` stands beside the progress that is shown. Rows that stand in for others are counted and left out.
     """
     from train.data.columns import check_columns, feature_field
     from train.data.files import chunk_rows, find_files, read_footers
@@ -74,13 +97,17 @@ def table_ids(folder: str, split: str, schema: Schema, what: str) -> Iterator[tu
     check_columns(files, fields, ignored=set())
     segments = [Segment(f, g, 0, int(n)) for f, file in enumerate(files) for g, n in enumerate(file.group_rows)]
     limit = chunk_rows(files, {field.column for field in fields})
-    source = RowSource(files, fields, schema, [s for s in segments if s.rows], limit)
+    source = RowSource(files, fields, schema, [s for s in segments if s.rows], limit, stand_ins)
     remaining = sum(s.rows for s in segments)
     bar = Progress(what, remaining, remaining > limit)
     while remaining:
-        piece, rows, _ = source.take(limit)
+        piece, rows, stands_in = source.take(limit)
         remaining -= rows
         bar.advance(rows)
+        counters.rows += rows
+        if stands_in:
+            counters.corrupt += rows
+            continue
         for feature, field in read:
             column = piece[field]
             yield str(feature.table), column if isinstance(column, np.ndarray) else column.values

@@ -1,7 +1,7 @@
 """A run's settings: YAML files plus key.sub=value overrides, checked before torch is imported."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from omegaconf import OmegaConf
 from pydantic import Field, model_validator
@@ -129,7 +129,24 @@ class RunConfig(Strict):
     overwrite: bool = Field(False, description="delete an existing run of that name first")
 
 
-class Config(Strict):
+class RunSettings(Strict):
+    """The settings of a verb that trains. They have ``process`` and ``run``."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunSettings":
+        if self.run.resume and self.run.overwrite:
+            raise ValueError("run.resume and run.overwrite exclude each other; keep one")
+        return self
+
+    @property
+    def run_folder(self) -> str:
+        return str(Path(self.run.root) / str(self.run.name))
+
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+
+class Config(RunSettings):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     dense_optimizer: DenseOptimizerConfig = DenseOptimizerConfig()
@@ -142,23 +159,18 @@ class Config(Strict):
         {}, description="what python -m train make changes: any of these keys, such as train: {epochs: 10}"
     )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        if self.run.resume and self.run.overwrite:
-            raise ValueError("run.resume and run.overwrite exclude each other; keep one")
-        return self
-
-    @property
-    def run_folder(self) -> str:
-        return str(Path(self.run.root) / str(self.run.name))
-
 
 def load_config(path: str, overrides: tuple[str, ...] = (), verb: str = "") -> Config:
-    """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError.
+    """The CTR config in ``path`` with overrides on top. Raises InputError.
 
     Args:
         verb: "make" puts the config's section of that name over the rest, below the overrides.
     """
+    return load_settings(Config, path, overrides, verb)
+
+
+def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] = (), verb: str = "") -> Settings:
+    """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError."""
     if not Path(path).is_file():
         raise InputError(f"config '{path}' does not exist; the shipped ones are in configs/")
     for item in overrides:
@@ -174,11 +186,10 @@ def load_config(path: str, overrides: tuple[str, ...] = (), verb: str = "") -> C
     except Exception as error:  # the YAML parsers raise many kinds
         reason = " ".join(str(error).split())
         raise InputError(f"config '{path}' with {list(overrides)} is not readable as keys: {reason}") from error
-    config = validated(Config, raw, where=f"config '{path}'")
+    config = validated(model, raw, where=f"config '{path}'")
     if config.run.name is None:
-        config = config.model_copy(
-            update={"run": config.run.model_copy(update={"name": "-".join(filter(None, (Path(path).stem, verb)))})}
-        )
+        name = f"{Path(path).stem}-{verb}" if verb else Path(path).stem
+        config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
     return config
 
 

@@ -1,5 +1,7 @@
 """The ctr verb: train a CTR model."""
 
+from pathlib import Path
+
 import click
 
 from train.config import load_config
@@ -20,7 +22,8 @@ def command(path: str, plan: str | None, overrides: tuple[str, ...]) -> None:
 
     from train.loop import train
     from train.process import process_group, refuse_managed
+    from train.run_folder import LOGS
 
     refuse_managed(config)
-    with process_group(config.process) as ranks:
+    with process_group(config.process, Path(config.run_folder) / LOGS / "nccl") as ranks:
         train(config, ranks)

@@ -54,9 +54,8 @@ class Heartbeat:
     def close(self, end: str = "ended") -> None:
         """Stop beating; ``end`` is how the others know that this rank is gone on purpose."""
         self._stopped.set()
-        self._thread.join(2 * BEAT_S)
         self._end = self._end or end
-        self._beat()
+        self._within(self._beat)
 
     def missing(self) -> str:
         """Which ranks neither end nor notice that a connection is lost; an empty text where all do.
@@ -64,7 +63,7 @@ class Heartbeat:
         Waits a few seconds, until all other ranks have been heard.
         """
         self._end = "lost"
-        self._beat()
+        self._within(self._beat)
         first = self._read()
         found, until = first, time.monotonic() + _VERDICT_S
         while time.monotonic() < until and found is not None and any(not f.get("end") for f in found.values()):
@@ -77,23 +76,30 @@ class Heartbeat:
             if not state.get("end"):
                 silent = state.get("beats") == first[rank].get("beats")
                 how = "gives no sign of life" if silent else "is alive, but did not arrive"
-                words.append(f"rank {rank} {how}; it was last seen {state.get('doing', 'nowhere')}")
+                seen = f"was last seen {state['doing']}" if state else "was never seen"
+                words.append(f"rank {rank} {how}; it {seen}")
         return ", and ".join(words)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            if not self._beat():
-                return
-            self._stopped.wait(BEAT_S)
+        """Beats until the store is gone for good. One that is slow to answer is waited for."""
+        with contextlib.suppress(RuntimeError, dist.DistError):
+            while True:
+                with self._lock:
+                    self._beat()
+                if self._stopped.wait(BEAT_S):
+                    return
 
-    def _beat(self) -> bool:
+    def _beat(self) -> None:
         self._beats += 1
         state = {"beats": self._beats, "doing": self._place + self._waiting, "end": self._end}
-        return self._within(lambda: self._store.set(str(self._rank), json.dumps(state)) or True) is not None
+        self._store.set(str(self._rank), json.dumps(state))
 
     def _read(self) -> dict[int, dict] | None:
-        """The last state of every other rank; None where the store is gone."""
-        return self._within(lambda: {r: json.loads(self._store.get(str(r))) for r in self._others})
+        """The last state of every other rank, empty where it never beat; None where the store is gone."""
+        return self._within(lambda: {r: self._state_of(str(r)) for r in self._others})
+
+    def _state_of(self, rank: str) -> dict:
+        return json.loads(self._store.get(rank)) if self._store.check([rank]) else {}
 
     def _within(self, action: Callable[[], Result]) -> Result | None:
         """What ``action`` returns; None where the store has gone with its rank, or stands still with it.

@@ -189,18 +189,21 @@ class Run:
                     "ne": figures.ne,
                     "examples_per_s": figures.examples_per_s,
                     "lr_dense": self.trainable.optimizer.param_groups[-1]["lr"],
-                    **(
-                        {} if self.config.model.alone else {"lr_sparse": self.trainable.optimizer.param_groups[0]["lr"]}
-                    ),
+                    **self._lr_sparse(),
                 }
             )
+
+    def _lr_sparse(self) -> dict[str, float]:
+        trainable = self.trainable
+        return {"lr_sparse": trainable.optimizer.param_groups[0]["lr"]} if trainable.plan.tables else {}
 
     def _log_reading(self, reader: RowReader) -> None:
         """Histories cut and items without a vector in the pass just read, over all ranks."""
         found = reading(reader, self.schema, self.ranks)
         if self.folder and found:
             position = self.position
-            self.folder.log({"kind": "reading", "step": position.step, "epoch": position.epoch + 1, **found})
+            about = {"split": reader.split, "step": position.step, "epoch": position.epoch + 1}
+            self.folder.log({"kind": "reading", **about, **found})
             print(f"{reader.split}: " + "  ".join(f"{k} {v:.4g}" for k, v in found.items()), flush=True)
 
     def _export(self, value: float | None) -> None:
@@ -222,6 +225,7 @@ class Run:
 
         with contextlib.closing(bar):
             scores = collect(self.trainable.model, self.validation, self.ranks, advance)
+        self._log_reading(self.validation)
 
         def judged() -> dict[str, Any]:
             assert scores is not None, "rank 0 has the scores"

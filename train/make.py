@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     """Train MAKE on the frozen vectors alone, for several epochs; write its weights after each.
 
-    The run of a modality is RUN/MODALITY, such as runs/shop-make/image, and its weights are in make/ there; with several
-    modalities, run.resume=auto goes on with those that have begun. The CTR model takes them by
+    The run of a modality is RUN/MODALITY, such as runs/shop-make/image, and its weights are in make/ there; with
+    several modalities, run.resume=auto goes on with those that have begun. The CTR model takes them by
     model.multimodal.make.run=runs/shop-make.
 
     One process: python -m train make --config configs/shop.yaml train.epochs=6

@@ -80,8 +80,9 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, torch.Te
         about = json.loads((folder / "about.json").read_text())
     except FileNotFoundError:
         raise InputError(
-            f"no MAKE of modality '{name}' in '{make.run}': '{folder}' has no about.json; train it with python -m train "
-            f"make --config FILE run.name={Path(str(make.run)).name}, or set its run to null to train it from scratch"
+            f"no MAKE of modality '{name}' in '{make.run}': '{folder}' has no about.json; train it with python -m "
+            f"train make --config FILE run.name={Path(str(make.run)).name}, or set its run to null to train it from "
+            f"scratch"
         ) from None
     except ValueError as error:
         raise InputError(f"'{folder}/about.json' is not readable ({error}); train the MAKE again") from error
@@ -94,9 +95,10 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, torch.Te
     there = [e["epoch"] for e in about["epochs"]]
     epoch = about["best_epoch"] if make.epoch is None else make.epoch
     if epoch not in there:
+        what = "none of them validated" if epoch is None else f"not {epoch}"
         raise InputError(
-            f"the MAKE in '{folder}' has epochs {there}, {'none of them validated' if epoch is None else f'not {epoch}'}"
-            f"; set model.multimodal.make.epoch to one of them, or train on with run.resume=true and more train.epochs"
+            f"the MAKE in '{folder}' has epochs {there}, {what}; set model.multimodal.make.epoch to one of them, or "
+            f"train on with run.resume=true and more train.epochs"
         )
     try:
         return torch.load(io.BytesIO((folder / f"epoch-{epoch}.pt").read_bytes()), weights_only=True)

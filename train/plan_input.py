@@ -118,6 +118,8 @@ def problem_of(
             for t in tables
         ),
         batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        checkpoints=True,
         optimizer=config.sparse_optimizer.name,
         dense=footprint(schema, config.model, tables, lengths, widths),
         frozen=tuple(

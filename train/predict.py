@@ -36,11 +36,12 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
         on_first(ranks, lambda: _refuse_old(Path(out)))
         opened = open_run(config, split, checkpoint, ranks, with_labels=labels, in_order=True)
         on_first(ranks, lambda: _fresh(beside))
-        _write_part(opened, ranks, beside / f"part-{ranks.rank:05d}.parquet", labels)
-        on_first(ranks, lambda: None)  # every part is written
-        on_first(ranks, lambda: os.rename(beside, out))
+        written = _over_ranks(_write_part(opened, ranks, beside / f"part-{ranks.rank:05d}.parquet", labels), ranks)
+        on_first(ranks, lambda: os.rename(beside, out))  # every rank has told what it wrote
         if ranks.first:
-            click.echo(f"wrote {opened.reader.num_rows:,} scores to {out}")
+            left = opened.reader.num_rows - written
+            without = f"; {left:,} rows could not be read and have none" if left else ""
+            click.echo(f"wrote {written:,} scores to {out}{without}")
 
 
 def _refuse_old(out: Path) -> None:
@@ -53,7 +54,18 @@ def _fresh(beside: Path) -> None:
     beside.mkdir(parents=True)
 
 
-def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool) -> None:
+def _over_ranks(count: int, ranks: "Ranks") -> int:
+    import torch
+    import torch.distributed as dist
+
+    total = torch.tensor(count)
+    if ranks.world_size > 1:
+        dist.all_reduce(total)
+    return int(total)
+
+
+def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool) -> int:
+    """This rank's scores to ``path``; how many they are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -61,7 +73,7 @@ def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool)
     from train.scoring import scored
 
     bar = Progress("predict", opened.reader.num_rows, ranks.first)
-    writer = None
+    writer, written = None, 0
     for batch, logits in scored(opened.model, opened.reader.epoch(0), ranks.device):
         columns = {"user": batch.users, "target": batch.targets, **batch.extra, "score": logits.sigmoid()}
         if labels:
@@ -69,7 +81,9 @@ def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool)
         rows = pa.table({name: column[batch.repeated :].numpy() for name, column in columns.items()})
         writer = writer or pq.ParquetWriter(path, rows.schema)
         writer.write_table(rows)
+        written += rows.num_rows
         bar.advance(len(batch) * ranks.world_size)
     bar.close()
     assert writer is not None, "every rank has a batch"
     writer.close()
+    return written

@@ -21,6 +21,9 @@ def command() -> None:
 @click.option("--history", default=30, show_default=True, help="Longest history, in items.")
 @click.option("--width", default=64, show_default=True, help="Width of the frozen vectors.")
 @click.option("--click-rate", default=0.17, show_default=True, help="Mean click rate.")
+@click.option(
+    "--searches", default=0, show_default=True, help="Searches over all splits; none: no pictures and titles either."
+)
 @_SEED
 @_OUT
 @_OVERWRITE
@@ -28,7 +31,9 @@ def shop(out: str, overwrite: bool, **flags: int | float | None) -> None:
     """A generated market: long-tailed users and items, new items, timestamps.
 
     Clicks follow taste that no content shows and closeness of content to a user's interests. The vectors are an
-    imperfect encoder's view of the content. The first 24 of 30 days are train, then 3 validation, 3 test.
+    imperfect encoder's view of the content. The first 24 of 30 days are train, then 3 validation, 3 test. With
+    --searches, items have pictures and titles (OUT/items), and searches become pairs of a query and the item bought
+    (OUT/searches/image and OUT/searches/text), from which encoders learn.
     """
     from recsys.datasets import shop
 
@@ -95,6 +100,26 @@ def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
         f"targets, and {facts['behaviours_without_vector']:,} of {facts['behaviours_looked_up']:,} behaviours looked up"
     )
     _announce("taobao-mm-muse", out, counts)
+
+
+@command.command("grocery-store")
+@click.option("--source", required=True, help="Folder with photos.parquet and products.parquet.")
+@click.option("--items", default="image", show_default=True, type=click.Choice(["image", "text"]),
+              help="What a photo is paired with: the product's studio picture, or its description.")  # fmt: skip
+@click.option(
+    "--held-out", default=0, show_default=True, help="One in so many train photos becomes validation, val test."
+)
+@_SEED
+@_OUT
+@_OVERWRITE
+def grocery_store(source: str, out: str, overwrite: bool, **flags: int | str) -> None:
+    """Grocery Store: photos taken in shops, paired with 81 products. Hard negatives are of the same coarse class."""
+    from recsys.datasets import grocery
+
+    for split, rows in grocery.prepare(source, out, grocery.GroceryConfig(**flags), overwrite=overwrite).items():
+        click.echo(f"{split:<10} {rows:>13,} pairs")
+    click.echo(f"written to {out}")
+    click.echo(f"next: python -m train scl --config configs/grocery.yaml data.path={out}")
 
 
 def _announce(config: str, out: str, counts: dict) -> None:

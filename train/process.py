@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -20,6 +21,7 @@ from embeddings.errors import InputError, LostRank
 from embeddings.managed import check_managed
 from recsys.schema import load_schema, managed_tables
 from train import heartbeat as heartbeats
+from train import nccl
 from train.config import Config, ProcessConfig
 from train.heartbeat import Heartbeat
 
@@ -51,8 +53,11 @@ class Ranks:
 
 
 @contextlib.contextmanager
-def process_group(config: ProcessConfig) -> Iterator[Ranks]:
+def process_group(config: ProcessConfig, records: Path | None = None) -> Iterator[Ranks]:
     """Join the process group that torchrun's environment describes, or make one of a single rank.
+
+    Args:
+        records: folder for what NCCL's ranks did last, should one of them hang; None: torch's own place.
 
     Sets torch's threads. Raises InputError where CUDA is asked for and absent, LostRank where another rank is lost.
     """
@@ -61,7 +66,10 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
     _quiet(number["RANK"])
     ranks = Ranks(*number.values(), device=_device(config.device, number["LOCAL_RANK"]))
     torch.set_num_threads(config.threads or max(1, _cores() // ranks.local_world_size))
-    backend = "cpu:gloo,cuda:nccl" if ranks.device.type == "cuda" else "gloo"
+    on_cuda = ranks.device.type == "cuda"
+    if on_cuda:
+        nccl.record_exchanges(records)
+    backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
     timeout = datetime.timedelta(seconds=config.timeout_s)
     with tempfile.TemporaryDirectory() as folder:
         if "RANK" in os.environ:
@@ -69,6 +77,8 @@ def process_group(config: ProcessConfig) -> Iterator[Ranks]:
             dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
         else:
             dist.init_process_group(backend, init_method=f"file://{folder}/join", rank=0, world_size=1, timeout=timeout)
+        if on_cuda:
+            nccl.watch_later(dist.group.WORLD, config.timeout_s)
         heartbeat = heartbeats.begin(ranks.rank, ranks.world_size)
         try:
             with _losses_named(ranks.world_size, heartbeat):

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from embeddings.planner.assess import fixed_parts, place_frozen
+from embeddings.planner.assess import fixed_parts
 from embeddings.planner.choose import options_of
 from embeddings.planner.estimate import Machine
+from embeddings.planner.geometry import possible_types
 from embeddings.planner.hardware import Hardware, load_hardware, shipped
 from embeddings.planner.pack import NoPlan
 from embeddings.planner.problem import Constraint, Problem
 from embeddings.planner.report import size
+from embeddings.planner.vectors import place_frozen
 from embeddings.planner.world import find_world_size, fits
 
 WANTED = 3
@@ -37,6 +39,7 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
     machine = Machine.of(hardware, world_size)
     capacity, host = machine.capacity
     kind = "HBM" if hardware.device == "cuda" else "memory"
+    copy = " with a checkpoint's copy" if problem.checkpoints and hardware.device == "cpu" else ""
     fixed = fixed_parts(problem, machine, place_frozen(problem, machine, capacity))
     options = {t.name: options_of(t, problem, machine) for t in problem.tables}
     tables = sum(min(o.total_bytes for o in found) for found in options.values())
@@ -46,22 +49,32 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
             f"{size(capacity)} {kind}, {size(fixed.device_bytes - capacity)} too much"
         )
     if fixed.host_bytes > host and hardware.device == "cuda":
-        return f"frozen tables need {size(fixed.host_bytes)} of a rank's share of its host's memory, {size(host)}"
+        return (
+            f"frozen tables and a checkpoint's copy of the dense part need {size(fixed.host_bytes)} of a rank's share "
+            f"of its host's memory, {size(host)}, {size(fixed.host_bytes - host)} too much"
+        )
     name = none.table or max(options, key=lambda n: min(o.need for o in options[n]))
     need = min(o.need for o in options[name])
     kinds = ", ".join(sorted({o.kind for o in options[name]}))
+    if none.of_host:
+        return (
+            f"table '{name}' finds no room in its host's memory: a rank lacks {size(none.shortage)} of its share of "
+            f"{size(host)}, which holds rows of fused_uvm tables, frozen tables and a checkpoint's copy of all tables; "
+            f"types allowed to it: {kinds}"
+        )
     needed, there = tables + world_size * fixed.device_bytes, world_size * capacity
     constraint = problem.constraints.get(name, problem.default)
     forbidden = constraint.sharding_types is not None and need > capacity - fixed.device_bytes
     if needed > there and not forbidden:
+        of_ranks = "dense part, activations and frozen tables"
         return (
             f"at least {size(needed)} of {kind} is needed and there is {size(there)}, {size(needed - there)} too "
-            f"little; tables and their optimizer take {size(tables)}, every rank's dense part, activations and frozen "
-            f"tables {size(fixed.device_bytes)}"
+            f"little; tables and their optimizer take {size(tables)}{copy}, every rank's {of_ranks} "
+            f"{size(fixed.device_bytes)}"
         )
     return (
-        f"table '{name}' finds no room: its smallest possible shard takes {size(need)}, {size(none.shortage)} more "
-        f"than the roomiest rank has left of {size(capacity)} {kind}; types allowed to it: {kinds}"
+        f"table '{name}' finds no room: its smallest possible shard takes {size(need)}{copy}, {size(none.shortage)} "
+        f"more than the roomiest rank has left of {size(capacity)} {kind}; types allowed to it: {kinds}"
     )
 
 
@@ -127,7 +140,9 @@ def _in_host_memory(problem: Problem, hardware: Hardware, world_size: int) -> st
     """The largest table, if it all fits once its rows are in host memory."""
     big = max(problem.tables, key=lambda t: t.bytes)
     own = problem.constraints.get(big.name, problem.default)
-    own = dataclasses.replace(own, compute_kernels=["fused_uvm_caching"])
+    allowed = possible_types(big.managed)  # a default may name types that this table cannot have
+    types = own.sharding_types and [t for t in own.sharding_types if t in allowed]
+    own = dataclasses.replace(own, sharding_types=types, compute_kernels=["fused_uvm_caching"])
     found = fits(dataclasses.replace(problem, constraints={**problem.constraints, big.name: own}), hardware, world_size)
     return None if found is None else big.name
 

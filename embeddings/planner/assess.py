@@ -4,38 +4,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.frozen.placement import choose_placement
 from embeddings.planner.estimate import (
     Cost,
     Machine,
     base_ms,
     dense_bytes,
+    dense_copy_bytes,
     exchanges_ms,
-    frozen_bytes,
-    frozen_ms,
     shard_cost,
 )
 from embeddings.planner.placed import Plan
 from embeddings.planner.problem import Problem
+from embeddings.planner.vectors import frozen_bytes, frozen_ms
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """What every rank holds and does whatever its shards: bytes of device and host memory, milliseconds."""
+    """What every rank holds and does whatever its shards: bytes of device and host memory, milliseconds.
+
+    copy_bytes      of the dense part in a checkpoint's copy
+    copy_on_device  whether that copy counts as the device's memory: on CPU
+    """
 
     dense_bytes: int
     activation_bytes: int
+    copy_bytes: int
+    copy_on_device: bool
     frozen: dict[str, tuple[int, int]]
     frozen_ms: float
     base_ms: float
 
     @property
     def device_bytes(self) -> int:
-        return self.dense_bytes + self.activation_bytes + sum(d for d, _ in self.frozen.values())
+        copy = self.copy_bytes * self.copy_on_device
+        return self.dense_bytes + self.activation_bytes + copy + sum(d for d, _ in self.frozen.values())
 
     @property
     def host_bytes(self) -> int:
-        return sum(h for _, h in self.frozen.values())
+        return self.copy_bytes * (not self.copy_on_device) + sum(h for _, h in self.frozen.values())
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Assessment:
     tables        name -> Cost of its shards, in the plan's order
     device_bytes  [W] of each rank, all included but what the process holds before it has a table
     host_bytes    [W] of each rank's share of its host's memory; zeros on CPU, where both are the same
+    copy_bytes    [W] what of those is the copy that a checkpoint takes
     rank_ms       [W] of the shards on each rank
     """
 
@@ -55,6 +62,7 @@ class Assessment:
     tables: dict[str, Cost]
     device_bytes: np.ndarray
     host_bytes: np.ndarray
+    copy_bytes: np.ndarray
     rank_ms: np.ndarray
     exchanges_ms: float
 
@@ -91,38 +99,12 @@ def fixed_parts(problem: Problem, machine: Machine, placements: dict[str, str]) 
     return Fixed(
         dense_bytes=dense,
         activation_bytes=activations,
-        frozen={f.name: frozen_bytes(f, placements[f.name], machine) for f in problem.frozen},
+        copy_bytes=dense_copy_bytes(problem, machine),
+        copy_on_device=machine.hardware.device == "cpu",
+        frozen={f.name: frozen_bytes(f, placements[f.name], problem, machine) for f in problem.frozen},
         frozen_ms=sum(frozen_ms(f, placements[f.name], problem, machine) for f in problem.frozen),
         base_ms=base_ms(problem, machine),
     )
-
-
-def place_frozen(problem: Problem, machine: Machine, device_bytes: int = 0, host_bytes: int = 0) -> dict[str, str]:
-    """Modality -> placement. Those that are auto are placed largest last, into what the others leave.
-
-    Args:
-        device_bytes: what tables and the dense part take of the fullest rank.
-        host_bytes: what tables take of the fullest rank's share of its host.
-    """
-    own, share = machine.capacity
-    free_device, free_host = own - device_bytes, (share - host_bytes) * machine.ranks_of_host
-    if machine.hardware.device == "cpu":
-        free_device, free_host = 0, free_device * machine.ranks_of_host
-    placements = {}
-    for frozen in sorted(problem.frozen, key=lambda f: (f.placement == "auto", f.bytes)):
-        placement = frozen.placement
-        if placement == "auto":
-            placement = choose_placement(
-                frozen.bytes, free_device, free_host, machine.hardware.device, machine.ranks_of_host
-            )
-            if placement == "row_wise":
-                placement = frozen.smallest
-        on_device, on_host = frozen_bytes(frozen, placement, machine)
-        if machine.hardware.device == "cpu":
-            on_device, on_host = 0, on_device
-        free_device, free_host = free_device - on_device, free_host - on_host * machine.ranks_of_host
-        placements[frozen.name] = placement
-    return {f.name: placements[f.name] for f in problem.frozen}
 
 
 def assess(plan: Plan, problem: Problem, machine: Machine) -> Assessment:
@@ -130,6 +112,7 @@ def assess(plan: Plan, problem: Problem, machine: Machine) -> Assessment:
     fixed = fixed_parts(problem, machine, dict(plan.frozen))
     device = np.full(machine.world_size, float(fixed.device_bytes))
     host = np.full(machine.world_size, float(fixed.host_bytes))
+    copy = np.full(machine.world_size, float(fixed.copy_bytes))
     ms = np.zeros(machine.world_size)
     tables = {}
     for table in problem.tables:
@@ -137,8 +120,9 @@ def assess(plan: Plan, problem: Problem, machine: Machine) -> Assessment:
         cost = shard_cost(table, placed.sharding_type, placed.compute_kernel, placed.shards[:, :4], problem, machine)
         tables[table.name] = cost
         ms += cost.everywhere_ms
-        for total, part in ((device, cost.device_bytes), (host, cost.host_bytes), (ms, cost.ms)):
+        parts = (device, cost.device_bytes), (host, cost.host_bytes), (copy, cost.copy_bytes), (ms, cost.ms)
+        for total, part in parts:
             np.add.at(total, placed.shards[:, 4], part)
     kinds = {(p.module, p.sharding_type) for p in plan.tables.values()}
     exchanges = exchanges_ms(kinds, machine.hardware.speed) if machine.world_size > 1 else 0.0
-    return Assessment(plan, problem, machine, fixed, tables, device, host, ms, exchanges)
+    return Assessment(plan, problem, machine, fixed, tables, device, host, copy, ms, exchanges)

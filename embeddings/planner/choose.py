@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import InputError
-from embeddings.planner.assess import Assessment, Fixed, assess, fixed_parts, place_frozen
+from embeddings.planner.assess import Assessment, Fixed, assess, fixed_parts
 from embeddings.planner.estimate import Machine, exchanges_ms, shard_cost
-from embeddings.planner.geometry import PLACES, TYPES, block_widths, cut, possible_types
+from embeddings.planner.geometry import CUTS_COLUMNS, PLACES, TYPES, block_widths, cut, possible_types
 from embeddings.planner.pack import NoPlan, Option, Ranks, pack
 from embeddings.planner.placed import Placed, Plan
 from embeddings.planner.problem import Problem, Table
+from embeddings.planner.vectors import place_frozen
 
 SMALL_TABLE_BYTES = 64 << 20
 _STARTS = 8
@@ -42,13 +43,15 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
     types = list(wanted.sharding_types or (allowed if not stays_whole(table, device) else ("table_wise",)))
     possible = [t for t in types if t in allowed]
     if not possible or (own and possible != types):  # a default speaks of all tables, each takes what it can
+        why = ", as its ids are managed" if table.managed else ""
         raise InputError(
-            f"table '{table.name}': sharding types {types} are not possible here; allowed: {list(allowed)}"
+            f"table '{table.name}': sharding types {types} are not possible{why}; allowed: {list(allowed)}; "
+            f"set sharding.tables.{table.name}.sharding_types to some of these"
         )
     kernels = list(wanted.compute_kernels or ("fused",)) if device == "cuda" else ["fused"]
     found = []
     for kind in possible:
-        cuts_columns = kind in ("column_wise", "table_column_wise", "grid_shard")
+        cuts_columns = kind in CUTS_COLUMNS
         for width in block_widths(table.columns, wanted.min_partition) if cuts_columns else [table.columns]:
             if cuts_columns and width == table.columns and "table_wise" in possible and kind != "grid_shard":
                 continue  # one block is a whole table
@@ -57,6 +60,35 @@ def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]
                 cost = shard_cost(table, kind, kernel, shards, problem, machine)
                 found.append(Option(table.name, kind, kernel, shards, cost, machine.world_size))
     return sorted(found, key=lambda o: o.total_ms)
+
+
+def one_width(options: Mapping[str, list[Option]], problem: Problem) -> list[dict[str, list[Option]]]:
+    """``options`` in as many parts as column shards of sequence tables have widths, one width in each.
+
+    TorchRec reads beyond the narrower shards where sequence tables of one collection are cut into columns of several
+    widths. Raises NoPlan where tables can be cut in no other way and have no width in common.
+    """
+    cut_tables = [t.name for t in problem.tables if not t.pooled and not t.managed]
+    widths = sorted({o.width for name in cut_tables for o in options[name] if o.kind in CUTS_COLUMNS})
+    if len(widths) < 2:
+        return [dict(options)]
+    found = []
+    for width in widths:
+        part = dict(options)
+        for name in cut_tables:
+            part[name] = [o for o in options[name] if o.kind not in CUTS_COLUMNS or o.width == width]
+        found.append(part)
+    if whole := [part for part in found if all(part.values())]:
+        return whole
+    forced = {
+        n: sorted({o.width for o in options[n]}) for n in cut_tables if all(o.kind in CUTS_COLUMNS for o in options[n])
+    }
+    raise NoPlan(
+        min(forced),
+        0,
+        text=f"sequence tables that are cut by columns need shards of one width, these have {forced}; "
+        f"set the same sharding.tables.NAME.min_partition for them, or allow one another sharding type",
+    )
 
 
 @dataclass(frozen=True)
@@ -81,6 +113,10 @@ class Search:
         self.problem, self.machine = problem, machine
         self.options = {t.name: options_of(t, problem, machine) for t in problem.tables}
         self._modules = {t.name: t.module for t in problem.tables}
+        try:
+            one_width(self.options, problem)
+        except NoPlan as clash:
+            raise InputError(str(clash)) from None
 
     def best(self, pinned: Mapping[str, Option] | None = None) -> Assessment:
         """The best plan found.
@@ -92,39 +128,50 @@ class Search:
             NoPlan: nothing fits; an InputError.
         """
         options = self.options | {name: [option] for name, option in (pinned or {}).items()}
+        choices = one_width(options, self.problem)
         auto = [f.name for f in self.problem.frozen if f.placement == "auto"]
-        try:
-            return self._best(options, self._place_frozen(options))
-        except NoPlan:
-            if not auto:
-                raise
         # tables may need what copies of vectors would take
-        thrifty = {f.name: f.smallest if f.name in auto else f.placement for f in self.problem.frozen}
-        return self._best(options, thrifty)
+        smaller = [{f.name: f.smallest if f.name in auto else f.placement for f in self.problem.frozen}]
+        smaller.append({name: "host" if name in auto else given for name, given in smaller[0].items()})
+        failure: NoPlan | None = None
+        for frozen in (self._place_frozen(options), *smaller * bool(auto)):
+            try:
+                return self._best(choices, frozen)
+            except NoPlan as none:
+                failure = failure if failure is not None and failure.shortage < none.shortage else none
+        assert failure is not None
+        raise failure
 
     def _place_frozen(self, options: Mapping[str, list[Option]]) -> dict[str, str]:
         """Frozen tables into what the tables leave, if those were spread evenly."""
-        dense = fixed_parts(dataclasses.replace(self.problem, frozen=()), self.machine, {})
-        spread = sum(min(float(o.cost.device_bytes.sum()) for o in found) for found in options.values())
-        return place_frozen(self.problem, self.machine, int(dense.device_bytes + spread / self.machine.world_size))
+        fixed = fixed_parts(dataclasses.replace(self.problem, frozen=()), self.machine, {})
+        smallest = [min(found, key=lambda o: o.total_bytes) for found in options.values()]
+        device, host = (
+            sum(float(part.sum()) for part in parts) / self.machine.world_size
+            for parts in ([o.cost.device_bytes for o in smallest], [o.cost.host_bytes for o in smallest])
+        )
+        return place_frozen(self.problem, self.machine, int(fixed.device_bytes + device), int(fixed.host_bytes + host))
 
-    def _best(self, options: Mapping[str, list[Option]], frozen: dict[str, str]) -> Assessment:
+    def _best(self, choices: list[dict[str, list[Option]]], frozen: dict[str, str]) -> Assessment:
+        """The best plan with frozen tables placed so. ``choices``: options that may be taken together."""
         fixed = fixed_parts(self.problem, self.machine, frozen)
         tried, failures = [], []
-        for start in _starts(options):
-            try:
-                tried.append(self._try(start, options, fixed))
-            except NoPlan as none:
-                failures.append(none)
+        for options in choices:
+            for start in _starts(options):
+                try:
+                    tried.append((self._try(start, options, fixed), options))
+                except NoPlan as none:
+                    failures.append(none)
         if not tried:
             raise min(failures, key=lambda f: f.shortage)
-        best = self._eased(min(tried, key=lambda t: t.score), options, fixed)
-        return self._assessed(best, frozen)
+        best, options = min(tried, key=lambda t: t[0].score)
+        return self._assessed(self._eased(best, options, fixed), frozen)
 
     def _try(self, picks: Mapping[str, Option], options: Mapping[str, list[Option]], fixed: Fixed) -> _Tried:
         ranks = Ranks(self.machine, fixed.device_bytes, fixed.host_bytes)
-        if min(ranks.device.min(), ranks.host.min()) < 0:
-            raise NoPlan(None, -min(ranks.device.min(), ranks.host.min()))
+        device, host = ranks.device.min(), ranks.host.min()
+        if min(device, host) < 0:
+            raise NoPlan(None, -min(device, host), host < device)
         taken, placed = pack(picks, options, ranks)
         kinds = {(self._modules[name], o.kind) for name, o in taken.items()}
         exchanges = exchanges_ms(kinds, self.machine.hardware.speed) if self.machine.world_size > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Bytes and milliseconds of a shard, of a rank's dense part and of its frozen tables. One step is one batch a rank.
+"""Bytes and milliseconds of a shard and of a rank's dense part. One step is one batch a rank.
 
 Notation: b rows a rank, W ranks, n = b * W * (mean ids an example) ids of the global batch. Time is additive: the step
 takes what is the same on every rank plus the sum over the shards of the critical rank.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embeddings.planner.hardware import Hardware, Speed
-from embeddings.planner.problem import FLOAT_BYTES, ID_BYTES, VECTOR_BYTES, Dense, Frozen, Problem, Table
+from embeddings.planner.problem import FLOAT_BYTES, ID_BYTES, Dense, Problem, Table
 
 # Times that the bytes of a looked-up vector move: read in the forward, and in the backward its gradient read, the
 # weights read and written.
@@ -72,6 +72,12 @@ class Machine:
         return own if own is not None else 1 / self.hardware.memory_gb_per_s
 
     @property
+    def vector_ns(self) -> float:
+        """One byte of frozen vectors, read in random rows."""
+        own = self.hardware.speed.vector_ns
+        return own if own is not None else self.byte_ns
+
+    @property
     def pcie_ns(self) -> float:
         """One byte of host memory, read by a device."""
         return 1 / (self.hardware.reach * self.hardware.pcie_gb_per_s)
@@ -99,11 +105,13 @@ class Machine:
 class Cost:
     """Per shard: bytes of the device's memory and of the host's, milliseconds a step of the rank that holds it.
 
+    copy_bytes     what of those is the copy that a checkpoint takes
     everywhere_ms  what the table costs every rank, wherever its shards are
     """
 
     device_bytes: np.ndarray
     host_bytes: np.ndarray
+    copy_bytes: np.ndarray
     ms: np.ndarray
     everywhere_ms: float
 
@@ -122,14 +130,19 @@ def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem
     """
     height, width = shards[:, 2].astype(float), shards[:, 3].astype(float)
     work = _work(table, kind, height, width, problem, machine)
-    state = np.array([problem.state_bytes(int(h), int(w)) for h, w in np.unique(shards[:, 2:], axis=0)])
-    state = state[np.unique(shards[:, 2:], axis=0, return_inverse=True)[1].reshape(-1)].astype(float)
+    of_ids = ID_BYTES * height * table.managed  # the id that has the row; stays on the device
+    weights, state = FLOAT_BYTES * height * width, problem.state_bytes(height, width)
+    copy = _copied((weights, state - weights, of_ids), machine) * problem.checkpoints
     if kind == "data_parallel":
         state += _REPLICAS * FLOAT_BYTES * height * width
     # ids of two batches, the pipeline's; the outputs and their gradients
     buffers = 2 * ID_BYTES * work.ids + 2 * FLOAT_BYTES * work.outputs
     near = {"fused_uvm": 0.0, "fused_uvm_caching": _CACHED}.get(kernel, 1.0)
-    device, host = near * state + buffers, (1.0 if kernel in _UVM else 0.0) * state
+    device, host = near * state + of_ids + buffers, (1.0 if kernel in _UVM else 0.0) * state
+    if machine.hardware.device == "cuda":
+        host = host + copy
+    else:
+        device = device + copy
     speed = machine.hardware.speed
     id_ns = speed.pooled_id_ns if table.pooled else speed.sequence_id_ns
     far_ns = machine.pcie_ns if kernel in _UVM else 0.0
@@ -138,8 +151,17 @@ def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem
     if kind == "data_parallel":
         ms += height * width * machine.replicated_ns * 1e-6
     empty = (height == 0) | (width == 0)
-    device, host, ms = (np.where(empty, 0, a) for a in (device, host, ms))
-    return Cost(np.ceil(device), np.ceil(host), ms, _rearranged(table, kind, problem) * machine.rearranged_ns * 1e-6)
+    device, host, copy, ms = (np.where(empty, 0, a) for a in (device, host, copy, ms))
+    everywhere_ms = _rearranged(table, kind, problem) * machine.rearranged_ns * 1e-6
+    return Cost(np.ceil(device), np.ceil(host), np.ceil(copy), ms, everywhere_ms)
+
+
+def _copied(pieces: tuple[np.ndarray, ...], machine: Machine) -> np.ndarray:
+    """Bytes of host memory of a checkpoint's copy of ``pieces``. Pinned memory comes in powers of two (torch's caching
+    host allocator). Of a replicated table, any rank may be the one that writes it."""
+    if machine.hardware.device == "cpu":
+        return sum(pieces)
+    return sum(np.where(p > 0, 2.0 ** np.ceil(np.log2(np.maximum(p, 1))), 0) for p in pieces)
 
 
 def _rearranged(table: Table, kind: str, problem: Problem) -> float:
@@ -190,29 +212,10 @@ def dense_bytes(dense: Dense, problem: Problem) -> tuple[int, int]:
     return _DENSE_STATE * FLOAT_BYTES * dense.parameters, int(problem.batch_size * activations)
 
 
-def frozen_bytes(frozen: Frozen, placement: str, machine: Machine) -> tuple[int, int]:
-    """Bytes that a frozen table takes of one rank's device memory, and of its share of the host's.
-
-    A copy that a host's ranks share counts in equal parts. On CPU all of it is in the first figure.
-    """
-    if placement == "row_wise":
-        return -(-frozen.bytes // machine.world_size), 0
-    if placement == "replicated":
-        return frozen.bytes, 0
-    share = -(-frozen.bytes // machine.ranks_of_host)
-    return (share, 0) if machine.hardware.device == "cpu" else (0, share)
-
-
-def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine) -> float:
-    """Reading the vectors of one step, and what travels where rows are sharded: ids there, 2M + N numbers back."""
-    number, row = VECTOR_BYTES[frozen.dtype]
-    read = problem.batch_size * (frozen.mean_length + 1) * (number * frozen.width + row)
-    far = placement == "host" and machine.hardware.device == "cuda"
-    ms = read * (machine.pcie_ns if far else machine.byte_ns) * 1e-6
-    if placement != "row_wise":
-        return ms
-    sent = problem.batch_size * (ID_BYTES * frozen.mean_length + FLOAT_BYTES * (2 * frozen.width + frozen.results))
-    return ms + float(machine.wire_ms(sent)) + 2e-3 * machine.hardware.speed.exchange_us
+def dense_copy_bytes(problem: Problem, machine: Machine) -> int:
+    """One rank's share of what a checkpoint copies of the dense part: all but the gradients."""
+    whole = (_DENSE_STATE - 1) * FLOAT_BYTES * problem.dense.parameters
+    return -(-whole // machine.world_size) if problem.checkpoints else 0
 
 
 def base_ms(problem: Problem, machine: Machine) -> float:

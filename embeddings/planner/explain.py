@@ -31,7 +31,10 @@ def explain(name: str, best: Assessment, search: Search) -> str:
                 else f"{step_ms - best.step_ms:+.2f} ms, {100 * (step_ms / best.step_ms - 1):+.1f} %"
             )
         except NoPlan as none:
-            verdict = f"does not fit: {size(none.shortage)} short on the roomiest rank"
+            short = f"does not fit: {size(none.shortage)} short on the roomiest rank"
+            verdict = (
+                short if none.shortage else "not possible: other sequence tables' column shards have another width"
+            )
         rows.append([*own, verdict])
     allowed = possible_types(table.managed)
     offered = {option.kind for option in search.options[name]}
@@ -46,8 +49,7 @@ def explain(name: str, best: Assessment, search: Search) -> str:
 
 
 def _width(option: Option, whole: int) -> str:
-    width = int(option.shards[0, 3])
-    return option.kind + (f" {width}" if width != whole else "")
+    return option.kind + (f" {option.width}" if option.width != whole else "")
 
 
 def _left_out(name: str, kind: str, search: Search) -> str:

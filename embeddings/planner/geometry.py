@@ -21,6 +21,7 @@ PLACES = {
     "table_column_wise": "host",
     "grid_shard": "hosts",
 }
+CUTS_COLUMNS = ("column_wise", "table_column_wise", "grid_shard")
 NARROWEST = 32  # columns of a shard, where no constraint names a width
 
 

@@ -24,6 +24,7 @@ class Speed:
     pooled_id_ns     one id of a pooled table, looked up, and updated in the backward, apart from its bytes
     sequence_id_ns   the same of a sequence table
     byte_ns          one byte of table memory, moved once; null: from the memory's bandwidth
+    vector_ns        one byte of frozen vectors, read in random rows; null: as byte_ns
     wire_ns          one byte sent to a rank of the same host; null: from intra_gb_per_s
     rearranged_ns    one byte of ids and vectors put into another order, which row-wise tables and sequences need
     replicated_ns    one weight of a replicated table, whose optimizer visits all rows; null: from byte_ns
@@ -36,6 +37,7 @@ class Speed:
     pooled_id_ns: float = 0.0
     sequence_id_ns: float = 0.0
     byte_ns: float | None = None
+    vector_ns: float | None = None
     wire_ns: float | None = None
     rearranged_ns: float | None = None
     replicated_ns: float | None = None

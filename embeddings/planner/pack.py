@@ -1,6 +1,6 @@
 """Puts shards on ranks: greedily, the largest table first, each shard on the least busy rank that has room for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +23,11 @@ class Option:
     shards: np.ndarray
     cost: Cost
     ranks: int
+
+    @cached_property
+    def width(self) -> int:
+        """Columns of a shard."""
+        return int(self.shards[0, 3])
 
     @cached_property
     def need(self) -> float:
@@ -50,11 +55,18 @@ class Option:
 
 
 class NoPlan(InputError):
-    """Nothing fits: which table found no room, and the bytes that the roomiest rank lacks for its shard."""
+    """Nothing fits.
 
-    def __init__(self, table: str | None, shortage: float, text: str = "") -> None:
-        super().__init__(text or f"no room for table '{table}'")
-        self.table, self.shortage = table, int(shortage)
+    table     that found no room; None: what every rank holds is too much already
+    shortage  bytes that a rank lacks where the table's shards lack least
+    of_host   whether it is the host's memory that is short
+    """
+
+    def __init__(self, table: str | None, shortage: float, of_host: bool = False, text: str = "") -> None:
+        what = f"table '{table}' finds no room" if table else "what every rank holds finds no room"
+        memory = "its share of the host's memory" if of_host else "memory"
+        super().__init__(text or f"{what}: a rank lacks {int(shortage):,} bytes of {memory}")
+        self.table, self.shortage, self.of_host = table, int(shortage), of_host
 
 
 class Ranks:
@@ -73,6 +85,12 @@ class Ranks:
         if not option.uses_host:
             return device
         return np.maximum(device, option.cost.host_bytes[shards] - self.host[ranks])
+
+    def none(self, option: Option, shards: Index, ranks: Index) -> NoPlan:
+        """What to say where ``shards`` overfill ``ranks``."""
+        shortage = float(self.lacks(option, shards, ranks).max())
+        device = option.cost.device_bytes[shards] - self.device[ranks]
+        return NoPlan(option.table, shortage, shortage > float(device.max()))
 
     def take(self, option: Option, shards: Index, ranks: Index, sign: int = 1) -> None:
         """Put shards on ranks, which are different ones; with sign -1 take them away."""
@@ -112,72 +130,78 @@ def pack(
 
 
 def _on_every(option: Option, ranks: Ranks) -> np.ndarray:
-    lacks = ranks.lacks(option, slice(None), slice(None))
-    if lacks.max() > 0:
-        raise NoPlan(option.table, lacks.max())
+    if ranks.lacks(option, slice(None), slice(None)).max() > 0:
+        raise ranks.none(option, slice(None), slice(None))
     ranks.take(option, slice(None), slice(None))
-    return np.arange(len(lacks))
+    return np.arange(len(ranks.ms))
 
 
 def _on_any(option: Option, ranks: Ranks, within: np.ndarray | None = None) -> np.ndarray:
     """Each shard on the least busy rank with room, of all ranks or of ``within``."""
-    among = slice(None) if within is None else within
-    found = np.empty(len(option.shards), dtype=np.int64)
-    for i in range(len(found)):
-        lacks = ranks.lacks(option, i, among)
-        best = int(np.where(lacks <= 0, ranks.ms[among], np.inf).argmin())
-        if lacks[best] > 0:
-            for j in range(i):  # as if it had not been tried
-                ranks.take(option, j, found[j], -1)
-            raise NoPlan(option.table, lacks.min())
-        found[i] = best if within is None else within[best]
-        ranks.take(option, i, found[i])
-    return found
+    among = np.arange(len(ranks.ms)) if within is None else within
+
+    def place(shard: np.ndarray) -> tuple[np.ndarray, bool]:
+        lacks = ranks.lacks(option, shard, among)
+        fits = lacks <= 0
+        best = np.where(fits, ranks.ms[among], np.inf).argmin() if fits.any() else lacks.argmin()
+        return among[best : best + 1], bool(fits.any())
+
+    return _one_by_one(option, ranks, np.arange(len(option.shards)).reshape(-1, 1), place)
 
 
 def _on_host(option: Option, ranks: Ranks) -> np.ndarray:
     """All shards on the ranks of the least busy host with room: rows in order, columns where there is least to do."""
-    shortage = np.inf
+    failures = []
     for host in _hosts(ranks):
         if option.kind == "table_column_wise":
             try:
                 return _on_any(option, ranks, host)
             except NoPlan as full:
-                shortage = min(shortage, full.shortage)
-                continue
-        lacks = ranks.lacks(option, slice(None), host).max()
-        if lacks <= 0:
+                failures.append(full)
+        elif ranks.lacks(option, slice(None), host).max() <= 0:
             ranks.take(option, slice(None), host)
             return host
-        shortage = min(shortage, lacks)
-    raise NoPlan(option.table, shortage)
+        else:
+            failures.append(ranks.none(option, slice(None), host))
+    raise min(failures, key=lambda f: f.shortage)
 
 
 def _on_hosts(option: Option, ranks: Ranks) -> np.ndarray:
-    """A host for each block of columns, the least busy first; hosts take a second block where there are too few."""
-    found: list[np.ndarray] = []
-    used: set[int] = set()
-    for start in range(0, len(option.shards), ranks.local):
-        block = np.arange(start, start + ranks.local)
-        hosts = _hosts(ranks)
-        if len(used) == len(hosts):
-            used.clear()
-        shortage = np.inf
-        for host in hosts:
-            lacks = ranks.lacks(option, block, host).max()
-            if lacks <= 0 and int(host[0]) not in used:
-                ranks.take(option, block, host)
-                used.add(int(host[0]))
-                found.append(host)
-                break
-            if lacks > 0:
-                shortage = min(shortage, lacks)
-        else:
-            for taken, host in enumerate(found):  # give back what this option has taken
-                block = np.arange(taken * ranks.local, (taken + 1) * ranks.local)
-                ranks.take(option, block, host, -1)
-            raise NoPlan(option.table, shortage)
-    return np.concatenate(found)
+    """A host for each block of columns, the least busy with room first; a second block where no other has room."""
+    every = np.arange(len(ranks.ms)).reshape(-1, ranks.local)
+    taken = np.zeros(len(every))
+
+    def place(block: np.ndarray) -> tuple[np.ndarray, bool]:
+        lacks = ranks.lacks(option, block, every).max(axis=1)
+        fits = lacks <= 0
+        busy = ranks.ms[every].sum(axis=1)
+        order = np.lexsort((busy, taken, ~fits)) if fits.any() else lacks.argsort()
+        taken[order[0]] += 1
+        return every[order[0]], bool(fits.any())
+
+    return _one_by_one(option, ranks, np.arange(len(option.shards)).reshape(-1, ranks.local), place)
+
+
+def _one_by_one(
+    option: Option, ranks: Ranks, parts: np.ndarray, place: Callable[[np.ndarray], tuple[np.ndarray, bool]]
+) -> np.ndarray:
+    """Put ``parts`` of an option, [parts, shards], where ``place`` says: ranks, and whether there is room.
+
+    Where one has none, the others are put all the same, so that the shortage is that of all, and then all taken away.
+    """
+    found, fits = [], True
+    for part in parts:
+        chosen, room = place(part)
+        fits = fits and room
+        found.append(chosen)
+        ranks.take(option, part, chosen)
+    if fits:
+        return np.concatenate(found)
+    where = np.unique(np.concatenate(found))
+    device, host = -ranks.device[where].min(), -ranks.host[where].min() if option.uses_host else -np.inf
+    for part, chosen in zip(parts, found, strict=True):
+        ranks.take(option, part, chosen, -1)
+    raise NoPlan(option.table, max(device, host), host > device)
 
 
 def _hosts(ranks: Ranks) -> list[np.ndarray]:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import InputError, nearest
-from embeddings.frozen.placement import PLACEMENTS
-from embeddings.planner.geometry import PLACES, cut, possible_types
+from embeddings.planner.geometry import CUTS_COLUMNS, PLACES, cut, possible_types
 from embeddings.planner.problem import Problem, Table
+from embeddings.planner.vectors import PLACEMENTS
 
 VERSION = 1
+_AGAIN = "plan again: python -m embeddings.plan"
 _KERNELS = {"cpu": ("fused",), "cuda": ("fused", "fused_uvm", "fused_uvm_caching")}
 
 
@@ -133,45 +134,56 @@ def load_plan(path: str | Path) -> Plan:
 
 def check_plan(plan: Plan, problem: Problem, world_size: int, ranks_of_host: int, device: str, where: str) -> None:
     """Refuse a plan that is not of this model, or that these ranks cannot carry out. Raises InputError."""
-    step = "plan again: python -m embeddings.plan"
     for what, got, wanted in (
         ("world size", plan.world_size, world_size),
         ("ranks of a host", plan.ranks_of_host, ranks_of_host),
         ("device", plan.device, device),
     ):
         if got != wanted:
-            raise InputError(f"plan '{where}' is for {what} {got}, this run has {wanted}; {step}")
+            raise InputError(f"plan '{where}' is for {what} {got}, this run has {wanted}; {_AGAIN}")
     names = {t.name for t in problem.tables}
     for name in plan.tables.keys() - names:
-        raise InputError(f"plan '{where}' places table '{name}', which the model lacks{nearest(name, names)}; {step}")
+        raise InputError(f"plan '{where}' places table '{name}', which the model lacks{nearest(name, names)}; {_AGAIN}")
     for name in names - plan.tables.keys():
-        raise InputError(f"plan '{where}' lacks table '{name}' of the model; {step}")
+        raise InputError(f"plan '{where}' lacks table '{name}' of the model; {_AGAIN}")
     if plan.frozen.keys() != {f.name for f in problem.frozen} or set(plan.frozen.values()) - set(PLACEMENTS):
         got, wanted = dict(plan.frozen), sorted(f.name for f in problem.frozen)
-        raise InputError(f"plan '{where}' places frozen tables {got}, the model has {wanted}; {step}")
+        raise InputError(f"plan '{where}' places frozen tables {got}, the model has {wanted}; {_AGAIN}")
     for table in problem.tables:
-        placed = plan.tables[table.name]
-        allowed = possible_types(table.managed)
-        if placed.sharding_type not in allowed:
-            raise InputError(
-                f"plan '{where}': table '{table.name}' cannot be {placed.sharding_type} on {device}; allowed: {allowed}"
-            )
-        if placed.module != table.module:
-            raise InputError(
-                f"plan '{where}': table '{table.name}' is in '{placed.module}', the model has it in '{table.module}', "
-                f"as another feature reads it now; {step}"
-            )
-        kernels = ("dense",) if placed.sharding_type == "data_parallel" else _KERNELS[device]
-        if placed.compute_kernel not in kernels:
-            raise InputError(
-                f"plan '{where}': table '{table.name}', {placed.sharding_type} on {device}, cannot have kernel "
-                f"'{placed.compute_kernel}'; allowed: {', '.join(kernels)}"
-            )
-        if not _is_cut(placed, table, world_size, ranks_of_host):
-            raise InputError(
-                f"plan '{where}': the shards of table '{table.name}' do not cover {table.rows} x {table.columns} once, "
-                f"as {placed.sharding_type} does on ranks 0 to {world_size - 1}; {step}"
-            )
+        _check_table(plan.tables[table.name], table, plan, where)
+    widths = {
+        t.name: int(plan.tables[t.name].shards[0, 3])
+        for t in problem.tables
+        if not t.pooled and plan.tables[t.name].sharding_type in CUTS_COLUMNS
+    }
+    if len(set(widths.values())) > 1:
+        raise InputError(
+            f"plan '{where}' cuts sequence tables into columns of several widths, {widths}; allowed: one for all; "
+            f"{_AGAIN}"
+        )
+
+
+def _check_table(placed: Placed, table: Table, plan: Plan, where: str) -> None:
+    device, about = plan.device, f"plan '{where}': table '{table.name}'"
+    allowed = possible_types(table.managed)
+    if placed.sharding_type not in allowed:
+        raise InputError(f"{about} cannot be {placed.sharding_type} on {device}; allowed: {allowed}; {_AGAIN}")
+    if placed.module != table.module:
+        raise InputError(
+            f"{about} is in '{placed.module}', the model has it in '{table.module}', as another feature reads it now; "
+            f"{_AGAIN}"
+        )
+    kernels = ("dense",) if placed.sharding_type == "data_parallel" else _KERNELS[device]
+    if placed.compute_kernel not in kernels:
+        raise InputError(
+            f"{about}, {placed.sharding_type} on {device}, cannot have kernel '{placed.compute_kernel}'; allowed: "
+            f"{', '.join(kernels)}; {_AGAIN}"
+        )
+    if not _is_cut(placed, table, plan.world_size, plan.ranks_of_host):
+        raise InputError(
+            f"plan '{where}': the shards of table '{table.name}' do not cover {table.rows} x {table.columns} once, "
+            f"as {placed.sharding_type} does on ranks 0 to {plan.world_size - 1}; {_AGAIN}"
+        )
 
 
 def _is_cut(placed: Placed, table: Table, world_size: int, local: int) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from embeddings.errors import InputError
 
 FLOAT_BYTES = 4
@@ -56,9 +58,11 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """One frozen table, and how many of its vectors one example reads and gets back where its rows are sharded.
+    """One frozen table, and what one example reads of it and gets back where its rows are sharded.
 
-    row_wise    whether its use allows rows over ranks: SimTier and MAKE do, vectors themselves do not travel
+    mean_length  behaviours
+    results      float32 numbers that each rank sends back
+    row_wise     whether its use allows rows over ranks: SimTier and MAKE do, vectors themselves do not travel
     """
 
     name: str
@@ -76,9 +80,14 @@ class Frozen:
         return "row_wise" if self.row_wise else "host"
 
     @property
-    def bytes(self) -> int:
+    def row_bytes(self) -> int:
+        """Of one vector and its scale."""
         number, row = VECTOR_BYTES[self.dtype]
-        return self.rows * (number * self.width + row)
+        return number * self.width + row
+
+    @property
+    def bytes(self) -> int:
+        return self.rows * self.row_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +110,10 @@ class Dense:
 class Problem:
     """Everything that a plan is chosen by, but for the machine.
 
-    batch_size  rows a rank and step
-    batches     batches of this rank that are in memory at once: the reader's and the pipeline's
+    batch_size       rows a rank and step
+    eval_batch_size  of an evaluation, where they are more
+    batches          batches of this rank that are in memory at once: the reader's and the pipeline's
+    checkpoints      whether the run saves any: each rank then copies what it writes to its host's memory
     """
 
     tables: tuple[Table, ...]
@@ -113,6 +124,8 @@ class Problem:
     constraints: Mapping[str, Constraint] = field(default_factory=dict)
     default: Constraint = Constraint()
     batches: int = 3
+    eval_batch_size: int = 0
+    checkpoints: bool = False
 
     def __post_init__(self) -> None:
         names = [t.name for t in self.tables]
@@ -123,7 +136,7 @@ class Problem:
     def table(self, name: str) -> Table:
         return next(t for t in self.tables if t.name == name)
 
-    def state_bytes(self, rows: int, columns: int) -> int:
-        """Bytes of a shard of ``rows`` x ``columns`` weights and of its optimizer's state."""
+    def state_bytes(self, rows: np.ndarray | int, columns: np.ndarray | int) -> np.ndarray | int:
+        """Bytes of shards of ``rows`` x ``columns`` weights and of their optimizer's state."""
         of_row, of_weight = OPTIMIZER_BYTES[self.optimizer]
         return rows * of_row + rows * columns * (FLOAT_BYTES + of_weight)

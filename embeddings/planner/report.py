@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from embeddings.planner.assess import Assessment
+from embeddings.planner.geometry import CUTS_COLUMNS
 from embeddings.planner.hardware import GIB
 from embeddings.planner.placed import Placed
 
@@ -68,7 +69,7 @@ def tables(a: Assessment) -> str:
     rows = []
     for table in sorted(a.problem.tables, key=lambda t: -a.tables[t.name].slowest_ms):
         placed, cost = a.plan.tables[table.name], a.tables[table.name]
-        memory = cost.device_bytes.sum() + cost.host_bytes.sum()
+        memory = cost.device_bytes + cost.host_bytes - cost.copy_bytes
         rows.append(
             [
                 table.name,
@@ -76,8 +77,8 @@ def tables(a: Assessment) -> str:
                 _kind(placed),
                 placed.compute_kernel,
                 spans(placed.ranks),
-                size(memory),
-                size(cost.device_bytes.max() + cost.host_bytes.max()),
+                size(memory.sum()),
+                size(memory.max()),
                 f"{cost.slowest_ms:.3f}",
             ]
         )
@@ -86,8 +87,8 @@ def tables(a: Assessment) -> str:
 
 
 def _kind(placed: Placed) -> str:
-    cuts_columns = placed.sharding_type in ("column_wise", "table_column_wise", "grid_shard")
-    return f"{placed.sharding_type} {placed.shards[0, 3]}" if cuts_columns else placed.sharding_type
+    width = f" {placed.shards[0, 3]}" if placed.sharding_type in CUTS_COLUMNS else ""
+    return placed.sharding_type + width
 
 
 def frozen(a: Assessment) -> str:
@@ -105,7 +106,7 @@ def ranks(a: Assessment, every_rank: bool) -> str:
     device, host = a.machine.capacity
     hardware, world = a.machine.hardware, a.machine.world_size
     cuda = hardware.device == "cuda"
-    in_host = cuda and bool(a.host_bytes.any())
+    in_host, in_copy = cuda and bool(a.host_bytes.any()), bool(a.copy_bytes.any())
     shown = np.arange(world)
     if world > _FEW and not every_rank:
         shown = np.argsort(-a.device_bytes, kind="stable")[:_FULLEST]
@@ -113,13 +114,19 @@ def ranks(a: Assessment, every_rank: bool) -> str:
     in_frozen = sum(d for d, _ in fixed.frozen.values())
     rows = []
     for rank in shown.tolist():
-        of_tables = a.device_bytes[rank] - fixed.device_bytes
+        copy = a.copy_bytes[rank]
+        of_tables = a.device_bytes[rank] - (copy - fixed.copy_bytes) * (not cuda) - fixed.device_bytes
         row = [str(rank), *(size(x) for x in (of_tables, fixed.dense_bytes, fixed.activation_bytes, in_frozen))]
+        row += [size(copy)] if in_copy and not cuda else []
         row += [size(a.device_bytes[rank]), f"{100 * a.device_bytes[rank] / max(device, 1):.1f} %"]
-        row += [f"{size(a.host_bytes[rank])}, {100 * a.host_bytes[rank] / max(host, 1):.1f} %"] if in_host else []
+        if in_host:
+            whole = f"{size(a.host_bytes[rank])}, {100 * a.host_bytes[rank] / max(host, 1):.1f} %"
+            row += [*([size(copy)] if in_copy else []), whole]
         rows.append([*row, f"{a.rank_ms[rank]:.3f}"])
-    head = ["rank", ">tables", ">dense part", ">activations", ">frozen", ">in all", ">of capacity"]
-    text = columns([*head, *([">host's share"] if in_host else []), ">ms of tables"], rows)
+    copied = [">checkpoint's copy"] if in_copy else []
+    head = ["rank", ">tables", ">dense part", ">activations", ">frozen", *([] if cuda else copied)]
+    head += [">in all", ">of capacity", *([*copied, ">host's share"] if in_host else []), ">ms of tables"]
+    text = columns(head, rows)
     if len(shown) < world:
         text += f"\nthe {len(shown)} fullest of {world:,} ranks; the emptiest holds {size(a.device_bytes.min())}"
     whole = f"{hardware.hbm_gib:g} GiB" if cuda else f"{hardware.ddr_gib / a.machine.ranks_of_host:,.1f} GiB"

@@ -145,8 +145,8 @@ class Market:
         mine = np.flatnonzero(why < EXPOSURE[0])
         interest = (users.share[owner[mine]] < rng.random((mine.size, 1), np.float32)).sum(axis=1)
         category[mine] = users.category[owner[mine], np.minimum(interest, MAX_INTERESTS - 1)]
-        first = self._first[category]
-        last = np.searchsorted(self._on_sale, category * self._span + time, side="right") - 1
+        first, end = self.on_sale(category, time)
+        last = end - 1
         below = np.where(first > 0, self._popularity[first - 1], 0.0)
         height = below + rng.random(size) * (self._popularity[last] - below)
         item = np.clip(np.searchsorted(self._popularity, height, side="right"), first, last)
@@ -155,6 +155,10 @@ class Market:
         back = (rng.random(new.size) * np.minimum(launched, self._arrivals)).astype(np.int64)
         item[new] = self._by_launch[launched - 1 - back]
         return item
+
+    def on_sale(self, category: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a category sells at a time: first item and the one behind the last, each [n] int64."""
+        return self._first[category], np.searchsorted(self._on_sale, category * self._span + time, side="right")
 
     def log_odds(self, users: Users, owner: np.ndarray, item: np.ndarray) -> np.ndarray:
         """Log-odds of a click, without the market's base rate.

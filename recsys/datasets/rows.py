@@ -83,7 +83,7 @@ def ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
 
 
-Columns = dict[str, np.ndarray | Lists]
+Columns = dict[str, np.ndarray | Lists | pa.Array]
 
 
 def picked(columns: Columns, index: np.ndarray) -> Columns:
@@ -122,12 +122,13 @@ class SplitWriter:
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, columns: Columns) -> None:
-        """Append rows. ``columns`` has the same names and dtypes on each call, among them ``label`` (int8, 0 or 1)."""
+        """Append rows. ``columns`` has the same names and dtypes on each call; ``label`` is int8, 0 or 1."""
         table = pa.table({name: _arrow(column) for name, column in columns.items()})
         if not table.num_rows:
             return
         self.count.rows += table.num_rows
-        self.count.positives += int(columns["label"].sum(dtype=np.int64))
+        if "label" in columns:
+            self.count.positives += int(columns["label"].sum(dtype=np.int64))
         self._waiting.append(table)
         self._waiting_rows += table.num_rows
         if self._waiting_rows >= self._group_rows:
@@ -173,10 +174,10 @@ class SplitWriter:
                 self._writer.close()
 
 
-def _arrow(column: np.ndarray | Lists) -> pa.Array:
+def _arrow(column: np.ndarray | Lists | pa.Array) -> pa.Array:
     if isinstance(column, Lists):
         return pa.ListArray.from_arrays(pa.array(column.offsets), pa.array(column.values))
-    return pa.array(column)
+    return column if isinstance(column, pa.Array) else pa.array(column)
 
 
 @contextlib.contextmanager

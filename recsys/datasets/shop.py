@@ -27,6 +27,7 @@ from recsys.datasets.market import (
     unit,
 )
 from recsys.datasets.rows import Count, Lists, SplitWriter, data_folder, row_group_rows, write_description
+from recsys.datasets.shop_searches import write_searches
 from recsys.schema import Feature, Modality, Schema, Table
 
 BLOCK_ROWS = 131_072
@@ -43,7 +44,7 @@ SPLITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ShopConfig:
-    """The market's size. ``users`` and ``items`` of None follow from ``rows``."""
+    """The market's size. ``users`` and ``items`` of None follow from ``rows``. No ``searches``: no pictures."""
 
     rows: int = 300_000
     users: int | None = None  # rows / 50
@@ -51,6 +52,7 @@ class ShopConfig:
     history: int = 30
     width: int = 64
     click_rate: float = 0.17
+    searches: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ class ShopConfig:
         self._check("history", 1, 10_000)
         self._check("width", 2, 65_536)
         self._check("click_rate", 0.001, 0.999)
+        self._check("searches", 0, 10**9)
         self._check("seed", 0, 2**63 - 1)
 
     def _check(self, name: str, low: float, high: float) -> None:
@@ -88,15 +91,21 @@ def prepare(out: str, config: ShopConfig | None = None, *, overwrite: bool = Fal
         )
         counts = _write_splits(folder, market, config)
         new = market.launch >= SPLITS["validation"][0]
+        flags, facts = asdict(config), {}
+        if config.searches:
+            facts["searches"] = write_searches(folder, market, config.seed, config.searches, SPLITS)
+        else:  # the same bytes as before there were searches
+            del flags["searches"]
         write_description(
             folder,
             _schema(market, config),
             "shop",
-            asdict(config),
+            flags,
             counts,
             users=config.users,
             items=config.items,
             new_items=int(new.sum()),
+            **facts,
         )
     return counts
 

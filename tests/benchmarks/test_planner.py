@@ -8,6 +8,7 @@ import pytest
 from benchmarks import planner
 from benchmarks.planner_cases import RANKS, Case, calibration, memory_ladder, speed_families
 from benchmarks.planner_fit import NAMES, Measured, fit, work
+from benchmarks.planner_floors import floors
 from embeddings.planner.estimate import Machine
 from embeddings.planner.hardware import Speed, load_hardware
 
@@ -39,15 +40,43 @@ def test_a_large_table_is_on_the_ladder():
 def test_fit_finds_known_costs():
     true = Speed(step_ms=3.0, gflop_ms=5.0, activation_ns=4.0, exchange_us=900.0, pooled_id_ns=300.0, byte_ns=0.05,
                  sequence_id_ns=800.0, wire_ns=1.5, rearranged_ns=6.0, replicated_ns=7.0)  # fmt: skip
-    costs = np.array([getattr(true, n) for n in NAMES])
+    costs = np.array([getattr(true, n) or 0.0 for n in NAMES])
     measured = []
     for case in calibration():
         problem, best = planner.prepared(case, HOST)
         done = work(problem, best.plan, HOST)
         measured.append(Measured(problem, best.plan, float((done @ costs).max())))
-    found, predicted = fit(measured, HOST)
+    found, predicted = fit(measured, HOST, Speed())
     assert predicted == pytest.approx([m.step_ms for m in measured], rel=0.02)
     assert found.step_ms == pytest.approx(3, rel=0.1) and found.sequence_id_ns == pytest.approx(800, rel=0.1)
+
+
+def test_no_fitted_cost_is_below_its_floor():
+    """Steps that know one cost alone: the others are at their floors, and the one makes up for them."""
+    least = Speed(byte_ns=0.05, wire_ns=0.1, vector_ns=0.3, activation_ns=0.4)
+    only = np.array([10.0 if n == "step_ms" else 0.0 for n in NAMES])
+    measured = []
+    for case in calibration():
+        problem, best = planner.prepared(case, HOST)
+        measured.append(Measured(problem, best.plan, float((work(problem, best.plan, HOST) @ only).max())))
+    found, _ = fit(measured, HOST, least)
+    for name in NAMES:
+        assert getattr(found, name) >= (getattr(least, name) or 0.0), name
+    assert found.vector_ns == 0.3 and found.byte_ns == 0.05 and 0 < found.step_ms < 10
+    free, _ = fit(measured, HOST, Speed())
+    assert free.byte_ns == pytest.approx(0, abs=1e-6) and free.step_ms == pytest.approx(10, rel=1e-3)
+
+
+def test_floors_are_costs():
+    found = floors(1 << 22)
+    for name in NAMES:
+        if name not in ("step_ms", "exchange_us"):
+            assert getattr(found, name) > 0, name
+    assert found.vector_ns > found.byte_ns / 10
+
+
+def test_no_shipped_cost_is_free():
+    assert all(getattr(HOST.speed, name) for name in NAMES)
 
 
 def test_work_is_what_the_planner_counts():

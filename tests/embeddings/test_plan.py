@@ -56,7 +56,7 @@ def test_report_names_tables_ranks_and_where_the_time_goes(plan, capsys) -> None
     for pattern in (
         r"^item +30,000,000 x 16 +row_wise +fused +0-3 +1\.\d\d GiB +0\.\d\d GiB",
         r"^text +1,000,000 x 64 int8 +replicated +64\.8 MiB +64\.8 MiB of it",
-        r"^rank +tables +dense part +activations +frozen +in all +of capacity +ms of tables",
+        r"^rank +tables +dense part +activations +frozen +in all +of capacity +checkpoint's copy +host's share +ms of",
         r"^3 +0\.\d\d GiB",
         r"^capacity of a rank: 70\.00 GiB of 80 GiB; 10 % spare and 2 GiB of the process left out",
         r"^critical rank \d: .* imbalance \d\.\d\d; fullest rank \d",

@@ -4,10 +4,12 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys.schema import Schema, save_schema
 from tests.train import tiny
+from tests.train.data.test_corrupt import spoil
 from train import __main__ as cli
 
 ITEMS = np.arange(3000) * 64  # multiples: all on 4 rows of 256 under modulo
@@ -76,6 +78,19 @@ def test_a_sample_says_so_and_reads_twice(config, monkeypatch, capsys):
     assert "modulo  100.0000% of ids" in modulo
     share = float(hashed.split("%")[0].split()[-1])
     assert 40 < share < 65, "by chance 52 %, most of the company not in the sample"
+
+
+def test_rows_that_cannot_be_read(config, monkeypatch, capsys):
+    place = config.parent / "train" / "part-0.parquet"
+    pq.write_table(pq.read_table(place), place, row_group_size=1000, write_page_checksum=True)
+    spoil(place, 1)
+    status, _, error = run(monkeypatch, capsys, "--config", str(config))
+    assert status == 2 and "row group 1 of 3: data cannot be read" in error
+    status, text, _ = run(monkeypatch, capsys, "--config", str(config), "data.on_corrupt=skip")
+    assert status == 0
+    lines = text.splitlines()
+    assert lines[0] == "1,000 of 3,000 rows could not be read and are not counted"
+    assert lines[1].startswith("table 'item': 4,000 lookups of 2,000 distinct ids")
 
 
 def test_a_split_that_is_not_there(config, monkeypatch, capsys):

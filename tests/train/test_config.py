@@ -10,7 +10,10 @@ from omegaconf import OmegaConf
 
 from embeddings.errors import InputError
 from tests.train.launch import ROOT, verb
-from train.config import load_config, save_config
+from train.config import Config, load_config, load_settings, save_config
+from train.scl.config import SclConfig
+
+SCL = ("grocery.yaml", "shop-image.yaml", "shop-text.yaml")  # settings of python -m train scl
 
 
 @pytest.fixture
@@ -29,7 +32,9 @@ def refused(path, *overrides: str) -> str:
 
 @pytest.mark.parametrize("name", [p.name for p in (ROOT / "configs").glob("*.yaml")])
 def test_shipped_configs_are_valid(name):
-    assert load_config(str(ROOT / "configs" / name)).run.name == name.removesuffix(".yaml")
+    path = ROOT / "configs" / name
+    settings = SclConfig if name in SCL else Config
+    assert load_settings(settings, str(path)).run.name == name.removesuffix(".yaml")
 
 
 def test_overrides_win_and_keep_their_types(path):

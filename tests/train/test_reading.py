@@ -64,6 +64,19 @@ def test_what_was_corrupt_is_reported(config, own, tmp_path):
         spoil(place, 1)
     one_line(verb("ctr", "--config", path), "row group 1 of 6: data cannot be read")
     done = verb("ctr", "--config", path, "run.overwrite=true", "data.on_corrupt=skip", "train.epochs=1")
-    assert done.status == 0 and "corrupt 0.1667" in done.out, done
-    assert [r["corrupt"] for r in rows(run, "reading")] == [pytest.approx(64 / 384)]
+    assert done.status == 0 and "corrupt 0.1667" in done.out and "corrupt 0.32\nepoch 1: validation" in done.out, done
+    read = [(r["split"], r["corrupt"]) for r in rows(run, "reading")]
+    assert read == [("train", pytest.approx(64 / 384)), ("validation", pytest.approx(64 / 200))]
     assert [r["rows"] for r in rows(run, "evaluation")] == [200 - 64]
+    # what scores the run later passes over the same rows, and says so
+    out, again = tmp_path / "scores", verb("evaluate", run, "--split", "validation")
+    result = json.loads((run / "evaluation" / "validation.json").read_text())
+    assert (
+        again.status == 0 and result["overall"]["rows"] == 136 and result["reading"]["corrupt"] == pytest.approx(0.32)
+    )
+    done = verb("predict", run, "--split", "validation", "--out", out)
+    assert done.status == 0
+    assert f"wrote 136 scores to {out}; 64 rows could not be read and have none" in done.out
+    scores = pq.read_table(out / "part-00000.parquet")
+    whole = tiny.rows(200, 1)["item"].to_pylist()
+    assert scores["target"].to_pylist() == whole[:64] + whole[128:]

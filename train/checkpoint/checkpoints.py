@@ -14,7 +14,8 @@ from embeddings.errors import DISK_FULL, InputError
 from train.build import Trainable, fill_optimizer_state
 from train.checkpoint import state
 from train.checkpoint.background import Background
-from train.checkpoint.files import check_files, damaged, describe, read_progress, reason
+from train.checkpoint.direct import DirectWriter
+from train.checkpoint.files import check_files, damaged, read_progress, reason
 from train.checkpoint.folder import Folder
 from train.checkpoint.pieces import LoadPieces, Piece, SavePieces, staged
 from train.process import Ranks, on_first
@@ -35,6 +36,7 @@ class Checkpoints:
         self._writing = Background("checkpoint")
         self._timeout = datetime.timedelta(seconds=timeout_s)
         self._group: dist.ProcessGroup | None = None
+        self._staged: list[Piece] = []  # the memory of the last copy, kept for the next
 
     @property
     def path(self) -> Path:
@@ -61,8 +63,8 @@ class Checkpoints:
         if self._group is None:
             self._group = dist.new_group(backend="gloo", timeout=self._timeout)
         progress = {**progress, "columns": state.column_bounds(trainable), "world_size": self._ranks.world_size}
-        pieces = staged(self._owned(trainable))
-        self._writing.start(lambda: self._write(pieces, progress, best))
+        self._staged = staged(self._owned(trainable), self._staged)
+        self._writing.start(lambda: self._write(progress, best))
 
     def finish(self) -> float:
         """Wait until what was saved is on disk, on all ranks, which all call this; the seconds that it took.
@@ -86,19 +88,18 @@ class Checkpoints:
         shared = [p for p in pieces if p.everywhere][self._ranks.rank :: self._ranks.world_size]
         return [p for p in pieces if not p.everywhere] + shared + state.random_pieces(self._ranks)
 
-    def _write(self, pieces: list[Piece], progress: dict[str, Any], best: bool) -> None:
+    def _write(self, progress: dict[str, Any], best: bool) -> None:
         """In the thread: all ranks write, then rank 0 gives the checkpoint its name."""
         step = progress["step"]
         try:
             on_first(self._ranks, lambda: self.folder.begin(step), self._group)
-            beside = self.folder.beside(step)
+            writer = DirectWriter(self.folder.beside(step))
             torch.serialization.set_crc32_options(False)  # five sixths of its time; files have a checksum of ours
             try:
-                dcp.save({}, checkpoint_id=str(beside), planner=SavePieces(pieces), process_group=self._group)
+                dcp.save({}, storage_writer=writer, planner=SavePieces(self._staged), process_group=self._group)
             except CheckpointException as error:
                 raise self._own_part(error) from error
-            own = sorted(beside.glob(f"__{self._ranks.rank}_*")) + [beside / ".metadata"] * self._ranks.first
-            files = self._gathered(describe(own))
+            files = self._gathered(writer.written)
             on_first(self._ranks, lambda: self.folder.publish(step, {**progress, "files": files}, best), self._group)
         except BaseException as error:
             self.folder.discard(step)

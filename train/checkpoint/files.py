@@ -21,11 +21,6 @@ def checksum(path: Path) -> int:
     return value
 
 
-def describe(paths: list[Path]) -> dict[str, list[int]]:
-    """Name -> size in bytes and checksum."""
-    return {p.name: [p.stat().st_size, checksum(p)] for p in paths}
-
-
 def sync(folder: Path) -> None:
     """Have the names in a folder outlive a loss of power."""
     handle = os.open(folder, os.O_RDONLY)

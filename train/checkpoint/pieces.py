@@ -58,13 +58,20 @@ def pieces_of(key: str, value: torch.Tensor | ShardedTensor) -> list[Piece]:
     return [p for p in found if p.tensor.numel()]
 
 
-def staged(pieces: list[Piece]) -> list[Piece]:
-    """Copies in the memory of the host, which a later step does not change."""
+def staged(pieces: list[Piece], before: list[Piece]) -> list[Piece]:
+    """Copies in the memory of the host, which a later step does not change.
+
+    Args:
+        before: what this returned the last time, whose memory is used again: fresh pages cost more than the copy.
+    """
     pin = any(p.tensor.is_cuda for p in pieces)
+    kept = {(p.index, p.tensor.size(), p.tensor.dtype): p.tensor for p in before}
     copies = []
     for p in pieces:
         source = p.tensor.detach()
-        host = torch.empty(source.size(), dtype=source.dtype, pin_memory=pin and source.is_cuda)
+        host = kept.get((p.index, source.size(), source.dtype))
+        if host is None:
+            host = torch.empty(source.size(), dtype=source.dtype, pin_memory=pin and source.is_cuda)
         copies.append(replace(p, tensor=host.copy_(source, non_blocking=True)))
     if pin:
         torch.cuda.current_stream().synchronize()

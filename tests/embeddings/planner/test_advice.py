@@ -93,6 +93,13 @@ def test_optimizer_state_and_dtype_of_vectors():
     assert "placement=auto" in text and "--dtype int8" in text
 
 
+def test_advice_on_a_managed_table_under_a_default_that_it_cannot_have():
+    managed = dataclasses.replace(table("ids", 40_000_000, 32, False), managed=True)
+    p = problem(managed, default=Constraint(sharding_types=["column_wise", "row_wise"]))
+    text, _ = failure(p, 4)
+    assert "keep rows of table 'ids' in host memory" in text or "more ranks" in text
+
+
 def test_when_nothing_helps():
     text, _ = failure(problem(dense=Dense(parameters=10**11)), 1)
     assert text.endswith("no other single change that was tried makes it fit") and "1." not in text.split("\n", 1)[1]

@@ -14,7 +14,7 @@ from embeddings.planner.geometry import TYPES
 from embeddings.planner.hardware import Speed
 from embeddings.planner.pack import NoPlan, Ranks, pack
 from embeddings.planner.placed import check_plan
-from embeddings.planner.problem import Constraint, Dense, Frozen
+from embeddings.planner.problem import Constraint, Dense
 from tests.embeddings.planner.problems import cpu, cuda, problem, table
 
 GIB = 2**30
@@ -73,7 +73,9 @@ def test_mistakes():
     for types in (["data_parallel"], ["row_wise", "grid_shard"]):
         managed = dataclasses.replace(table("item", pooled=False), managed=True)
         p = problem(managed, constraints={"item": Constraint(sharding_types=types)})
-        with pytest.raises(InputError, match=r"'item': sharding types \[.*\] are not possible here; allowed: \["):
+        with pytest.raises(
+            InputError, match=r"'item': sharding types \[.*\] are not possible, as its ids are managed; allowed: \["
+        ):
             Search(p, cpu(2))
     with pytest.raises(InputError, match="world size 6 is no multiple of the 4 ranks of a host"):
         Search(problem(table("a")), cuda(6, local=4))
@@ -144,28 +146,6 @@ def test_the_search_counts_as_the_report_does():
     ranks = Ranks(machine, 0, 0)
     pack(options, {}, ranks)
     assert search.best(options).rank_ms == pytest.approx(ranks.ms)
-
-
-def test_frozen_tables_go_where_there_is_room():
-    vectors = Frozen(name="v", rows=4_000_000, width=128, dtype="int8")  # 0.49 GiB
-    p = problem(table("a"), frozen=(vectors,))
-    assert Search(p, cuda(4, 1.0)).best().plan.frozen == {"v": "replicated"}
-    assert Search(p, cuda(4, 0.4)).best().plan.frozen == {"v": "row_wise"}
-    assert Search(p, cuda(4, 0.1)).best().plan.frozen == {"v": "host"}
-    assert Search(p, cpu(4)).best().plan.frozen == {"v": "replicated"}
-    assert Search(p, cpu(4, 7.0)).best().plan.frozen == {"v": "host"}
-    raw = dataclasses.replace(p, frozen=(dataclasses.replace(vectors, row_wise=False),))
-    assert Search(raw, cuda(4, 0.4)).best().plan.frozen == {"v": "host"}
-    given = dataclasses.replace(p, frozen=(dataclasses.replace(vectors, placement="row_wise"),))
-    assert Search(given, cuda(4, 1.0)).best().plan.frozen == {"v": "row_wise"}
-
-
-def test_vectors_give_way_to_tables():
-    big = table("a", 11_000_000, 16)  # 0.7 GiB, on one rank
-    p = problem(big, frozen=(Frozen(name="v", rows=4_000_000, width=128, dtype="int8"),),
-                default=Constraint(sharding_types=["table_wise"]))  # fmt: skip
-    found = Search(p, cuda(4, 1.0)).best()
-    assert found.plan.frozen == {"v": "row_wise"} and found.shortage == (0, 0)
 
 
 def test_many_tables_on_many_ranks():

@@ -6,10 +6,10 @@ import torch
 import torchrec.optim
 from torchrec.distributed.planner.shard_estimators import _calculate_storage_specific_sizes
 
-from embeddings.planner.estimate import Machine, base_ms, dense_bytes, exchanges_ms, frozen_bytes, frozen_ms, shard_cost
+from embeddings.planner.estimate import base_ms, dense_bytes, exchanges_ms, shard_cost
 from embeddings.planner.geometry import cut
 from embeddings.planner.hardware import Speed
-from embeddings.planner.problem import Dense, Frozen
+from embeddings.planner.problem import Dense
 from tests.embeddings.planner.problems import cpu, cuda, problem, table
 
 OPTIMIZERS = {"rowwise_adagrad": torchrec.optim.RowWiseAdagrad, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
@@ -111,28 +111,3 @@ def test_dense_part():
 def test_exchanges():
     kinds = {("bags", "table_wise"), ("bags", "data_parallel"), ("sequences", "table_wise")}
     assert exchanges_ms(kinds, Speed(exchange_us=100)) == pytest.approx(0.2)
-
-
-@pytest.mark.parametrize(
-    ("placement", "machine", "expected"),
-    [
-        ("replicated", cuda(16), (132_000, 0)),
-        ("host", cuda(16), (0, 16_500)),
-        ("row_wise", cuda(16), (8_250, 0)),
-        ("host", cpu(16), (16_500, 0)),
-        ("replicated", cpu(4), (132_000, 0)),
-    ],
-)
-def test_frozen_bytes(placement: str, machine: Machine, expected: tuple[int, int]) -> None:
-    f = Frozen(name="f", rows=1000, width=128, dtype="int8")
-    assert f.bytes == 1000 * (128 + 4)
-    assert frozen_bytes(f, placement, machine) == expected
-
-
-def test_frozen_rows_over_ranks_send_results_and_no_vectors():
-    machine = cuda(8, hbm_gb_per_s=1e12, speed=Speed())
-    f = Frozen(name="f", rows=10**6, width=128, dtype="float32", mean_length=1000, results=20)
-    numbers = 64 * (8 * 1000 + 4 * (2 * 128 + 20))
-    assert frozen_ms(f, "row_wise", problem(), machine) == pytest.approx(numbers / 200e9 * 1e3, rel=1e-3)
-    host = frozen_ms(f, "host", problem(), machine)
-    assert host == pytest.approx(64 * 1001 * 512 / 20e9 * 1e3)

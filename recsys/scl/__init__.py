@@ -1,0 +1,1 @@
+"""Semantic-aware contrastive learning: encoders whose vectors know what is bought after what is looked for."""

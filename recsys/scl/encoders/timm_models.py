@@ -1,0 +1,89 @@
+"""Any vision model of timm, by name or local folder."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from embeddings.errors import InputError, nearest
+from recsys.scl.config import ImageEncoderConfig
+from recsys.scl.encoders.encoder import Encoder
+from recsys.scl.encoders.pictures import PictureDecoder
+from recsys.scl.encoders.resnet import MEAN, STD, Pixels
+
+_KEPT: list[torch.library.Library] = []  # its operators go when it goes
+
+
+def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
+    """A new encoder around the model ``config.name``. Raises InputError where there is none, or no weights of it."""
+    timm = _timm()
+    local = Path(config.name).is_dir()
+    if not local and not timm.is_model(config.name):
+        hint = nearest(config.name, timm.list_models()) or "; timm.list_models() has all"
+        raise InputError(f"model.image.name '{config.name}' is neither resnet, nor a model of timm, nor a folder{hint}")
+    try:
+        model = _model(f"local-dir:{config.name}" if local else config.name, config.size, config.pretrained)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(
+            f"model.image.name '{config.name}' has no weights to begin with ({reason}); name a local folder that timm "
+            f"wrote, or set model.image.pretrained=false"
+        ) from error
+    found = model.pretrained_cfg
+    about = {"library": "timm", "kind": "image", "width": width, "size": config.size}
+    about |= {"name": found.get("architecture") or config.name, "features": model.num_features}
+    about |= {"mean": list(found.get("mean") or MEAN), "std": list(found.get("std") or STD)}
+    return _around(model, about)
+
+
+def rebuild_timm(about: dict[str, Any]) -> Encoder:
+    """The encoder that ``about`` describes, with new weights."""
+    _timm()
+    return _around(_model(about["name"], about["size"], False), about)
+
+
+def _around(model: nn.Module, about: dict[str, Any]) -> Encoder:
+    backbone = nn.Sequential(Pixels(about["mean"], about["std"]), model)
+    size, width = about["size"], about["width"]
+    with torch.no_grad():
+        features = model.eval()(torch.zeros(1, 3, size, size)).size(1)  # num_features is not that of every model's head
+    return Encoder("image", backbone, features, width, PictureDecoder(size), about)
+
+
+def _model(name: str, size: int, pretrained: bool) -> nn.Module:
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, img_size=size)
+    except TypeError:  # convolutions take pictures of any size, and no such argument
+        return timm.create_model(name, pretrained=pretrained, num_classes=0)
+
+
+def _timm() -> Any:
+    """The timm package. Raises InputError where it is not installed."""
+    if find_spec("timm") is None or find_spec("torchvision") is None:
+        raise InputError("model.image.name is a model of timm, which is missing: requirements/install.sh encoders")
+    _declare_operators()
+    import timm
+
+    return timm
+
+
+def _declare_operators() -> None:
+    """Have torchvision, which timm imports for its transforms, be importable without its compiled operators.
+
+    The package index has a torchvision built for CUDA; beside a torch for CPU its library does not load, and
+    its Python stops at operators that nobody declared. timm's models use none of them.
+    """
+    if _KEPT:
+        return
+    (folder,) = find_spec("torchvision").submodule_search_locations  # type: ignore[union-attr]
+    try:
+        for library in Path(folder).glob("_C*.so"):
+            torch.ops.load_library(str(library))
+    except OSError:
+        _KEPT.append(torch.library.Library("torchvision", "DEF"))
+        for name in ("nms", "qnms"):
+            _KEPT[0].define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,0 +1,109 @@
+"""Any text model of transformers or sentence-transformers, by name or local folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from embeddings.errors import InputError
+from recsys.scl.config import TextEncoderConfig
+from recsys.scl.encoders.encoder import Encoder, Undecodable
+from recsys.scl.encoders.transformer import mean_of_tokens
+from recsys.scl.encoders.words import PADDING, padded
+
+_POOLING = "1_Pooling/config.json"  # of sentence-transformers; other folders have none, and mean is taken
+
+
+@dataclass(frozen=True)
+class ModelDecoder:
+    """Token ids int64 [B, L] of the model's own tokenizer, -1 behind a text's end."""
+
+    tokenizer: Any
+    max_length: int
+
+    def __call__(self, contents: Sequence[str]) -> torch.Tensor:
+        for index, content in enumerate(contents):
+            if not isinstance(content, str):
+                raise Undecodable(index, f"{type(content).__name__} instead of text")
+        return padded(self.tokenizer(list(contents), truncation=True, max_length=self.max_length)["input_ids"])
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer into ``folder``."""
+        self.tokenizer.save_pretrained(folder)
+
+
+class Backbone(nn.Module):
+    """Token ids [B, L], -1 is padding, into features [B, H]: pooled as the model's folder says, mean or first token."""
+
+    def __init__(self, model: nn.Module, pooling: str) -> None:
+        super().__init__()
+        self.model, self._pooling = model, pooling
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        there = ids != PADDING
+        x = self.model(input_ids=ids.clamp(min=0), attention_mask=there.long()).last_hidden_state
+        return x[:, 0] if self._pooling == "cls" else mean_of_tokens(x, there)
+
+    def save_settings(self, folder: Path) -> None:
+        """Write the model's settings into ``folder``; its weights are saved with the encoder's."""
+        self.model.config.save_pretrained(folder)
+
+
+def from_transformers(config: TextEncoderConfig, width: int) -> Encoder:
+    """A new encoder around the model ``config.name``. Raises InputError where it, or its weights, cannot be had."""
+    models = _transformers()
+    try:
+        tokenizer = models.AutoTokenizer.from_pretrained(config.name)
+        if config.pretrained:
+            model = models.AutoModel.from_pretrained(config.name)
+        else:
+            model = models.AutoModel.from_config(models.AutoConfig.from_pretrained(config.name))
+        pooling = _pooling(config.name)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(
+            f"model.text.name '{config.name}' cannot be had ({reason}); allowed: transformer, or a model of "
+            f"transformers or sentence-transformers by name or folder; without weights: model.text.pretrained=false"
+        ) from error
+    about = {"library": "transformers", "kind": "text", "width": width, "max_length": config.max_length}
+    return _around(model, tokenizer, {**about, "pooling": pooling})
+
+
+def rebuild_transformers(about: dict[str, Any], folder: Path) -> Encoder:
+    """The encoder that ``about`` and ``folder``/backbone describe, with new weights."""
+    models = _transformers()
+    settings = folder / "backbone"
+    model = models.AutoModel.from_config(models.AutoConfig.from_pretrained(settings))
+    return _around(model, models.AutoTokenizer.from_pretrained(settings), about)
+
+
+def _around(model: nn.Module, tokenizer: Any, about: dict[str, Any]) -> Encoder:
+    text = getattr(model, "encoder", None) if model.config.is_encoder_decoder else None
+    backbone = Backbone(text if text is not None else model, about["pooling"])
+    return Encoder("text", backbone, model.config.hidden_size, about["width"],
+                   ModelDecoder(tokenizer, about["max_length"]), about)  # fmt: skip
+
+
+def _pooling(name: str) -> str:
+    from transformers.utils import cached_file
+
+    path = cached_file(name, _POOLING, _raise_exceptions_for_missing_entries=False)
+    if path is None:
+        return "mean"
+    return "cls" if json.loads(Path(path).read_text()).get("pooling_mode_cls_token") else "mean"
+
+
+def _transformers() -> Any:
+    """The transformers package. Raises InputError where it is not installed."""
+    if find_spec("transformers") is None:
+        raise InputError(
+            "model.text.name is a model of transformers, which is not installed: requirements/install.sh encoders"
+        )
+    import transformers
+
+    return transformers

@@ -1,0 +1,54 @@
+"""Texts into token ids: a vocabulary of word pieces found in the train split, by the tokenizers library."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+from embeddings.errors import InputError
+from recsys.scl.encoders.encoder import Undecodable
+
+PADDING = -1
+_UNKNOWN, _START = "[UNK]", "[CLS]"
+
+
+@dataclass(frozen=True)
+class WordDecoder:
+    """Token ids int64 [B, L], -1 behind a text's end; L is the longest text's, at most ``max_length``."""
+
+    tokenizer: Tokenizer
+    max_length: int
+
+    def __call__(self, contents: Sequence[str]) -> torch.Tensor:
+        for index, content in enumerate(contents):
+            if not isinstance(content, str):
+                raise Undecodable(index, f"{type(content).__name__} instead of text")
+        return padded([e.ids[: self.max_length] for e in self.tokenizer.encode_batch_fast(list(contents))])
+
+
+def padded(ids: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Rows of different lengths as one int64 [B, L], at least one column, with -1 behind their ends."""
+    out = torch.full((len(ids), max([1, *map(len, ids)])), PADDING)
+    for row, some in enumerate(ids):
+        out[row, : len(some)] = torch.tensor(some, dtype=torch.int64)
+    return out
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Word pieces of ``texts``, lower case without accents, at most ``vocabulary``. The same texts give the same ones.
+
+    Raises InputError where there are no words.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token=_UNKNOWN))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary, special_tokens=[_UNKNOWN, _START], show_progress=False, limit_alphabet=1000
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    if tokenizer.get_vocab_size() <= 2:
+        raise InputError("the train split has no words to make a vocabulary of; look at its text column")
+    start = tokenizer.token_to_id(_START)
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{_START} $A", special_tokens=[(_START, start)])
+    return tokenizer

@@ -1,0 +1,77 @@
+"""The losses of SCL (Sheng et al., 2024, section 3): InfoNCE with in-batch and bank negatives, triplet on hard ones."""
+
+import math
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from recsys.scl.bank import MemoryBank
+from recsys.scl.gathering import gather_rows, gathered
+
+MAX_SCALE = 100.0  # 1 / tau, the bound of Radford et al. (2021)
+
+
+class Temperature(nn.Module):
+    """Learnable: ``log_scale`` is log(1 / tau)."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+
+    def forward(self) -> torch.Tensor:
+        """1 / tau, at most 100: []."""
+        return self.log_scale.exp()
+
+    def clamp(self) -> None:
+        """To be called after each step of the optimizer: beyond the bound, the gradient would be lost."""
+        with torch.no_grad():
+            self.log_scale.clamp_(0.0, math.log(MAX_SCALE))
+
+
+def info_nce(
+    queries: torch.Tensor,
+    positives: torch.Tensor,
+    items: torch.Tensor,
+    scale: torch.Tensor,
+    bank: MemoryBank | None = None,
+    group: dist.ProcessGroup | None = None,
+) -> torch.Tensor:
+    """-log( exp(q . p / tau) / sum over p and negatives of exp(q . k / tau) ), for each query of this rank.
+
+    Negatives are the positives of the other queries on all ranks, with gradient, and the rows of ``bank``; never those
+    of the query's own item.
+
+        queries    [B, M]  unit vectors
+        positives  [B, M]  unit vectors
+        items      [B]     int64 ids of the positives' items
+        scale      []      1 / tau
+        returns    [B]     float32
+    """
+    queries = queries.float() * scale
+    own = (queries * positives.float()).sum(1)
+    rank = group.rank() if group is not None else 0
+    all_positives, all_items = gathered(positives.float(), group), gather_rows(items, group)
+    logits = queries @ all_positives.T
+    masked = items[:, None] == all_items[None, :]
+    row = torch.arange(items.numel(), device=items.device)
+    masked[row, row + rank * items.numel()] = False
+    total = logits.masked_fill(masked, -math.inf).logsumexp(1)
+    if bank is not None:
+        total = torch.logaddexp(total, bank.logsumexp(queries, items))
+    return total - own
+
+
+def triplet(
+    queries: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor, rows: torch.Tensor, margin: float
+) -> torch.Tensor:
+    """max(0, d(q, p) - d(q, n) + margin) with d = 1 - cosine, of the queries that have a hard negative.
+
+    queries    [B, M]  unit vectors
+    positives  [B, M]  unit vectors
+    negatives  [H, M]  unit vectors
+    rows       [H]     int64, the negatives' queries
+    returns    [H]     float32
+    """
+    q, p = queries[rows].float(), positives[rows].float()
+    return ((q * negatives.float()).sum(1) - (q * p).sum(1) + margin).relu()

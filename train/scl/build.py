@@ -1,0 +1,94 @@
+"""A run's parts from its config: encoders, their optimizer, momentum encoder and memory bank."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from tokenizers import Tokenizer
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from embeddings.errors import InputError
+from recsys.scl.bank import MemoryBank
+from recsys.scl.encoders import Encoder, build_encoder
+from recsys.scl.encoders.build import needs_vocabulary
+from recsys.scl.encoders.words import train_tokenizer
+from recsys.scl.pairs import Pairs
+from recsys.scl.towers import MomentumTwin, Towers
+from train.process import Ranks, on_first
+from train.scl.config import OptimizerConfig, SclConfig
+from train.scl.items import ItemContents
+from train.scl.rows import PairRows
+from train.scl.saving import SclTrainable
+
+VOCABULARY = "vocabulary.json"  # of a run's folder
+_QUERIES_AT_ONCE = 8192
+
+
+def build_towers(config: SclConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Towers:
+    """The encoders, with the same new weights on every rank. Raises InputError for a model that cannot be had."""
+    torch.manual_seed(config.train.seed)
+
+    def encoder(kind: str) -> Encoder:
+        tokenizer = _tokenizer(config, pairs, rows, items, ranks) if needs_vocabulary(kind, config.model) else None
+        return build_encoder(kind, config.model, tokenizer)
+
+    query = encoder(pairs.query.kind)
+    item = encoder(pairs.items.kind) if pairs.joint else None
+    return Towers(query, item, config.model.temperature).to(ranks.device)
+
+
+def build_trainable(config: SclConfig, towers: Towers, ranks: Ranks) -> SclTrainable:
+    """``towers`` with all that trains it. Raises InputError where the bank's rows cannot be shared out."""
+    group = dist.group.WORLD if ranks.world_size > 1 else None
+    bank = config.model.bank
+    twin = MomentumTwin(towers, bank.momentum) if bank.rows else None
+    queue = MemoryBank(bank.rows, config.model.width, group).to(ranks.device) if bank.rows else None
+    model: nn.Module = towers
+    if group is not None:
+        devices = [ranks.device.index] if ranks.device.type == "cuda" else None
+        model = DistributedDataParallel(towers, device_ids=devices)
+    return SclTrainable(model, towers, _optimizer(config.optimizer, towers), twin, queue)
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
+    """Of the step after ``step`` steps, of ``steps`` in all: a linear rise, then half a cosine."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / (config.warmup_steps + 1)
+    done = (step - config.warmup_steps) / max(steps - config.warmup_steps, 1)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _optimizer(config: OptimizerConfig, towers: Towers) -> torch.optim.AdamW:
+    decayed = [p for p in towers.parameters() if p.dim() > 1]
+    others = [p for p in towers.parameters() if p.dim() <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def _tokenizer(config: SclConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Tokenizer:
+    """The run's vocabulary: of the train split's texts, found by rank 0 at the run's start and kept in its folder."""
+    path = Path(config.run_folder) / VOCABULARY
+
+    def made() -> str:
+        if config.run.resume and path.is_file():
+            return path.read_text()
+        if config.run.resume is True:
+            raise InputError(f"'{path}' is missing, and a resumed run needs it; put it back, or start a new run")
+        return train_tokenizer(_texts(pairs, rows, items), config.model.text.vocabulary).to_str()
+
+    return Tokenizer.from_str(on_first(ranks, made))
+
+
+def _texts(pairs: Pairs, rows: PairRows, items: ItemContents):
+    """Texts of the train split: its queries, and the items that it names."""
+    import numpy as np
+
+    if pairs.query.kind == "text":
+        for start in range(0, len(rows), _QUERIES_AT_ONCE):
+            yield from rows.queries(np.arange(start, min(start + _QUERIES_AT_ONCE, len(rows)))).values()
+    if pairs.items.kind == "text":
+        for row in np.unique(rows.positives).tolist():
+            yield items.content(row)

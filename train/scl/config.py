@@ -1,0 +1,65 @@
+"""Settings of a run of contrastive learning."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from recsys.scl.config import AugmentConfig, SclModelConfig
+from recsys.validation import Strict
+from train.config import ProcessConfig, RunConfig, RunSettings
+
+
+class PairsConfig(Strict):
+    """Where pairs come from and how they are read."""
+
+    path: str = Field(description="folder with pairs.yaml, the splits and the items")
+    train: str = Field("train", description="split to learn from")
+    validation: str = Field("validation", description="split that chooses the epoch")
+    test: str | None = Field(None, description="split that is only reported; null: none")
+    batch_size: int = Field(64, ge=2, description="pairs a step and rank")
+    eval_batch_size: int = Field(256, ge=1, description="queries or items a step and rank in evaluation")
+    candidates: Literal["positives", "items"] = Field(
+        "positives", description="what Acc@N ranks: all positives of the split, or all items"
+    )
+    shuffle_rows: int = Field(65_536, ge=1, description="rows shuffled together, and held in memory")
+    workers: int = Field(1, ge=1, description="threads a rank that decode and augment")
+    prefetch: int = Field(4, ge=1, description="steps read ahead")
+    cache_mib: int = Field(256, ge=0, description="memory a rank for decoded pictures; older ones go first")
+
+
+class OptimizerConfig(Strict):
+    """AdamW; the learning rate rises for warmup_steps, then falls as a cosine to 0 at the last step."""
+
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0, description="of weights, not of biases, norms and temperature")
+    warmup_steps: int = Field(50, ge=0)
+
+
+class SclTrainConfig(Strict):
+    """The loop."""
+
+    epochs: int = Field(10, ge=0, description="0: only validate the untrained encoders")
+    max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
+    seed: int = 0
+    clip_grad_norm: float | None = Field(10.0, gt=0, description="null does not clip")
+    autocast: Literal["auto", "bfloat16", "off"] = Field("auto", description="auto: bfloat16 on CUDA, off elsewhere")
+    log_every: int = Field(20, ge=1, description="steps between rows of metrics.jsonl")
+    evaluate_every: int = Field(
+        1, ge=1, description="epochs between validations; the last one is always followed by one"
+    )
+    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better Acc@1")
+    checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at validations")
+    checkpoint_minutes: float | None = Field(
+        None, gt=0, description="minutes between checkpoints, on top of the others"
+    )
+    keep: int = Field(1, ge=1, description="checkpoints kept besides the best")
+
+
+class SclConfig(RunSettings):
+    data: PairsConfig
+    model: SclModelConfig = SclModelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: SclTrainConfig = SclTrainConfig()
+    process: ProcessConfig = ProcessConfig()
+    run: RunConfig = RunConfig()
