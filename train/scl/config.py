@@ -28,7 +28,7 @@ class PairsConfig(Strict):
 
 
 class OptimizerConfig(Strict):
-    """AdamW; the learning rate rises for warmup_steps, then falls as a cosine to 0 at the last step."""
+    """AdamW; the learning rate rises for warmup_steps, then falls as a cosine to 0 at the end of the last epoch."""
 
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0, description="of weights, not of biases, norms and temperature")

@@ -1,0 +1,83 @@
+"""InfoNCE and triplet loss against loops over numbers."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from recsys.scl.bank import MemoryBank
+from recsys.scl.losses import MAX_SCALE, Temperature, info_nce, triplet
+from tests.recsys.scl import oracles
+
+
+def unit(draw: torch.Generator, *size: int) -> torch.Tensor:
+    return F.normalize(torch.randn(*size, generator=draw), dim=-1)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 32])
+@pytest.mark.parametrize("batch", [2, 7])
+def test_info_nce_is_its_formula(batch: int, rows: int):
+    draw = torch.Generator().manual_seed(batch + rows)
+    queries, positives = unit(draw, batch, 6), unit(draw, batch, 6)
+    items = torch.randint(0, 3, (batch,), generator=draw)
+    bank, kept = None, []
+    if rows:
+        bank = MemoryBank(32, 6)
+        vectors, of = unit(draw, rows, 6), torch.randint(0, 4, (rows,), generator=draw)
+        bank.push(vectors, of)
+        kept = [(v.half().double().tolist(), i) for v, i in zip(vectors, of.tolist(), strict=True)]
+    found = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank)
+    wanted = oracles.info_nce(queries.tolist(), positives.tolist(), items.tolist(), 0.07, kept)
+    assert found.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+
+
+def test_pairs_of_one_item_are_no_negatives_of_each_other():
+    draw = torch.Generator().manual_seed(0)
+    queries, positives = unit(draw, 4, 3), unit(draw, 4, 3)
+    assert info_nce(queries, positives, torch.full((4,), 9), torch.tensor(14.0)).abs().max() < 1e-5
+
+
+def test_gradients_are_those_of_the_formula_with_the_bank_as_a_constant():
+    draw = torch.Generator().manual_seed(3)
+    queries, positives = unit(draw, 5, 4).requires_grad_(), unit(draw, 5, 4).requires_grad_()
+    log_scale = torch.tensor(2.0, requires_grad=True)
+    items, of = torch.tensor([0, 1, 2, 2, 0]), torch.tensor([0, 1, 2, 3, 4, 5, 2])
+    bank = MemoryBank(16, 4)
+    bank.push(unit(draw, 7, 4), of)
+    upstream = torch.rand(5, generator=draw)
+    (info_nce(queries, positives, items, log_scale.exp(), bank) * upstream).sum().backward()
+    found = [queries.grad, positives.grad, log_scale.grad]
+
+    q, p, s = (x.detach().double().requires_grad_() for x in (queries, positives, log_scale))
+    keys = torch.cat([p, bank.queue[:7].double()])
+    same = items[:, None] == torch.cat([items, of])[None, :]
+    same[torch.arange(5), torch.arange(5)] = False
+    logits = (q @ keys.T * s.exp()).masked_fill(same, -math.inf)
+    (F.cross_entropy(logits, torch.arange(5), reduction="none") * upstream.double()).sum().backward()
+    for ours, theirs in zip(found, (q.grad, p.grad, s.grad), strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_triplet_is_its_formula_for_the_rows_that_have_a_negative():
+    draw = torch.Generator().manual_seed(1)
+    queries, positives, negatives = unit(draw, 6, 5), unit(draw, 6, 5), unit(draw, 3, 5)
+    rows = torch.tensor([1, 4, 5])
+    found = triplet(queries, positives, negatives, rows, 0.3)
+    wanted = [
+        oracles.triplet(queries[r].tolist(), positives[r].tolist(), n.tolist(), 0.3)
+        for r, n in zip(rows.tolist(), negatives, strict=True)
+    ]
+    assert found.tolist() == pytest.approx(wanted, abs=1e-6) and 0 < sum(w > 0 for w in wanted)
+    assert triplet(queries, positives, negatives[:0], rows[:0], 0.3).sum() == 0
+
+
+def test_temperature_is_learned_and_stays_in_its_bounds():
+    temperature = Temperature(0.07)
+    assert float(temperature().detach()) == pytest.approx(1 / 0.07)
+    for wrong, right in ((9.0, MAX_SCALE), (-1.0, 1.0)):
+        temperature.log_scale.data.fill_(wrong)
+        temperature.clamp()
+        assert float(temperature().detach()) == pytest.approx(right)
+    temperature().backward()
+    assert temperature.log_scale.grad is not None
