@@ -28,6 +28,6 @@ def accuracy(queries, candidates, positions, n) -> float:
     """Share of queries with their candidate in the first n of a sorted list."""
     right = 0
     for query, position in zip(queries, positions, strict=True):
-        order = sorted(range(len(candidates)), key=lambda c: -dot(query, candidates[c]))  # noqa: B023
+        order = sorted(range(len(candidates)), key=lambda c: -dot(query, candidates[c]))
         right += position in order[:n]
     return right / len(queries)
