@@ -48,5 +48,5 @@ def shortened(ids: torch.Tensor, draws: torch.Tensor, config: AugmentConfig) -> 
     place = torch.arange(ids.size(1), dtype=torch.float64)
     own = (draws[:, :1].double() * 7919 + place * 0.6180339887498949) % 1
     out = torch.where((own < config.words) & (place > 0), -1, ids)
-    order = (out < 0).to(torch.uint8).argsort(1, stable=True)  # padding goes behind
+    order = (out < 0).to(torch.uint8).argsort(dim=1, stable=True)  # padding goes behind
     return out.gather(1, order)
