@@ -24,6 +24,7 @@ from embeddings.errors import InputError
 ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")}  # modality -> column, baseline
 VECTORS = ("raw", "untrained", "scl")
 MODES = ("simtier", "simtier+make")
+MAKE_EPOCHS = 4
 SPLITS = ("train", "validation", "test")
 
 
@@ -86,7 +87,8 @@ class Chain:
     def train_make(self) -> None:
         for vectors in VECTORS:
             if not all(_done(self.root / f"make-{vectors}" / kind) for kind in ENCODERS):
-                self._train("make", "make", f"make-{vectors}", "configs/shop.yaml", self._vectors(vectors))
+                settings = (self._vectors(vectors), f"train.epochs={MAKE_EPOCHS}")
+                self._train("make", "make", f"make-{vectors}", "configs/shop.yaml", *settings)
 
     def train_ctr(self, seeds: int) -> Iterator[dict]:
         """One row a model and seed."""
@@ -120,7 +122,7 @@ class Chain:
 
     def _train(self, stage: str, verb: str, name: str, config: str, *settings: str) -> None:
         where = (f"run.root={self.root}", f"run.name={name}", "run.resume=auto")
-        self.run(stage, verb, f"--config={config}", *settings, *where, *self.overrides, ranks=self.ranks)
+        self.run(stage, verb, f"--config={config}", *self.overrides, *settings, *where, ranks=self.ranks)
 
 
 def _about(run: Path) -> dict:

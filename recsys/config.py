@@ -13,6 +13,7 @@ class AttentionConfig(Strict):
     """DIN target attention over ID embeddings."""
 
     hidden: list[Width] = Field([36], min_length=1, description="widths of the attention unit's hidden layers")
+    softmax: bool = Field(False, description="over the behaviours of a history, as MUSE has it; DIN sums without")
 
 
 class MAKEConfig(Strict):
@@ -55,6 +56,11 @@ class MultimodalConfig(Strict):
     )
     num_tiers: int = Field(20, ge=1, le=256, description="tiers N over [-1, 1]")
     make: MAKEConfig = MAKEConfig()
+    sa_ta: bool = Field(
+        False,
+        description="semantic-aware target attention: the weights alpha of the ID attention over the modality's "
+        "history become gamma1 alpha + gamma2 R + gamma3 alpha R, R the cosines of the vectors; with any mode",
+    )
     placement: Literal["auto", "replicated", "host", "row_wise"] = Field(
         "auto",
         description="where the vectors live. replicated: a copy for each rank (CPU: in huge pages); host: the store's "
@@ -65,8 +71,9 @@ class MultimodalConfig(Strict):
     @model_validator(mode="after")
     def _possible(self) -> "MultimodalConfig":
         if self.placement == "row_wise" and self.needs_vectors:
+            what = "sa_ta" if self.sa_ta else f"mode {self.mode}"
             raise ValueError(
-                f"mode {self.mode} needs the vectors themselves, which placement row_wise never sends; "
+                f"{what} needs the vectors themselves, which placement row_wise never sends; "
                 "allowed with it: simtier, make; or take placement host"
             )
         return self
@@ -74,12 +81,12 @@ class MultimodalConfig(Strict):
     @property
     def needs_vectors(self) -> bool:
         """Whether the behaviours' vectors themselves are wanted, and not only sums over behaviours."""
-        return self.mode in ("vector", "simscore")
+        return self.sa_ta or self.mode in ("vector", "simscore")
 
     @property
     def parts(self) -> list[str]:
-        """The modules that it takes: of simtier+make both."""
-        return [] if self.mode == "none" else self.mode.split("+")
+        """What it takes: of simtier+make both, and sa_ta where that is set."""
+        return ([] if self.mode == "none" else self.mode.split("+")) + ["sa_ta"] * self.sa_ta
 
 
 class ModelConfig(Strict):
@@ -98,10 +105,10 @@ class ModelConfig(Strict):
 
     def uses(self, name: str) -> bool:
         """Whether the model reads the vectors of that modality."""
-        return self.alone == name if self.alone else self.modality(name).mode != "none"
+        return bool(self.parts(name))
 
     def parts(self, name: str) -> list[str]:
-        """The modules that a modality's vectors go through."""
+        """What a modality's vectors go through."""
         return self.modality(name).parts if not self.alone else ["make"] if self.alone == name else []
 
     def needs_vectors(self, name: str) -> bool:

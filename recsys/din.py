@@ -1,4 +1,4 @@
-"""DIN's target attention over a jagged history."""
+"""DIN's target attention over a jagged history, and MUSE's, which mixes cosines of frozen vectors into it."""
 
 import itertools
 
@@ -16,15 +16,31 @@ def bag_of(lengths: torch.Tensor, total: int) -> torch.Tensor:
     return torch.repeat_interleave(bags, lengths, output_size=total)
 
 
+def softmax_of_bags(scores: torch.Tensor, bags: torch.Tensor, count: int) -> torch.Tensor:
+    """Softmax over each bag: scores [T, 1] of behaviours in ``bags`` [T] of ``count``; returns [T, 1]."""
+    flat = scores.squeeze(1)
+    highest = flat.new_full((count,), -torch.inf).scatter_reduce(0, bags, flat.detach(), "amax")
+    powers = (flat - highest.index_select(0, bags)).exp()
+    return (powers / powers.new_zeros(count).index_add(0, bags, powers).index_select(0, bags)).unsqueeze(1)
+
+
 class TargetAttention(nn.Module):
-    """Sum of the behaviours, each weighted by its relevance to the target, without softmax.
+    """Sum of the behaviours, each weighted by its relevance to the target.
 
     Zhou et al., Deep Interest Network (KDD 2018), eq. 3. The activation unit sees [q; k; q - k; q * k]. Its first
     layer is linear in q, k and q * k alone, so q - k needs no columns of its own, and q's part is computed once per
     target instead of once per behaviour.
+
+    With cosines R of frozen vectors the weights are those of semantic-aware target attention (SA-TA, MUSE,
+    arXiv 2512.07216), ``gamma1 alpha + gamma2 R + gamma3 (alpha * R)``, a gamma2 and a gamma3 for each modality. They
+    begin as (1, 0, 0), which is DIN. DIN has no softmax; MUSE has one behind the gammas.
+
+    Args:
+        modalities: columns of R; 0 for plain attention.
+        softmax: over the behaviours of each bag.
     """
 
-    def __init__(self, width: int, hidden: list[int]) -> None:
+    def __init__(self, width: int, hidden: list[int], modalities: int = 0, softmax: bool = False) -> None:
         super().__init__()
         self.query = nn.Linear(width, hidden[0])
         self.pair = nn.Linear(2 * width, hidden[0], bias=False)
@@ -32,17 +48,33 @@ class TargetAttention(nn.Module):
         for fan_in, fan_out in itertools.pairwise(hidden):
             layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
         self.score = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+        start = torch.tensor([1.0] + [0.0] * 2 * modalities)
+        self.gamma = nn.Parameter(start) if modalities else None  # gamma1, each gamma2, each gamma3
+        self.softmax = softmax
 
-    def forward(self, target: torch.Tensor, behaviours: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        target: torch.Tensor,
+        behaviours: torch.Tensor,
+        lengths: torch.Tensor,
+        cosines: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Pool each bag.
 
         target      [B, D]
         behaviours  [T, D]  bag after bag
         lengths     [B]     int; they sum to T; 0 is allowed
+        cosines     [T, S]  of target and behaviour in S modalities, 0 where a side has no vector; None where S is 0
         returns     [B, D]  zeros for an empty bag
         """
         bags = bag_of(lengths, behaviours.shape[0])
         pairs = torch.cat([behaviours, behaviours * target.index_select(0, bags)], dim=1)
         weights = self.score(self.pair(pairs) + self.query(target).index_select(0, bags))
+        if self.gamma is not None:
+            assert cosines is not None, "SA-TA without cosines"
+            of_own, of_cosines, of_products = self.gamma.split([1, cosines.shape[1], cosines.shape[1]])
+            weights = of_own * weights + cosines @ of_cosines.unsqueeze(1) + weights * (cosines @ of_products[:, None])
+        if self.softmax:
+            weights = softmax_of_bags(weights.float(), bags, lengths.numel())
         pooled = torch.zeros_like(target, dtype=behaviours.dtype)
         return pooled.index_add(0, bags, (weights * behaviours).to(pooled.dtype))

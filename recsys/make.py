@@ -17,41 +17,49 @@ class MAKEAttention(nn.Module):
     Sheng et al., CIKM 2024 (arXiv 2407.19467), MAKE: v_MAKE, before its MLP. Only the attention is trained: gradients
     never reach the table.
 
+    A unit vector's numbers are of size 1 / sqrt(M), and products of two of size 1 / M, which a layer that expects
+    numbers of size 1 learns from many times more slowly. So the unit's columns are multiplied by sqrt(M) and M.
+
     Args:
         hidden: width of the attention unit, H.
     """
 
+    spread: torch.Tensor
+
     def __init__(self, table: FrozenTable | RowWiseTable, hidden: int = 36) -> None:
         super().__init__()
         self.table = table
-        self.width = table.width
-        first = nn.Linear(4 * table.width, hidden)
+        self.width = m = table.width
+        first = nn.Linear(4 * m, hidden)
         self.weight, self.bias = first.weight, first.bias
         self.slope = nn.Parameter(torch.full((hidden,), 0.25))
         self.score = nn.Parameter(nn.Linear(hidden, 1).weight.detach()[0].clone())
+        self.register_buffer("spread", torch.tensor([m**0.5] * 3 * m + [float(m)] * m), persistent=False)
 
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to v_MAKE [B, M]; zeros where the target, or every behaviour, has no vector."""
-        return self.table.attention(rows, self.weight, self.bias, self.slope, self.score)
+        return self.table.attention(rows, self.weight * self.spread, self.bias, self.slope, self.score)
 
 
 class MAKE(nn.Module):
-    """v_MAKE beside the target's vector -> MLP -> logit.
+    """v_MAKE, the target's vector and their products -> MLP -> logit; vectors times sqrt(M), as in the attention.
 
-    The MLP's last layer is the logit, so ``hidden`` of three widths is the paper's four layers.
+    The products say how alike the target and the pooled behaviours are, which an MLP on v_MAKE alone cannot see. Its
+    last layer is the logit, so ``hidden`` of three widths is the paper's four layers.
     """
 
     def __init__(self, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
         super().__init__()
         self.table = table
         self.attention = MAKEAttention(table, config.attention_hidden)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise([2 * table.width, *config.hidden]))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise([3 * table.width, *config.hidden]))
         self.logit = nn.Linear(config.hidden[-1], 1)
 
     def forward(self, rows: FrozenRows) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
         """Rows to v_MAKE [B, M], the activations of every hidden layer [B, H_i], and the logit [B, 1]."""
-        pooled = self.attention(rows)
-        flow = torch.cat([pooled, self.table.targets(rows)], dim=1)
+        pooled = self.attention(rows) * self.table.width**0.5
+        target = self.table.targets(rows) * self.table.width**0.5
+        flow = torch.cat([pooled, target, pooled * target], dim=1)
         activations = []
         for layer in self.layers:
             flow = nn.functional.silu(layer(flow))

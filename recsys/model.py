@@ -29,19 +29,19 @@ class DenseArch(nn.Module):
         widths = {f: t.embedding_dim for t in tables for f in t.features}
         self.sequences = [f for f in schema.sequential if f.kind == "sequence"]
         self.ids = [f for f in schema.sequential if f.kind == "id"]
-        # sequence name -> modalities whose similarity joins its behaviours
-        self.scored = {
-            f.name: [
-                m for m, x in schema.modalities.items() if x.history == f.name and m in self._scored(config, frozen)
-            ]
-            for f in self.sequences
-        }
-        self.scores = nn.ModuleDict({m: SimilarityScores(frozen[m]) for ms in self.scored.values() for m in ms})
+        # sequence name -> modalities whose similarity joins its behaviours, and those whose mixes with the weights
+        self.scored, self.mixed = (
+            {f.name: self._taking(part, f.name, config, frozen) for f in self.sequences}
+            for part in ("simscore", "sa_ta")
+        )
+        used = {m for part in (self.scored, self.mixed) for names in part.values() for m in names}
+        self.scores = nn.ModuleDict({m: SimilarityScores(frozen[m]) for m in frozen if m in used})
         features = {m: multimodal_features(table, config.modality(m)) for m, table in frozen.items()}
         self.multimodal = nn.ModuleDict({m: module for m, module in features.items() if module is not None})
         attended = {f.name: widths[f.name] + len(self.scored[f.name]) for f in self.sequences}
+        hidden, softmax = config.attention.hidden, config.attention.softmax
         self.attention = nn.ModuleDict(
-            {name: TargetAttention(width, config.attention.hidden) for name, width in attended.items()}
+            {name: TargetAttention(width, hidden, len(self.mixed[name]), softmax) for name, width in attended.items()}
         )
         width = (
             len(schema.dense)
@@ -52,9 +52,10 @@ class DenseArch(nn.Module):
         self.interaction = InteractionArch(width, config)
         self.over = OverArch(self.interaction.width, config)
 
-    @staticmethod
-    def _scored(config: ModelConfig, frozen: Frozen) -> set[str]:
-        return {m for m in frozen if "simscore" in config.parts(m)}
+    def _taking(self, part: str, sequence: str, config: ModelConfig, frozen: Frozen) -> list[str]:
+        """Modalities of that history that take part in ``part``."""
+        own = [name for name, modality in self.schema.modalities.items() if modality.history == sequence]
+        return [name for name in own if name in frozen and part in config.parts(name)]
 
     def forward(
         self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
@@ -73,11 +74,13 @@ class DenseArch(nn.Module):
     def _attend(self, name: str, target: str | None, sequences: dict[str, JaggedTensor], batch: Batch) -> torch.Tensor:
         assert target is not None, "the schema gives every sequence a target"
         behaviours, query = sequences[name].values(), sequences[target].values()
-        scores = [self.scores[m](batch.frozen[m]) for m in self.scored[name]]
-        if scores:
+        found = {m: self.scores[m](batch.frozen[m]) for m in self.scores if m in self.scored[name] + self.mixed[name]}
+        if scores := [found[m] for m in self.scored[name]]:
             behaviours = torch.cat([behaviours, *scores], dim=1)
             query = torch.cat([query, query.new_ones(query.shape[0], len(scores))], dim=1)
-        return self.attention[name](query, behaviours, sequences[name].lengths())
+        mixed = [found[m] for m in self.mixed[name]]
+        cosines = torch.cat(mixed, dim=1) if mixed else None
+        return self.attention[name](query, behaviours, sequences[name].lengths(), cosines)
 
 
 def dense_arch(schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: Frozen) -> DenseArch | MAKEArch:

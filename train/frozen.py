@@ -30,9 +30,9 @@ def frozen_tables(
             made[name] = FrozenTable(store, ranks.device, placements[name])
             continue
         if config.model.needs_vectors(name):
-            mode = config.model.modality(name).mode
+            what = "sa_ta" if config.model.modality(name).sa_ta else f"mode {config.model.modality(name).mode}"
             raise InputError(
-                f"the plan places modality '{name}' row_wise, but mode {mode} needs the vectors themselves, which then "
+                f"the plan places modality '{name}' row_wise, but {what} needs the vectors themselves, which then "
                 f"never travel; allowed: modes simtier and make, or model.modalities.{name}.placement=host"
             )
         # a group of its own, so that these exchanges and TorchRec's never wait in one queue

@@ -80,9 +80,23 @@ def figure6c(runs: Runs) -> str:
 DRAWN: dict[str, Callable[[Runs], str]] = {"table3": table3, "fig3": figure3, "fig6b": figure6b, "fig6c": figure6c}
 
 
+_SHOWN = {
+    "table3": TABLE3,
+    "fig3": tuple(CURVES),
+    "fig6b": ("simtier", "simtier+make"),
+    "fig6c": tuple(f"make@{epoch}" for epoch in PRETRAINED),
+}
+
+
 def drawn(target: str, data: str) -> Callable[[Rows], str]:
-    """What draws ``target`` for ``data`` from all rows."""
-    return lambda rows: DRAWN[target](of_data(rows, data))
+    """What draws ``target`` for ``data`` from all rows: its table, and its plot once there is something in it."""
+
+    def draw(rows: Rows) -> str:
+        runs = of_data(rows, data)
+        picture = f"\n\n![{data}, {target}](figures/{data}-{target}.svg)\n" if set(runs) & set(_SHOWN[target]) else ""
+        return DRAWN[target](runs) + picture
+
+    return draw
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

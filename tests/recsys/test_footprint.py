@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from recsys.config import ModelConfig
 from recsys.footprint import footprint
-from recsys.model import DenseArch
+from recsys.model import DenseArch, dense_arch
 from recsys.schema import Schema
 from recsys.sparse import table_configs
 from tests.train import tiny
@@ -17,6 +17,8 @@ CONFIGS = [
     {"interaction": "dcn", "over_arch": [32]},
     {"multimodal": {"mode": "vector"}, "embedding_dim": 8},
     {"multimodal": {"mode": "simscore"}, "attention": {"hidden": [12, 6]}},
+    {"multimodal": {"mode": "simtier+make", "sa_ta": True}},
+    {"multimodal": {"mode": "none"}, "alone": "text"},
 ]
 
 
@@ -33,7 +35,7 @@ def counted(config: ModelConfig, schema: Schema = tiny.SCHEMA):
 def test_parameters(raw: dict) -> None:
     config = ModelConfig.model_validate(raw)
     tables, found = counted(config)
-    model = DenseArch(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
+    model = dense_arch(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
     assert found.parameters == sum(p.numel() for p in model.parameters())
     assert all(p.device.type == "cpu" for p in model.parameters()), "planning left torch on the meta device"
 

@@ -1,6 +1,7 @@
 """MAKE's attention as a module, against DIN's formula written out, and in training."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from torch.nn import functional
 from embeddings.frozen.store import build_store
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import FrozenRows
-from recsys.make import MAKEAttention
+from recsys.config import MAKEConfig
+from recsys.make import MAKE, MAKEArch, MAKEAttention, MAKEFeatures
 from tests.train import launch
 
 ROWS = FrozenRows(
@@ -36,7 +38,7 @@ def test_it_is_dins_attention_over_frozen_vectors(tmp_path) -> None:
         wanted = torch.zeros(6)
         for behaviour in bag:
             q, k = table.table[target], table.table[behaviour]
-            pair = torch.cat([q, k, q - k, q * k]).unsqueeze(0)
+            pair = torch.cat([6**0.5 * torch.cat([q, k, q - k]), 6 * q * k]).unsqueeze(0)
             hidden = functional.prelu(functional.linear(pair, module.weight, module.bias), module.slope)
             wanted = wanted + (hidden @ module.score) * k
         torch.testing.assert_close(row, wanted, rtol=1e-5, atol=1e-6)
@@ -74,3 +76,74 @@ def test_it_learns_the_same_over_ranks_whatever_the_table(tmp_path, ranks: int, 
     apart = json.loads(out.read_text())
     assert apart["moved"] > 1e-3
     assert max(apart["result"], apart["gradient"], apart["parameter"]) < 2e-5, apart
+
+
+def by_hand(module: MAKE, table: FrozenTable) -> tuple[torch.Tensor, torch.Tensor]:
+    """v_MAKE, activations and logit of ROWS in plain torch, one impression at a time; and the logits alone."""
+    weights = {name: p for name, p in module.named_parameters()}
+    found = []
+    for target, bag in zip([3, -1, 5, 7, 0], [[1, 4], [], [2, 3], [], [9]], strict=True):
+        q = table.table[target] if target >= 0 else torch.zeros(6)
+        pooled = torch.zeros(6)
+        for behaviour in bag:
+            k = table.table[behaviour]
+            # unit vectors have numbers of size 1 / sqrt(M), their products of size 1 / M
+            pair = torch.cat([6**0.5 * torch.cat([q, k, q - k]), 6 * q * k])
+            h = weights["attention.weight"] @ pair + weights["attention.bias"]
+            h = torch.where(h > 0, h, weights["attention.slope"] * h)
+            pooled = pooled + (h @ weights["attention.score"]) * k * 6**0.5
+        q = q * 6**0.5
+        flow = torch.cat([pooled, q, pooled * q])
+        activations = []
+        for i in range(3):
+            flow = weights[f"layers.{i}.weight"] @ flow + weights[f"layers.{i}.bias"]
+            flow = flow * torch.sigmoid(flow)
+            activations.append(flow)
+        logit = weights["logit.weight"] @ flow + weights["logit.bias"]
+        found.append(torch.cat([pooled, *activations, logit]))
+    features = torch.stack(found)
+    return features, features[:, -1]
+
+
+CONFIG = MAKEConfig(attention_hidden=5, hidden=[7, 4, 3])
+
+
+def test_make_is_din_and_a_four_layer_mlp(tmp_path) -> None:
+    torch.manual_seed(0)
+    table = make_table(tmp_path)
+    joined, alone = MAKEFeatures(table, CONFIG), MAKEArch("text", table, CONFIG)
+    alone.make.load_state_dict(joined.make.state_dict())
+    features, logits = by_hand(joined.make, table)
+    found = joined(ROWS)
+    assert found.shape == (5, joined.width) and joined.width == 6 + 7 + 4 + 3 + 1
+    torch.testing.assert_close(found, features, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(alone(None, None, SimpleNamespace(frozen={"text": ROWS})), logits, rtol=1e-5, atol=1e-6)
+    assert sum(isinstance(m, torch.nn.Linear) for m in joined.modules()) == 4
+
+
+def test_gradients_of_make(tmp_path) -> None:
+    torch.manual_seed(0)
+    table = make_table(tmp_path)
+    module = MAKEFeatures(table, CONFIG)
+    upstream = torch.randn(5, module.width)
+    ours = torch.autograd.grad((module(ROWS) * upstream).sum(), list(module.parameters()))
+    theirs = torch.autograd.grad((by_hand(module.make, table)[0] * upstream).sum(), list(module.parameters()))
+    for (name, _), a, b in zip(module.named_parameters(), ours, theirs, strict=True):
+        assert b.abs().max() > 0, name
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_frozen_make_is_left_alone(tmp_path) -> None:
+    table = make_table(tmp_path)
+    module = MAKEFeatures(table, CONFIG.model_copy(update={"run": "runs/one", "frozen": True}))
+    assert not any(p.requires_grad for p in module.parameters()) and not module(ROWS).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [({"frozen": True}, "must have been trained"), ({"epoch": 3}, "of no run"),
+     ({"run": "runs/one", "epoch": 0, "frozen": True}, "must have been trained")],
+)  # fmt: skip
+def test_settings_that_contradict_each_other(settings: dict, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        MAKEConfig.model_validate(settings)

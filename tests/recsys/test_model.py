@@ -9,6 +9,7 @@ import torch
 
 from embeddings.frozen.table import FrozenTable
 from recsys.config import ModelConfig
+from recsys.make import MAKE
 from recsys.model import CTRModel
 from recsys.schema import Schema
 from recsys.sparse import table_configs
@@ -82,9 +83,10 @@ def test_equals_a_loop_over_rows(data, pooling, mode):
     assert labels.tolist() == y.tolist() and loss.requires_grad and not logits.requires_grad
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_frozen_vectors_are_in_no_parameters_buffers_or_state(data, mode):
-    model, batch, _, frozen = made(data, tiny.SCHEMA, multimodal={"mode": mode})
+@pytest.mark.parametrize("sa_ta", [False, True])
+@pytest.mark.parametrize("mode", [*MODES, "make", "simtier+make"])
+def test_frozen_vectors_are_in_no_parameters_buffers_or_state(data, mode, sa_ta):
+    model, batch, _, frozen = made(data, tiny.SCHEMA, multimodal={"mode": mode, "sa_ta": sa_ta})
     held = [*model.parameters(), *model.buffers(), *model.state_dict().values()]
     vectors = {t.table.data_ptr() for t in frozen.values()}
     assert not vectors & {t.data_ptr() for t in held} and not any(t.shape == (tiny.ITEMS, tiny.WIDTH) for t in held)
@@ -119,3 +121,34 @@ def test_without_pooled_features_or_sequences(data):
     model, batch, _, _ = made(data, Schema.model_validate(raw))
     assert model.sparse.bags is None and batch.pooled is None
     assert np.isfinite(model(batch)[0].item())
+
+
+def test_what_make_adds_lies_beside_the_tiers(data):
+    """The final MLP sees the ID features, the tiers, then v_MAKE, all its activations and its logit."""
+    settings = {"mode": "simtier+make", "num_tiers": 5, "make": {"attention_hidden": 3, "hidden": [6, 4, 2]}}
+    model, batch, _, frozen = made(data, tiny.SCHEMA, multimodal=settings)
+    seen = []
+    model.dense.arch.interaction.register_forward_hook(lambda module, inputs, out: seen.append(out))
+    model(batch)
+    tiers = frozen["text"].tier_counts(batch.frozen["text"], 5).log1p()
+    extractor = next(m for m in model.modules() if isinstance(m, MAKE))
+    pooled, activations, logit = extractor(batch.frozen["text"])
+    wanted = torch.cat([tiers, pooled, *activations, logit], dim=1)
+    assert wanted.shape[1] == 5 + tiny.WIDTH + 6 + 4 + 2 + 1
+    torch.testing.assert_close(seen[0][:, -wanted.shape[1] :], wanted)
+
+
+def test_semantic_attention_takes_the_cosines_of_the_vectors(data):
+    """With gamma (0, 1, 0) the history is the sum of its ID embeddings, each weighted by its cosine to the target."""
+    model, batch, rows, frozen = made(data, tiny.SCHEMA, multimodal={"mode": "none", "sa_ta": True})
+    attention = model.dense.arch.attention["history"]
+    with torch.no_grad():
+        attention.gamma.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    seen = []
+    attention.register_forward_hook(lambda module, inputs, out: seen.append(out))
+    model(batch)
+    weights = {n.split(".")[-2]: p for n, p in model.sparse.named_parameters()}
+    unit = frozen["text"].table
+    for row, found in zip(rows, seen[0], strict=True):
+        parts = [(unit[row["item"]] @ unit[i]) * weights["item"][i] for i in row["history"][-6:]]
+        torch.testing.assert_close(found, sum(parts, torch.zeros(DIM)), rtol=1e-4, atol=1e-5)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 
 class Background:
-    """Runs an action in a thread. What it raises is kept until someone asks for it."""
+    """Runs an action in a thread. What it raises is kept until someone asks for it.
+
+    An event says that it has ended: ^C inside Thread.join makes Python take a thread that runs for one that has ended.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._thread: threading.Thread | None = None
+        self._ended: threading.Event | None = None
         self._failure: BaseException | None = None
 
     @property
@@ -20,19 +23,19 @@ class Background:
 
     @property
     def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._ended is not None and not self._ended.is_set()
 
     def start(self, action: Callable[[], None]) -> None:
-        assert self._thread is None, "finish the action before"
-        self._thread = threading.Thread(target=self._run, args=(action,), name=self._name, daemon=True)
-        self._thread.start()
+        assert self._ended is None, "finish the action before"
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, args=(action, self._ended), name=self._name, daemon=True).start()
 
     def finish(self) -> float:
         """Wait for the action; the seconds that it took. Raises what the action raised."""
         began = time.monotonic()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._ended is not None:
+            self._ended.wait()
+            self._ended = None
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -40,12 +43,14 @@ class Background:
 
     def settle(self, timeout_s: float) -> bool:
         """Wait for the action, at most so long, whatever comes of it; whether it has ended."""
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        if self._ended is not None:
+            self._ended.wait(timeout_s)
         return not self.running
 
-    def _run(self, action: Callable[[], None]) -> None:
+    def _run(self, action: Callable[[], None], ended: threading.Event) -> None:
         try:
             action()
         except BaseException as error:
             self._failure = error
+        finally:
+            ended.set()

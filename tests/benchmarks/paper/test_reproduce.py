@@ -56,15 +56,20 @@ def test_trained_drawn_and_not_trained_again(arguments, tmp_path):
 
 @pytest.mark.slow
 def test_stopped_and_gone_on_with(arguments, tmp_path):
-    more = ["train.epochs=200", "train.checkpoint_every=20"]  # of the ID runs: fig3 sets its own, later on the line
+    more = ["train.epochs=40", "train.checkpoint_every=20"]  # MAKE's own epochs come later on the line, and win
     process = start("fig6b", *arguments, *more, module=MODULE)
-    wait_for_step(tmp_path / "runs" / "tiny-none-0", 30, process)
+    run = tmp_path / "runs" / "tiny-none-0"
+    wait_for_step(run, 30, process)
     process.send_signal(signal.SIGTERM)
     done = finished(process, 60)
     assert done.status == 143 and "Traceback" not in done.err, done.err
-    assert json.loads((tmp_path / "runs" / "tiny-none-0" / "run.json").read_text())["status"] == "interrupted"
-    done = finished(start("fig6b", *arguments, "train.epochs=3", module=MODULE), 60)
-    one_line(done, "was made with other settings: train.epochs is 200, wanted 3", "remove that folder, or choose")
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    done = finished(start("fig6b", *arguments, *more, "train.epochs=3", module=MODULE), 60)
+    one_line(done, "was made with other settings: train.epochs is 40, wanted 3", "remove that folder, or choose")
+    done = finished(start("fig6b", *arguments, *more, module=MODULE), 300)
+    assert done.status == 0, done.err
+    assert "resumed from step-" in (run / "logs" / "output.txt").read_text()
+    assert len(rows(tmp_path)["none"]["validation_gauc"]) == 40
 
 
 @pytest.mark.slow
