@@ -36,7 +36,7 @@ def padded(ids: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """Pieces of the words of ``texts``, lower case without accents, at most ``vocabulary``; the same for the same texts.
+    """Pieces of the words of ``texts``, lower case, no accents, at most ``vocabulary``; the same for the same texts.
 
     Byte-pair encoding over letters: WordPiece numbers the pieces inside words in the order of a hash, which differs.
 
