@@ -115,7 +115,7 @@ def test_a_step_that_fails_ends_the_chain(tmp_path, monkeypatch, capfd):
 @pytest.mark.slow
 def test_the_whole_chain_on_a_tiny_market(tmp_path, monkeypatch):
     monkeypatch.setattr(chain, "append", lambda name, row: harness.append(name, row, tmp_path / "results"))
-    monkeypatch.setattr(chain, "VECTORS", ("raw", "scl"))
+    monkeypatch.setattr(chain, "VECTORS", {k: chain.VECTORS[k] for k in ("raw", "scl")})
     monkeypatch.setattr(chain, "MODES", ("simtier+make",))
     data, runs = tmp_path / "data", tmp_path / "runs"
     words = ["--data", str(data), "--root", str(runs), "--rows", "2000", "--searches", "600", "--ranks", "1"]
