@@ -13,7 +13,8 @@ from recsys.make import MAKEAttention
 from recsys.model import DenseArch, dense_arch
 from recsys.schema import Schema
 
-_TRAINING = 6  # FLOPs for each weight and row: a multiplication and an addition forward, two of each backward
+# FLOPs for each weight and row: a multiplication and an addition forward, two of each backward
+_FORWARD, _TRAINING = 2, 6
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ def footprint(
             hidden, columns = module.weight.shape
             # folding the target into an H x M matrix, then that matrix and the weighted sum for each behaviour; the
             # op keeps nothing of it but v_MAKE, which goes on beside the target's vector
-            flops += _TRAINING * (hidden * columns + length * (hidden + 1) * module.width)
+            flops += _flops(module) * (hidden * columns + length * (hidden + 1) * module.width)
             activations += 4 * module.width
             counted += sum(p.numel() for p in module.parameters())
         if not isinstance(module, nn.Linear):
             continue
         rows = _rows(name, lengths)
-        flops += _TRAINING * rows * module.weight.numel()
+        flops += _flops(module) * rows * module.weight.numel()
         activations += rows * 2 * module.out_features  # before and after its activation
         if name.endswith(".pair"):  # behaviours beside their products, the targets spread out, the weighted sum
             activations += rows * 2 * module.in_features
@@ -69,6 +70,11 @@ def footprint(
     rows_of = sum(lengths.get(schema.modalities[m].history, 1.0) + 2 for m in frozen)
     batch = ID_BYTES * (ids + rows_of + 2 * len(schema.features) + 3)
     return Dense(parameters=parameters, flops=flops, activations=activations, batch_bytes=batch)
+
+
+def _flops(module: nn.Module) -> int:
+    """For each weight and row; of a frozen MAKE's layers the forward alone."""
+    return _TRAINING if any(p.requires_grad for p in module.parameters()) else _FORWARD
 
 
 def _modality(name: str, config: ModelConfig) -> str:

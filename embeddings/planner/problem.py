@@ -61,7 +61,8 @@ class Frozen:
     """One frozen table, and what one example reads of it and gets back where its rows are sharded.
 
     mean_length  behaviours
-    results      float32 numbers that each rank sends back
+    reads        times that a step reads those vectors: once for each use, again in the backward of MAKE
+    results      float32 numbers that each rank sends back, and gradients of them that it gets
     row_wise     whether its use allows rows over ranks: SimTier and MAKE do, vectors themselves do not travel
     """
 
@@ -70,6 +71,7 @@ class Frozen:
     width: int
     dtype: str
     mean_length: float = 1.0
+    reads: int = 1
     results: int = 0
     placement: str = "auto"
     row_wise: bool = True

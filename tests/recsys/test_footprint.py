@@ -56,6 +56,18 @@ def test_flops_of_the_attention_and_the_last_layers():
     assert batch * found.flops == pytest.approx(counter.get_total_flops(), rel=0.03)
 
 
+def test_a_frozen_make_has_no_backward():
+    """Of what MAKE adds, a third; what its outputs add to the last layers is trained as before."""
+    make = {"mode": "make", "make": {"run": "x"}}
+    trained, frozen = (
+        counted(ModelConfig.model_validate({"multimodal": {**make, "make": {"run": "x", "frozen": f}}}))[1]
+        for f in (False, True)
+    )
+    alone = counted(ModelConfig.model_validate({"multimodal": make, "alone": "text"}))[1]
+    assert trained.parameters == frozen.parameters
+    assert trained.flops - frozen.flops == pytest.approx(alone.flops * 2 / 3)
+
+
 def test_longer_histories_cost_more():
     config = ModelConfig()
     tables = table_configs(tiny.SCHEMA, 16, LENGTHS)
