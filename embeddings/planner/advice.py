@@ -116,8 +116,16 @@ def _changes(problem: Problem, hardware: Hardware, world_size: int) -> Iterator[
         frozen=tuple(dataclasses.replace(f, dtype="int8") for f in problem.frozen)
     ):
         yield "store frozen vectors as int8: python -m train store build --dtype int8"
+    if problem.eval_batch_size > problem.batch_size and (
+        batch := _largest(problem.eval_batch_size, lambda n: works(eval_batch_size=n))
+    ):
+        yield f"fewer rows a rank and step of an evaluation: data.eval_batch_size={batch}"
     if batch := _largest(problem.batch_size, lambda n: works(batch_size=n)):
         yield f"fewer rows a rank and step: data.batch_size={batch}"
+    elif problem.eval_batch_size and (
+        batch := _largest(problem.batch_size, lambda n: works(batch_size=n, eval_batch_size=n))
+    ):
+        yield f"fewer rows a rank and step: data.batch_size={batch} and data.eval_batch_size={batch}"
     wide = max(t.columns for t in problem.tables) if problem.tables else 0
     if width := _largest(
         wide // 4,

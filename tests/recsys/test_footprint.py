@@ -68,6 +68,18 @@ def test_a_frozen_make_has_no_backward():
     assert trained.flops - frozen.flops == pytest.approx(alone.flops * 2 / 3)
 
 
+def test_a_forward_alone_keeps_the_features_and_one_part_at_a_time():
+    config = ModelConfig.model_validate({"multimodal": {"mode": "simscore"}})
+    tables = table_configs(tiny.SCHEMA, 16, LENGTHS)
+    short, long = (footprint(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (1000.0, 1010.0))
+    attention = 2 * (2 * 17 + 36 + 1)  # its pair layer's input and output, the score; twice each
+    assert long.live - short.live == 10 * attention
+    assert long.activations - short.activations == 10 * (attention + 2 * 8), "and the vectors"
+    over = 2 * sum(m.out_features for m in dense_arch(tiny.SCHEMA, config, tables, {"text": Width()}).over.modules()
+                   if isinstance(m, torch.nn.Linear))  # type: ignore[dict-item]  # fmt: skip
+    assert short.activations - short.live == pytest.approx(over + 1000 * 2 * 8)
+
+
 def test_longer_histories_cost_more():
     config = ModelConfig()
     tables = table_configs(tiny.SCHEMA, 16, LENGTHS)

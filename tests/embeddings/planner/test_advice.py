@@ -85,6 +85,24 @@ def test_activations_that_are_too_large():
     assert found and fits(dataclasses.replace(p, batch_size=int(found[1])), cuda(1).hardware, 2) is not None
 
 
+@pytest.mark.parametrize(
+    ("activations", "live", "said"),
+    [
+        (10**4, 10**5, r"evaluation: data.eval_batch_size=(?P<eval>\d+)"),
+        (10**6, 10**2, r"step: data.batch_size=(?P<batch>\d+)$"),
+        (10**6, 10**5, r"step: data.batch_size=(?P<batch>\d+) and data.eval_batch_size=(?P<eval>\d+)"),
+    ],
+)
+def test_batches_that_are_too_large(activations: int, live: int, said: str) -> None:
+    dense = Dense(activations=activations, live=live)
+    p = problem(table("a"), dense=dense, batch_size=1024, eval_batch_size=8192)
+    found = re.search(said, failure(p, 1)[0], re.MULTILINE)
+    assert found
+    sizes = {f"{name}_size".replace("eval", "eval_batch"): int(n) for name, n in found.groupdict().items()}
+    assert fits(p, cuda(1).hardware, 1) is None
+    assert fits(dataclasses.replace(p, **sizes), cuda(1).hardware, 1) is not None
+
+
 def test_optimizer_state_and_dtype_of_vectors():
     p = problem(table("a", 6_000_000, 32), optimizer="adagrad")  # 0.72 GiB, and as much state
     assert "sparse_optimizer.name=rowwise_adagrad" in failure(p, 1)[0]
