@@ -29,7 +29,7 @@ SPLITS = ("train", "validation", "test")
 
 
 class Chain:
-    """The steps, in order. ``data`` and ``root`` hold what they write; times are summed over attempts."""
+    """The steps, in order. ``data`` and ``root`` hold what they write, and the time of the commands that ended."""
 
     def __init__(self, data: Path, root: Path, ranks: int, overrides: tuple[str, ...]) -> None:
         self.data, self.root, self.ranks, self.overrides = data, root, ranks, overrides
@@ -38,9 +38,9 @@ class Chain:
         if (kept := root / "seconds.json").is_file():
             self.seconds = json.loads(kept.read_text())
 
-    def run(self, stage: str, *words: object, ranks: int = 0) -> None:
-        """``python -m train WORDS``, over ranks where there are any; the time goes to ``stage``."""
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks else []
+    def run(self, stage: str, *words: object, ranks: int = 1) -> None:
+        """``python -m train WORDS``, over ranks where there are several; the time goes to ``stage``."""
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
         print("== python -m train", *words, flush=True)
         began = time.monotonic()
         done = subprocess.run([sys.executable, *launch, "-m", "train", *map(str, words)])
@@ -63,8 +63,10 @@ class Chain:
     def train_encoders(self) -> None:
         for kind in ENCODERS:
             path = f"data.path={self.data / 'searches' / kind}"
-            self._run_folder("scl", f"scl-{kind}", f"configs/shop-{kind}.yaml", path)
-            self._run_folder("scl", f"untrained-{kind}", f"configs/shop-{kind}.yaml", path, "train.epochs=0")
+            for vectors in VECTORS:
+                settings = [path, *(["train.epochs=0"] if vectors == "untrained" else [])]
+                if vectors != "raw":
+                    self._run_folder("scl", f"{vectors}-{kind}", f"configs/shop-{kind}.yaml", *settings)
 
     def encode(self) -> None:
         """A data folder for each kind of vectors: the same rows, other stores."""
