@@ -21,7 +21,7 @@ from embeddings.planner.problem import Problem, Table
 from embeddings.planner.vectors import place_frozen
 
 SMALL_TABLE_BYTES = 64 << 20
-_STARTS = 8
+_STARTS, _LOWER = 8, 4  # limits on a shard's time to start from: above the slowest table's fastest way, and below it
 _TRIALS = 60_000  # shards that the easing of the critical rank may place one by one: about a second
 
 
@@ -223,18 +223,18 @@ def _starts(options: Mapping[str, list[Option]]) -> list[dict[str, Option]]:
     """Where to start from.
 
     For several times T the least work in all of which no shard takes longer than T; the smallest shards; and each type
-    for all tables that can have it.
+    for all tables that can have it. Under T below what the slowest table can reach, the others are spread over many
+    ranks: they lie on top of that table, where it is on every rank.
     """
-    shortest = max((min(o.ms for o in found) for found in options.values()), default=0.0)
+    fastest = [min(o.ms for o in found) for found in options.values()] or [0.0]
     longest = max((max(o.ms for o in found) for found in options.values()), default=0.0)
+    least, middle, most = (max(ms, 1e-9) for ms in (min(fastest), max(fastest), longest))
 
     def pick(key: Callable[[Option], Any]) -> dict[str, Option]:
         return {name: min(found, key=key) for name, found in options.items()}
 
-    starts = [
-        pick(lambda o, most=most: (max(o.ms, most), o.total_ms))
-        for most in np.geomspace(max(shortest, 1e-9), max(longest, 1e-9), _STARTS)
-    ]
+    limits = [*np.geomspace(middle, most, _STARTS), *np.geomspace(least, middle, _LOWER, endpoint=False)]
+    starts = [pick(lambda o, limit=limit: (max(o.ms, limit), o.total_ms)) for limit in limits]
     starts.append(pick(lambda o: o.need))
     kinds = {o.kind for found in options.values() for o in found}
     return starts + [pick(lambda o, kind=kind: (o.kind != kind, o.ms)) for kind in TYPES if kind in kinds]

@@ -123,6 +123,14 @@ def test_as_good_as_trying_every_combination_of_types(seed: int) -> None:
     assert search.best().step_ms <= 1.05 * best
 
 
+def test_small_tables_are_spread_where_one_that_is_on_every_rank_takes_longest():
+    # four tables whole on four ranks make each of these critical; to cut one alone costs an exchange and eases nothing
+    big, small = table("big", LARGE, 16, False, 200.0), [table(f"t{i}", 500, 16) for i in range(4)]
+    p = problem(big, *small, batch_size=1024, default=Constraint(sharding_types=list(TYPES[1:])))
+    found = Search(p, cuda(64, 4.0, speed=Speed(exchange_us=1000.0))).best()
+    assert kinds(found) == {"big": "row_wise"} | dict.fromkeys([t.name for t in small], "table_row_wise")
+
+
 def test_a_table_too_large_for_a_rank_is_split():
     p = problem(table("a", 10_000_000, 32))  # 1.2 GiB
     found = Search(p, cuda(4, 0.5)).best()
