@@ -86,7 +86,11 @@ def facts(
         if name in assumed.frozen:
             stores[name] = assumed.frozen[name]
         else:
-            stores[name] = FrozenStore.open(m.store if "://" in m.store else str(folder / m.store))
+            try:
+                stores[name] = FrozenStore.open(m.store if "://" in m.store else str(folder / m.store))
+            except InputError as error:
+                known = f"frozen: {{{name}: {{count: 1000000, width: 128, dtype: int8}}}}"
+                raise InputError(f"{error}; to plan without it, give its size with --assume FILE: {known}") from None
     return lengths, stores, notes
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from embeddings.errors import InputError
 from embeddings.planner.assess import fixed_parts
 from embeddings.planner.choose import options_of
 from embeddings.planner.estimate import Machine
@@ -82,7 +83,10 @@ def _changes(problem: Problem, hardware: Hardware, world_size: int) -> Iterator[
     """Changes that make it fit, the least painful first."""
 
     def works(**changes: object) -> bool:
-        return fits(dataclasses.replace(problem, **changes), hardware, world_size) is not None  # type: ignore[arg-type]
+        try:
+            return fits(dataclasses.replace(problem, **changes), hardware, world_size) is not None  # type: ignore[arg-type]
+        except InputError:  # such as widths that forced column shards of several sequence tables do not have in common
+            return False
 
     for name, constraint in problem.constraints.items():
         if (constraint.sharding_types or constraint.min_partition) and works(

@@ -103,6 +103,14 @@ def test_batches_that_are_too_large(activations: int, live: int, said: str) -> N
     assert fits(dataclasses.replace(p, **sizes), cuda(1).hardware, 1) is not None
 
 
+def test_a_change_that_is_impossible_is_no_advice():
+    # narrower than 96 columns these two have no width of column shards in common, which is an error of its own
+    tables = table("a", 5_000_000, 64, False), table("b", 5_000_000, 96, False)
+    p = problem(*tables, default=Constraint(sharding_types=["column_wise"], min_partition=32))
+    text, _ = failure(p, 2)
+    assert "narrower tables: none wider than" in text and "column shards" not in text
+
+
 def test_optimizer_state_and_dtype_of_vectors():
     p = problem(table("a", 6_000_000, 32), optimizer="adagrad")  # 0.72 GiB, and as much state
     assert "sparse_optimizer.name=rowwise_adagrad" in failure(p, 1)[0]
