@@ -34,13 +34,18 @@ def stays_whole(table: Table, device: str) -> bool:
     return device == "cpu" and table.bytes < SMALL_TABLE_BYTES and not table.managed
 
 
-def options_of(table: Table, problem: Problem, machine: Machine) -> list[Option]:
-    """Every way that constraints and the device allow. Raises InputError where there is none."""
+def options_of(table: Table, problem: Problem, machine: Machine, small_whole: bool = True) -> list[Option]:
+    """Every way that constraints and the device allow. Raises InputError where there is none.
+
+    Args:
+        small_whole: leave tables whole that ``stays_whole`` names.
+    """
     own = problem.constraints.get(table.name)
     wanted = own or problem.default
     device = machine.hardware.device
     allowed = possible_types(table.managed)
-    types = list(wanted.sharding_types or (allowed if not stays_whole(table, device) else ("table_wise",)))
+    whole = small_whole and stays_whole(table, device)
+    types = list(wanted.sharding_types or (("table_wise",) if whole else allowed))
     possible = [t for t in types if t in allowed]
     if not possible or (own and possible != types):  # a default speaks of all tables, each takes what it can
         why = ", as its ids are managed" if table.managed else ""
@@ -127,7 +132,19 @@ class Search:
         Raises:
             NoPlan: nothing fits; an InputError.
         """
-        options = self.options | {name: [option] for name, option in (pinned or {}).items()}
+        given = {name: [option] for name, option in (pinned or {}).items()}
+        try:
+            return self._best_of(self.options | given)
+        except NoPlan:
+            if not any(stays_whole(t, self.machine.hardware.device) for t in self.problem.tables):
+                raise
+            # a small table may have many ids, whose vectors find no room on one rank
+            tables = self.problem.tables
+            free = {t.name: options_of(t, self.problem, self.machine, small_whole=False) for t in tables}
+            return self._best_of(free | given)
+
+    def _best_of(self, options: dict[str, list[Option]]) -> Assessment:
+        """The best plan by these options of each table. Raises NoPlan."""
         choices = one_width(options, self.problem)
         auto = [f.name for f in self.problem.frozen if f.placement == "auto"]
         # tables may need what copies of vectors would take

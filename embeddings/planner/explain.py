@@ -1,7 +1,5 @@
 """Why a table is placed as it is: what the other ways would cost."""
 
-import dataclasses
-
 from embeddings.errors import InputError, nearest
 from embeddings.planner.assess import Assessment
 from embeddings.planner.choose import SMALL_TABLE_BYTES, Search, options_of, stays_whole
@@ -61,9 +59,8 @@ def _unasked(table: Table, search: Search) -> list[Option]:
     wanted = search.problem.constraints.get(table.name) or search.problem.default
     if wanted.sharding_types or not stays_whole(table, search.machine.hardware.device):
         return []
-    free = dataclasses.replace(wanted, sharding_types=possible_types(table.managed))
-    problem = dataclasses.replace(search.problem, constraints={**search.problem.constraints, table.name: free})
-    return [o for o in options_of(table, problem, search.machine) if o.kind != "table_wise"]
+    free = options_of(table, search.problem, search.machine, small_whole=False)
+    return [o for o in free if o.kind != "table_wise"]
 
 
 def _width(option: Option, whole: int) -> str:

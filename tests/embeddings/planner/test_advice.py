@@ -10,7 +10,7 @@ from embeddings.planner.choose import Search
 from embeddings.planner.pack import NoPlan
 from embeddings.planner.problem import Constraint, Dense, Frozen, Problem
 from embeddings.planner.world import find_world_size, fits
-from tests.embeddings.planner.problems import cuda, problem, table
+from tests.embeddings.planner.problems import cpu, cuda, problem, table
 
 BIG = problem(table("big", 40_000_000, 32), table("small", 1000, 32))  # 4.9 GiB
 
@@ -103,11 +103,23 @@ def test_batches_that_are_too_large(activations: int, live: int, said: str) -> N
     assert fits(dataclasses.replace(p, **sizes), cuda(1).hardware, 1) is not None
 
 
+def test_larger_hosts_of_cpus() -> None:
+    # 4.9 GiB a copy; no number of ranks helps a table that must be whole
+    p = problem(table("big", 40_000_000, 32), default=Constraint(sharding_types=["table_wise"]))
+    machine = cpu(2, 4.0, local=2)
+    with pytest.raises(NoPlan) as none:
+        Search(p, machine).best()
+    text = advice(p, machine.hardware, 2, none.value)
+    assert "larger hosts: 16 GiB of memory each instead of 4" in text
+    assert fits(p, machine.hardware.with_(ddr_gib=8.0), 2) is None
+    assert fits(p, machine.hardware.with_(ddr_gib=16.0), 2) is not None
+
+
 def test_a_change_that_is_impossible_is_no_advice():
-    # narrower than 96 columns these two have no width of column shards in common, which is an error of its own
-    tables = table("a", 5_000_000, 64, False), table("b", 5_000_000, 96, False)
+    # of 72 columns half of the tables have no width of column shards in common with the others: an error of its own
+    tables = [table(f"t{i}", 5_000_000, 64 if i % 2 else 96, False) for i in range(4)]
     p = problem(*tables, default=Constraint(sharding_types=["column_wise"], min_partition=32))
-    text, _ = failure(p, 2)
+    text, _ = failure(p, 2, 2.2)
     assert "narrower tables: none wider than" in text and "column shards" not in text
 
 

@@ -67,6 +67,15 @@ def test_small_tables_stay_whole_on_cpu_alone():
     assert kinds(Search(problem(*tables, batch_size=4096), cuda(8)).best())["a"] == "data_parallel"
 
 
+def test_small_tables_with_many_ids_are_cut_on_cpu_where_nothing_fits_else():
+    p = problem(table("a", 1000, 16, False, 1000.0), batch_size=10_000)  # 1.3 GiB a rank of ids, vectors, gradients
+    assert kinds(Search(p, cpu(4, 16.0, local=1)).best()) == {"a": "table_wise"}
+    assert kinds(Search(p, cpu(4, 3.0, local=1)).best()) != {"a": "table_wise"}
+    forced = dataclasses.replace(p, default=Constraint(sharding_types=["table_wise"]))
+    with pytest.raises(NoPlan):
+        Search(forced, cpu(4, 3.0, local=1)).best()
+
+
 def test_mistakes():
     with pytest.raises(InputError, match=r"sharding.tables names \['itm'\]; tables are \['item'\]"):
         problem(table("item"), constraints={"itm": Constraint()})
