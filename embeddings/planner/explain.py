@@ -2,7 +2,7 @@
 
 from embeddings.errors import InputError, nearest
 from embeddings.planner.assess import Assessment
-from embeddings.planner.choose import SMALL_TABLE_BYTES, Search, options_of, stays_whole
+from embeddings.planner.choose import MANY_IDS, SMALL_TABLE_BYTES, Search, options_of, stays_whole
 from embeddings.planner.geometry import NARROWEST, TYPES, possible_types
 from embeddings.planner.pack import NoPlan, Option
 from embeddings.planner.problem import Table
@@ -49,7 +49,8 @@ def explain(name: str, best: Assessment, search: Search) -> str:
     head = ["type", "kernel", ">largest shard", ">its ms", "step against the plan"]
     shape = f"{table.rows:,} x {table.columns}, {size(table.bytes)}, {table.ids:g} ids an example"
     small = (
-        f"left out: on CPU a table under {size(SMALL_TABLE_BYTES)} stays whole unless sharding.tables.{name} says more"
+        f"left out: on CPU a table under {size(SMALL_TABLE_BYTES)} with fewer than {MANY_IDS} ids an example "
+        f"stays whole unless sharding.tables.{name} says more"
     )
     return "\n".join([f"table '{name}': {shape}", columns(head, rows), *([small] if unasked else [])])
 
@@ -57,7 +58,7 @@ def explain(name: str, best: Assessment, search: Search) -> str:
 def _unasked(table: Table, search: Search) -> list[Option]:
     """Ways that only the table's smallness leaves out."""
     wanted = search.problem.constraints.get(table.name) or search.problem.default
-    if wanted.sharding_types or not stays_whole(table, search.machine.hardware.device):
+    if wanted.sharding_types or not stays_whole(table, search.machine):
         return []
     free = options_of(table, search.problem, search.machine, small_whole=False)
     return [o for o in free if o.kind != "table_wise"]

@@ -162,7 +162,7 @@ def test_explain_on_cpu_says_what_the_rule_for_small_tables_costs(plan, capsys) 
     assert re.search(r"^table_wise +fused .* taken$", out, re.MULTILINE)
     for kind in ("row_wise", "data_parallel", "grid_shard"):
         assert re.search(rf"^{kind} +\w+ .* [+-][\d.]+ ms, [+-][\d.]+ %, but left out$", out, re.MULTILINE), kind
-    assert out.rstrip().endswith("a table under 64.0 MiB stays whole unless sharding.tables.user says more")
+    assert out.rstrip().endswith("with fewer than 32 ids an example stays whole unless sharding.tables.user says more")
 
 
 def test_plans_of_other_world_sizes_are_compared(plan, capsys, tmp_path: Path) -> None:

@@ -67,8 +67,16 @@ def test_small_tables_stay_whole_on_cpu_alone():
     assert kinds(Search(problem(*tables, batch_size=4096), cuda(8)).best())["a"] == "data_parallel"
 
 
-def test_small_tables_with_many_ids_are_cut_on_cpu_where_nothing_fits_else():
-    p = problem(table("a", 1000, 16, False, 1000.0), batch_size=10_000)  # 1.3 GiB a rank of ids, vectors, gradients
+def test_small_tables_with_many_ids_are_free_on_cpu():
+    many, few = table("many", 1000, 16, False, 50.0), table("few", 1000, 16, False, 20.0)
+    search = Search(problem(many, few), cpu(2, speed=Speed(sequence_id_ns=100.0)))
+    assert {o.kind for o in search.options["few"]} == {"table_wise"} < {o.kind for o in search.options["many"]}
+    assert kinds(search.best())["many"] != "table_wise"
+    assert kinds(Search(problem(many), cpu(1)).best()) == {"many": "table_wise"}
+
+
+def test_small_tables_that_find_no_room_on_cpu_are_cut():
+    p = problem(table("a", 1000, 16, False, 31.0), batch_size=320_000)  # 1.3 GiB a rank of ids, vectors, gradients
     assert kinds(Search(p, cpu(4, 16.0, local=1)).best()) == {"a": "table_wise"}
     assert kinds(Search(p, cpu(4, 3.0, local=1)).best()) != {"a": "table_wise"}
     forced = dataclasses.replace(p, default=Constraint(sharding_types=["table_wise"]))
