@@ -2,7 +2,7 @@
 
 from embeddings.planner.assess import Assessment
 from embeddings.planner.choose import Search
-from embeddings.planner.estimate import Machine
+from embeddings.planner.estimate import Machine, dense_bytes
 from embeddings.planner.hardware import Hardware
 from embeddings.planner.pack import NoPlan
 from embeddings.planner.problem import Problem
@@ -12,10 +12,21 @@ MOST_RANKS = 8192
 
 def fits(problem: Problem, hardware: Hardware, world_size: int) -> Assessment | None:
     """The best plan at one world size, or None. Raises InputError for what no world size mends."""
+    search = Search(problem, Machine.of(hardware, world_size))
+    if hardware.device == "cuda" and _too_large(search):  # a search that finds nothing takes longest
+        return None
     try:
-        return Search(problem, Machine.of(hardware, world_size)).best()
+        return search.best()
     except NoPlan:
         return None
+
+
+def _too_large(search: Search) -> bool:
+    """Whether all memory is too little for the tables' smallest shards and the dense part, frozen tables aside."""
+    machine = search.machine
+    dense = sum(dense_bytes(search.problem.dense, search.problem))
+    tables = sum(min(o.total_bytes for o in found) for found in search.options.values())
+    return tables > machine.world_size * (machine.capacity[0] - dense)
 
 
 def find_world_size(problem: Problem, hardware: Hardware, more_than: int = 0) -> Assessment | None:

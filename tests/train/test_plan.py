@@ -78,6 +78,23 @@ def test_the_planners_question_is_the_run(config, data: Path) -> None:
     assert 1 < text.mean_length < 6 and found.table("item").mean_length == (1.0, text.mean_length)
 
 
+@pytest.mark.parametrize(
+    ("settings", "reads", "results"),
+    [
+        ((), 1, 20),
+        (("model.multimodal.mode=make",), 2, 2 * tiny.WIDTH),
+        (("model.multimodal.mode=simtier+make",), 3, 20 + 2 * tiny.WIDTH),
+        (("model.multimodal.mode=make", "model.multimodal.make={frozen: true, run: x}"), 1, tiny.WIDTH),
+        (("model.multimodal.mode=simscore", "model.multimodal.sa_ta=true"), 1, 0),
+        (("model.multimodal.mode=none", "model.alone=text"), 2, 2 * tiny.WIDTH),
+    ],
+)
+def test_how_often_vectors_are_read(config, data: Path, settings: tuple[str, ...], reads: int, results: int) -> None:
+    run, schema = load_config(str(config()), settings), load_schema(str(data))
+    (text,) = problem_of(run, schema, *facts(run, schema, Assumptions())[:2]).frozen
+    assert (text.reads, text.results) == (reads, results)
+
+
 def test_assumptions(config, data: Path, tmp_path: Path) -> None:
     run, schema = load_config(str(config())), load_schema(str(data))
     away = run.model_copy(update={"data": run.data.model_copy(update={"path": str(tmp_path / "away")})})
