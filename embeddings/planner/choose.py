@@ -124,27 +124,28 @@ class Search:
         except NoPlan as clash:
             raise InputError(str(clash)) from None
 
-    def best(self, pinned: Mapping[str, Option] | None = None) -> Assessment:
+    def best(self, pinned: Mapping[str, Option] | None = None, first: bool = False) -> Assessment:
         """The best plan found.
 
         Args:
             pinned: the option that a table must take.
+            first: take the first plan that fits, from the smallest shards; many times quicker where nothing does.
 
         Raises:
             NoPlan: nothing fits; an InputError.
         """
         given = {name: [option] for name, option in (pinned or {}).items()}
         try:
-            return self._best_of(self.options | given)
+            return self._best_of(self.options | given, first)
         except NoPlan:
             if not any(stays_whole(t, self.machine) for t in self.problem.tables):
                 raise
             # a small table may have many ids, whose vectors find no room on one rank
             tables = self.problem.tables
             free = {t.name: options_of(t, self.problem, self.machine, small_whole=False) for t in tables}
-            return self._best_of(free | given)
+            return self._best_of(free | given, first)
 
-    def _best_of(self, options: dict[str, list[Option]]) -> Assessment:
+    def _best_of(self, options: dict[str, list[Option]], first: bool) -> Assessment:
         """The best plan by these options of each table. Raises NoPlan."""
         choices = one_width(options, self.problem)
         auto = [f.name for f in self.problem.frozen if f.placement == "auto"]
@@ -154,7 +155,7 @@ class Search:
         failure: NoPlan | None = None
         for frozen in (self._place_frozen(options), *smaller * bool(auto)):
             try:
-                return self._best(choices, frozen)
+                return self._best(choices, frozen, first)
             except NoPlan as none:
                 failure = failure if failure is not None and failure.shortage < none.shortage else none
         assert failure is not None
@@ -170,12 +171,12 @@ class Search:
         )
         return place_frozen(self.problem, self.machine, int(fixed.device_bytes + device), int(fixed.host_bytes + host))
 
-    def _best(self, choices: list[dict[str, list[Option]]], frozen: dict[str, str]) -> Assessment:
+    def _best(self, choices: list[dict[str, list[Option]]], frozen: dict[str, str], first: bool) -> Assessment:
         """The best plan with frozen tables placed so. ``choices``: options that may be taken together."""
         fixed = fixed_parts(self.problem, self.machine, frozen)
         tried, failures = [], []
         for options in choices:
-            for start in _starts(options):
+            for start in [_smallest(options)] if first else _starts(options):
                 try:
                     tried.append((self._try(start, options, fixed), options))
                 except NoPlan as none:
@@ -183,7 +184,7 @@ class Search:
         if not tried:
             raise min(failures, key=lambda f: f.shortage)
         best, options = min(tried, key=lambda t: t[0].score)
-        return self._assessed(self._eased(best, options, fixed), frozen)
+        return self._assessed(best if first else self._eased(best, options, fixed), frozen)
 
     def _try(self, picks: Mapping[str, Option], options: Mapping[str, list[Option]], fixed: Fixed) -> _Tried:
         ranks = Ranks(self.machine, fixed.device_bytes, fixed.host_bytes)
@@ -237,6 +238,11 @@ class Search:
         return assess(plan, self.problem, machine)
 
 
+def _smallest(options: Mapping[str, list[Option]]) -> dict[str, Option]:
+    """Of each table the option with the smallest shards."""
+    return {name: min(found, key=lambda o: o.need) for name, found in options.items()}
+
+
 def _starts(options: Mapping[str, list[Option]]) -> list[dict[str, Option]]:
     """Where to start from.
 
@@ -253,6 +259,6 @@ def _starts(options: Mapping[str, list[Option]]) -> list[dict[str, Option]]:
 
     limits = [*np.geomspace(middle, most, _STARTS), *np.geomspace(least, middle, _LOWER, endpoint=False)]
     starts = [pick(lambda o, limit=limit: (max(o.ms, limit), o.total_ms)) for limit in limits]
-    starts.append(pick(lambda o: o.need))
+    starts.append(_smallest(options))
     kinds = {o.kind for found in options.values() for o in found}
     return starts + [pick(lambda o, kind=kind: (o.kind != kind, o.ms)) for kind in TYPES if kind in kinds]
