@@ -107,6 +107,7 @@ class Run:
                 position.epoch, position.batch = position.epoch + 1, 0
                 self._export(value)
             save(self, best=better)
+            pace.saved()
         self.checkpoints.finish()
 
     def _stopped(self) -> bool:
