@@ -178,7 +178,7 @@ class Checkpoints:
 
         Args:
             progress: of that checkpoint; None: the weights alone, optimizer and generators stay as they are.
-            seed: of new random numbers, where the number of ranks has changed.
+            seed: of new random numbers, where the number of ranks or their kind of device has changed.
 
         Raises InputError where the checkpoint is of another model.
         """
@@ -196,7 +196,7 @@ class Checkpoints:
         pieces += state.dense_pieces(optimizer)
         counters = state.warmups(optimizer)
         pieces.append(state.whole("schedule", counters[0]))
-        same = progress["world_size"] == self._ranks.world_size
+        same = state.same_generators(progress, self._ranks)
         random = state.random_pieces(self._ranks) if same else []
         self._read(path, pieces + random)
         by_row.fill()

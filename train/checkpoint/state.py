@@ -159,6 +159,11 @@ def random_pieces(ranks: Ranks) -> list[Piece]:
     return [whole(f"random.{device}.{ranks.rank}", value, everywhere=False) for device, value in states.items()]
 
 
+def same_generators(progress: dict[str, Any], ranks: Ranks) -> bool:
+    """Whether the checkpoint of ``progress`` holds the states that ``random_pieces`` asks for, of the same devices."""
+    return progress["world_size"] == ranks.world_size and progress["plan"]["device"] == ranks.device.type
+
+
 def set_random(pieces: list[Piece], ranks: Ranks) -> None:
     """Go on with the generators as ``random_pieces`` gave them."""
     for piece in pieces:
@@ -169,7 +174,7 @@ def set_random(pieces: list[Piece], ranks: Ranks) -> None:
 
 
 def reseed(seed: int, step: int, ranks: Ranks) -> None:
-    """Begin with new random numbers where the saved ones are another number of ranks'."""
+    """Begin with new random numbers where the saved ones are of other ranks or another kind of device."""
     torch.manual_seed(
         int(np.random.SeedSequence([seed % 2**63, step, ranks.rank]).generate_state(1, np.uint64)[0] >> 1)
     )
