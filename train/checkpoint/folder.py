@@ -57,6 +57,7 @@ class Folder:
     def name_best(self, name: str) -> None:
         """Have best.json name the checkpoint ``name``."""
         write_json(self.path / "best.json", {"checkpoint": name})
+        sync(self.path)  # before those that it does not name any more are removed
 
     def discard(self, step: int) -> None:
         """Remove what was written of the checkpoint of ``step``."""
