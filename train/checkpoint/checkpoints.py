@@ -82,7 +82,7 @@ class Checkpoints:
     def _owned(self, trainable: Trainable) -> list[Piece]:
         """What this rank writes: its shards, and its share of what all ranks have."""
         optimizer = trainable.optimizer.state_dict()
-        pieces = state.model_pieces(trainable) + state.dense_pieces(optimizer)
+        pieces = state.model_pieces(trainable.model.state_dict()) + state.dense_pieces(optimizer)
         pieces.append(state.whole("schedule", state.warmups(optimizer)[0]))
         pieces += state.table_pieces(state.accumulators(trainable, optimizer), state.column_bounds(trainable))
         shared = [p for p in pieces if p.everywhere][self._ranks.rank :: self._ranks.world_size]
@@ -182,10 +182,13 @@ class Checkpoints:
 
         Raises InputError where the checkpoint is of another model.
         """
-        pieces = state.model_pieces(trainable)
+        # Asked for once, before anything is read: each time, TorchRec writes cached rows of host memory back to their
+        # table. Loading empties the caches.
+        weights = trainable.model.state_dict()
+        pieces = state.model_pieces(weights)
         if progress is None:
             self._read(path, pieces)
-            trainable.model.load_state_dict(trainable.model.state_dict())
+            trainable.model.load_state_dict(weights)
             return
         fill_optimizer_state(trainable)
         optimizer = trainable.optimizer.state_dict()
@@ -202,7 +205,7 @@ class Checkpoints:
         by_row.fill()
         for counter in counters[1:]:
             counter.copy_(counters[0])
-        trainable.model.load_state_dict(trainable.model.state_dict())
+        trainable.model.load_state_dict(weights)
         trainable.optimizer.load_state_dict(optimizer)
         if same:
             state.set_random(random, self._ranks)

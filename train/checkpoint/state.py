@@ -40,9 +40,9 @@ class Accumulators:
     everywhere: bool = False
 
 
-def model_pieces(trainable: Trainable) -> list[Piece]:
-    """Parameters and buffers on this rank."""
-    return [p for name, value in trainable.model.state_dict().items() for p in pieces_of(f"model.{name}", value)]
+def model_pieces(weights: dict[str, Any]) -> list[Piece]:
+    """Parameters and buffers on this rank, from the model's state."""
+    return [p for name, value in weights.items() for p in pieces_of(f"model.{name}", value)]
 
 
 def dense_pieces(optimizer: dict[str, Any]) -> list[Piece]:
