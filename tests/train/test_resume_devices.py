@@ -15,7 +15,7 @@ from train.process import Ranks
 @pytest.mark.parametrize("world", [1, 2])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_generators_go_on_where_there_are_as_many_of_the_same_kind(saved, world, device):
-    progress = {"world_size": 2, "plan": {"device": saved}}
+    progress = {"world_size": 2, "device": saved}
     ranks = Ranks(0, world, 0, world, torch.device(device))
     assert state.same_generators(progress, ranks) is (world == 2 and saved == device)
 
@@ -28,8 +28,8 @@ def test_a_checkpoint_without_this_devices_generator_is_taken(config, tmp_path, 
     assert verb(*one_epoch, "train.max_steps=5").status == 0
     about = run / "checkpoints" / "step-00000005" / "progress.json"
     progress = json.loads(about.read_text())
-    assert progress["plan"]["device"] == "cpu"
-    about.write_text(json.dumps({**progress, "plan": {**progress["plan"], "device": "another"}}))
+    assert progress["device"] == "cpu"
+    about.write_text(json.dumps({**progress, "device": "another"}))
     here = state.random_pieces
     monkeypatch.setattr(
         state,

@@ -62,7 +62,8 @@ class Checkpoints:
             print(f"waited {waited:.1f} s for the checkpoint before; save less often", file=sys.stderr, flush=True)
         if self._group is None:
             self._group = dist.new_group(backend="gloo", timeout=self._timeout)
-        progress = {**progress, "columns": state.column_bounds(trainable), "world_size": self._ranks.world_size}
+        ranks = {"world_size": self._ranks.world_size, "device": self._ranks.device.type}
+        progress = {**progress, **ranks, "columns": state.column_bounds(trainable)}
         self._staged = staged(self._owned(trainable), self._staged)
         self._writing.start(lambda: self._write(progress, best))
 
@@ -121,6 +122,7 @@ class Checkpoints:
         All ranks call it, and share the reading. Damaged ones are set aside, said aloud. Raises InputError where all
         are damaged.
         """
+        on_first(self._ranks, self.folder.recover)
         names = on_first(self._ranks, lambda: [p.name for p in self.folder.all()])
         passed_over: dict[str, InputError] = {}
         for name in reversed(names):

@@ -161,7 +161,8 @@ def random_pieces(ranks: Ranks) -> list[Piece]:
 
 def same_generators(progress: dict[str, Any], ranks: Ranks) -> bool:
     """Whether the checkpoint of ``progress`` holds the states that ``random_pieces`` asks for, of the same devices."""
-    return progress["world_size"] == ranks.world_size and progress["plan"]["device"] == ranks.device.type
+    device = progress.get("device", ranks.device.type)  # older checkpoints do not say
+    return progress["world_size"] == ranks.world_size and device == ranks.device.type
 
 
 def set_random(pieces: list[Piece], ranks: Ranks) -> None:
