@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks.paper.tables import DRAWN, drawn
+from benchmarks.paper.tables import DRAWN, drawn, drawn6a
 from embeddings.errors import InputError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,6 +246,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "planner_memory": ("planner", planner_memory),
     "planner_speed": ("planner", planner_speed),
     "chain": ("chain", chain),
+    "shop_fig6a": ("chain", drawn6a),
     **{f"{data}_{target}": ("paper", drawn(target, data)) for data in ("shop", "microlens") for target in DRAWN},
 }
 
