@@ -25,7 +25,7 @@ class Folder:
         self.path, self._keep = path, keep
 
     def recover(self) -> None:
-        """Give a checkpoint its name back that was put aside for a newer one of its step, which a kill then kept out."""
+        """Give a checkpoint its name back that was put aside for a newer one of its step, before a kill."""
         for aside in self.path.glob(f"{_OLD}step-*"):
             named = self.path / aside.name.removeprefix(_OLD)
             if not named.exists():
