@@ -17,6 +17,7 @@ from train.config import Config, save_config
 from train.env import PACKAGES, installed
 
 LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
+RECORDS = f"{LOGS}/nccl"  # what NCCL's ranks did last, should one of them hang
 
 
 def write_json(path: Path, value: Any) -> None:
