@@ -1,8 +1,6 @@
 """A plan as plain data, and plan.json: written, read back, and held against a model."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from embeddings.beside import beside
 from embeddings.errors import InputError, nearest
 from embeddings.planner.geometry import CUTS_COLUMNS, PLACES, cut, possible_types
 from embeddings.planner.problem import Problem, Table
@@ -109,16 +108,10 @@ def save_plan(plan: Plan, path: str | Path) -> None:
     text = json.dumps(raw, indent=1)[:-2] + f',\n "tables": {{\n{lines}\n }}\n}}\n'
     path = Path(path)
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with beside(path) as out:
+            out.write(text.encode())
     except FileNotFoundError:
         raise InputError(f"folder '{path.parent}' for the plan does not exist; make it first") from None
-    try:
-        with os.fdopen(handle, "w") as out:
-            out.write(text)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def load_plan(path: str | Path) -> Plan:

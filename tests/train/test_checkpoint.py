@@ -31,6 +31,13 @@ def resumed(run: Path, *overrides: str):
     return verb("ctr", "--config", run.parent.parent / "run.yaml", "run.resume=true", "train.epochs=3", *overrides)
 
 
+def test_whoever_may_read_new_files_may_read_all_of_a_run(run):
+    mask = os.umask(0)
+    os.umask(mask)
+    closed = [str(p) for p in run.rglob("*") if p.is_file() and p.stat().st_mode & 0o444 & ~mask != 0o444 & ~mask]
+    assert not closed
+
+
 def test_keeps_the_newest_and_the_best(run):
     names = [n for n in checkpoints(run) if n.startswith("step-")]
     best = json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
