@@ -1,8 +1,6 @@
 """A plan as plain data, and plan.json: written, read back, and held against a model."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from embeddings.beside import beside
 from embeddings.errors import InputError, nearest
 from embeddings.planner.geometry import CUTS_COLUMNS, PLACES, cut, possible_types
 from embeddings.planner.problem import Problem, Table
@@ -113,16 +112,10 @@ def save_plan(plan: Plan, path: str | Path) -> None:
     if path.is_dir():
         raise InputError(f"'{path}' is a folder; name the plan's file, such as {path / 'plan.json'}")
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with beside(path) as out:
+            out.write(text.encode())
     except FileNotFoundError:
         raise InputError(f"folder '{path.parent}' for the plan does not exist; make it first") from None
-    try:
-        with os.fdopen(handle, "w") as out:
-            out.write(text)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def load_plan(path: str | Path) -> Plan:

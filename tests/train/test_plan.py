@@ -56,6 +56,19 @@ def test_a_plan_of_another_model_or_world_is_refused(config, tmp_path: Path) -> 
     assert not (tmp_path / "runs" / "c" / "plan.json").exists()
 
 
+def test_where_nothing_fits_the_trainer_advises_as_the_planner_does(config, own: Path, capsys) -> None:
+    schema = (own / "schema.yaml").read_text()
+    assert schema.count(f"num_embeddings: {tiny.ITEMS}") == 1
+    (own / "schema.yaml").write_text(schema.replace(f"num_embeddings: {tiny.ITEMS}", "num_embeddings: 1000000000000"))
+    done = verb("ctr", "--config", config(own))
+    assert done.status == 2 and "Traceback" not in done.err, done.err
+    first, *changes = done.errors
+    assert first.startswith("error: no plan fits 1 rank of cpu-host: ")
+    assert changes[0] in ("each of these makes it fit:", "this makes it fit:") and changes[1].startswith("  1. ")
+    assert plan(config(own), "--world-size", 1) == 2
+    assert capsys.readouterr().err.splitlines() == done.errors
+
+
 def test_speeds_of_another_device_are_refused(config) -> None:
     one_line(verb("ctr", "--config", config(), "sharding.hardware=h200"), "describes cuda, this run is on cpu")
 
