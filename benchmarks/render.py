@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks.fuxictr_peer.table import quality as peer_quality
 from benchmarks.paper.tables import DRAWN, drawn
 from embeddings.errors import InputError, nearest
 
@@ -233,7 +234,8 @@ def chain(rows: Rows) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
-    "microlens": ("microlens", quality),
+    "microlens": ("paper", drawn("table3", "microlens", picture=False)),
+    "peer": ("fuxictr", peer_quality),
     "throughput": ("train_step", throughput),
     "profile": ("profile", profile),
     "memory": ("memory", memory),
