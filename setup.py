@@ -19,7 +19,10 @@ HEADERS = [
     "simtier.inc",
     "simtier_shared.inc",
     "panels.inc",
+    "tiles.inc",
     "make_attention.inc",
+    "make_tiles.inc",
+    "make_products.inc",
     "read_rows.inc",
 ]
 

@@ -11,36 +11,63 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 from omegaconf import OmegaConf
 
 from benchmarks.harness import append, run_command
-from benchmarks.render import chain as table
 from embeddings.errors import InputError
 
 ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")}  # modality -> column, baseline
-VECTORS = ("raw", "untrained", "scl")
+# kind of vectors -> settings of its encoders' training; none are trained for raw ones
+VECTORS: dict[str, tuple[str, ...] | None] = {"raw": None, "untrained": ("train.epochs=0",), "scl": ()}
 MODES = ("simtier", "simtier+make")
+DATA, ROWS, SEARCHES = "data/chain", 300_000, 30_000
 MAKE_EPOCHS = 4
 SPLITS = ("train", "validation", "test")
 
 
 class Chain:
-    """The steps, in order. ``data`` and ``root`` hold what they write; times are summed over attempts."""
+    """The steps, in order. ``data`` and ``root`` hold what they write, and the time of the commands that ended.
 
-    def __init__(self, data: Path, root: Path, ranks: int, overrides: tuple[str, ...]) -> None:
+    Args:
+        vectors: as ``VECTORS``.
+        modes: how the vectors enter the CTR models.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        root: Path,
+        ranks: int,
+        overrides: tuple[str, ...],
+        vectors: Mapping[str, tuple[str, ...] | None] = VECTORS,
+        modes: Sequence[str] = MODES,
+    ) -> None:
         self.data, self.root, self.ranks, self.overrides = data, root, ranks, overrides
+        self.vectors, self.modes = vectors, modes
         self.seconds: dict[str, float] = {}
         root.mkdir(parents=True, exist_ok=True)
         if (kept := root / "seconds.json").is_file():
             self.seconds = json.loads(kept.read_text())
 
-    def run(self, stage: str, *words: object, ranks: int = 0) -> None:
-        """``python -m train WORDS``, over ranks where there are any; the time goes to ``stage``."""
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks else []
+    def whole(self, rows: int, searches: int, seed: int, seeds: int) -> list[dict]:
+        """Every step that is not done; one row a CTR model and seed."""
+        self.prepare(rows, searches, seed)
+        self.train_encoders()
+        self.encode()
+        if any("make" in mode for mode in self.modes):
+            self.train_make()
+        found = list(self.train_ctr(seeds))
+        shapes = {"rows": rows, "searches": searches, "seed": seed, "ranks": self.ranks}
+        same = {"shapes": shapes, "accuracy": self.accuracy(), "seconds": self.seconds}
+        return [{**row, **same} for row in found]
+
+    def run(self, stage: str, *words: object, ranks: int = 1) -> None:
+        """``python -m train WORDS``, over ranks where there are several; the time goes to ``stage``."""
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
         print("== python -m train", *words, flush=True)
         began = time.monotonic()
         done = subprocess.run([sys.executable, *launch, "-m", "train", *map(str, words)])
@@ -63,17 +90,18 @@ class Chain:
     def train_encoders(self) -> None:
         for kind in ENCODERS:
             path = f"data.path={self.data / 'searches' / kind}"
-            self._run_folder("scl", f"scl-{kind}", f"configs/shop-{kind}.yaml", path)
-            self._run_folder("scl", f"untrained-{kind}", f"configs/shop-{kind}.yaml", path, "train.epochs=0")
+            for vectors, settings in self.vectors.items():
+                if settings is not None:
+                    self._run_folder("scl", f"{vectors}-{kind}", f"configs/shop-{kind}.yaml", path, *settings)
 
     def encode(self) -> None:
         """A data folder for each kind of vectors: the same rows, other stores."""
-        for vectors in VECTORS:
+        for vectors, settings in self.vectors.items():
             folder = self.data / "vectors" / vectors
             for kind, (column, baseline) in ENCODERS.items():
                 if (folder / "frozen" / kind).is_dir():
                     continue
-                encoder = baseline if vectors == "raw" else self.root / f"{vectors}-{kind}"
+                encoder = baseline if settings is None else self.root / f"{vectors}-{kind}"
                 words = (encoder, f"--items={self.data / 'items'}", f"--column={column}", f"--data={self.data}")
                 self.run("encode", "encode", *words, f"--out={folder / 'frozen' / kind}", ranks=self.ranks)
             for split in SPLITS:
@@ -85,7 +113,7 @@ class Chain:
             OmegaConf.save(schema, folder / "schema.yaml")
 
     def train_make(self) -> None:
-        for vectors in VECTORS:
+        for vectors in self.vectors:
             if not all(_done(self.root / f"make-{vectors}" / kind) for kind in ENCODERS):
                 settings = (self._vectors(vectors), f"train.epochs={MAKE_EPOCHS}")
                 self._train("make", "make", f"make-{vectors}", "configs/shop.yaml", *settings)
@@ -93,9 +121,9 @@ class Chain:
     def train_ctr(self, seeds: int) -> Iterator[dict]:
         """One row a model and seed."""
         for seed in range(seeds):
-            for vectors, mode in [("none", "none"), *((v, m) for v in VECTORS for m in MODES)]:
+            for vectors, mode in [("none", "none"), *((v, m) for v in self.vectors for m in self.modes)]:
                 name = f"ctr-{vectors}-{mode.replace('+', '-')}-{seed}"
-                settings = [self._vectors("raw" if vectors == "none" else vectors)]
+                settings = [self._vectors(next(iter(self.vectors)) if vectors == "none" else vectors)]
                 settings += [f"model.multimodal.mode={mode}", f"train.seed={seed}"]
                 settings += [f"model.multimodal.make.run={self.root / f'make-{vectors}'}"] if "make" in mode else []
                 self._run_folder("ctr", name, "configs/shop.yaml", *settings)
@@ -109,8 +137,8 @@ class Chain:
         """Kind of vectors -> modality -> Acc@1 on the searches' validation split."""
         return {
             vectors: {kind: _about(self.root / f"{vectors}-{kind}")["acc@1"] for kind in ENCODERS}
-            for vectors in VECTORS
-            if vectors != "raw"
+            for vectors, settings in self.vectors.items()
+            if settings is not None
         }
 
     def _vectors(self, vectors: str) -> str:
@@ -135,10 +163,10 @@ def _done(run: Path) -> bool:
 
 
 @click.command()
-@click.option("--data", default="data/chain", show_default=True, help="Data folder to write.")
-@click.option("--root", default="runs/chain", show_default=True, help="Folder of the runs.")
-@click.option("--rows", default=300_000, show_default=True, help="Impressions.")
-@click.option("--searches", default=30_000, show_default=True, help="Searches, from which encoders learn.")
+@click.option("--data", default=DATA, show_default=True, help="Data folder to write.")
+@click.option("--root", default="runs/paper/chain", show_default=True, help="Folder of the runs.")
+@click.option("--rows", default=ROWS, show_default=True, help="Impressions.")
+@click.option("--searches", default=SEARCHES, show_default=True, help="Searches, from which encoders learn.")
 @click.option("--seeds", default=1, show_default=True, help="CTR models of each kind.")
 @click.option("--seed", default=0, show_default=True, help="Of the market.")
 @click.option("--ranks", default=2, show_default=True, help="Processes of each training and encoding.")
@@ -148,15 +176,10 @@ def main(data: str, root: str, rows: int, searches: int, seeds: int, seed: int, 
 
     Overrides go to every training, such as process.threads=1.
     """
-    chain = Chain(Path(data), Path(root), ranks, rest["overrides"])
-    chain.prepare(rows, searches, seed)
-    chain.train_encoders()
-    chain.encode()
-    chain.train_make()
-    found = list(chain.train_ctr(seeds))
-    shapes = {"rows": rows, "searches": searches, "seed": seed, "ranks": ranks}
-    same = {"shapes": shapes, "accuracy": chain.accuracy(), "seconds": chain.seconds}
-    print(table([append("chain", {**row, **same}) for row in found]))
+    from benchmarks.render import chain as table
+
+    chain = Chain(Path(data), Path(root), ranks, rest["overrides"], VECTORS, MODES)
+    print(table([append("chain", row) for row in chain.whole(rows, searches, seed, seeds)]))
     print(f"{sum(chain.seconds.values()) / 60:.1f} minutes: {chain.seconds}")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from benchmarks.fuxictr_peer.table import quality as peer_quality
-from benchmarks.paper.tables import DRAWN, drawn
+from benchmarks.paper.tables import DRAWN, drawn, drawn6a
 from embeddings.errors import InputError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,10 +105,7 @@ def memory(rows: Rows) -> str:
     r = rows[-1]
     line = [
         f"{r['rows']:,}",
-        _mib(r["disk_bytes"]),
-        _mib(r["decoded_bytes"]),
-        _mib(r["limit_bytes"]),
-        _mib(r["peak_bytes"]),
+        *(_mib(r[f"{name}_bytes"]) for name in ("disk", "decoded", "limit", "peak")),
         f"{r['slope_bytes_per_mrow'] / 2**20:+.2f} MiB",
     ]
     head = ["rows read", "on disk", "decoded", "limit", "peak of the process", "growth per million rows, second half"]
@@ -248,6 +245,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "planner_memory": ("planner", planner_memory),
     "planner_speed": ("planner", planner_speed),
     "chain": ("chain", chain),
+    "shop_fig6a": ("chain", drawn6a),
     **{f"{data}_{target}": ("paper", drawn(target, data)) for data in ("shop", "microlens") for target in DRAWN},
 }
 

@@ -36,8 +36,8 @@ class MAKEConfig(Strict):
         0.0,
         ge=0,
         lt=1,
-        description="share of the training rows, drawn anew each time, for which the ID model gets zeros in place of all "
-        "that MAKE hands over, so that each learns to do without the other (modality dropout)",
+        description="share of the training rows, drawn anew each time, for which the ID model gets zeros in place "
+        "of all that MAKE hands over, so that each learns to do without the other (modality dropout)",
     )
 
     @model_validator(mode="after")

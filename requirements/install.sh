@@ -4,6 +4,7 @@
 #   requirements/install.sh        what running needs
 #   requirements/install.sh test   and what testing needs
 #   requirements/install.sh native build the C++ kernels again
+#   requirements/install.sh encoders and what encoders of timm and transformers need
 #
 # PYTHON=python3.12            the Python to use; otherwise the first of python3, python3.12, python3.11, python3.10 that fits
 # TIERWISE_DEVICE=cpu|cuda     the list to install; otherwise cuda where nvidia-smi finds a device
@@ -48,9 +49,10 @@ flock 9
 key=$(cat "requirements/$device.txt" requirements/base.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
     sha256sum | cut -c1-16)
 run_stamp=.venv/ready-$device-$key
-tests=(requirements/test.txt requirements/kubernetes.txt)
+tests=(requirements/test.txt requirements/kubernetes.txt requirements/encoders.txt)
 if [ "$device" = cpu ]; then tests+=(requirements/test-cpu.txt); fi
 test_stamp=$run_stamp-test-$(cat "${tests[@]}" | sha256sum | cut -c1-16)
+encoders_stamp=$run_stamp-encoders-$(sha256sum <requirements/encoders.txt | cut -c1-16)
 pip="./.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet"
 
 if [ ! -e "$run_stamp" ]; then
@@ -89,4 +91,10 @@ if [ "${1:-}" = test ] && [ ! -e "$test_stamp" ]; then
     say "adding what tests and lint need"
     $pip install --no-deps "${tests[@]/#/--requirement=}"
     touch "$test_stamp"
+fi
+
+if [ "${1:-}" = encoders ] && [ ! -e "$encoders_stamp" ]; then
+    say "adding timm and transformers"
+    $pip install --no-deps --requirement requirements/encoders.txt
+    touch "$encoders_stamp"
 fi

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.harness import RESULTS, append_all, read
+from benchmarks.paper import vectors
 from benchmarks.paper.experiments import Job, Plan, jobs
 from benchmarks.paper.figures import of_data
 from benchmarks.paper.plots import plot
 from benchmarks.paper.runs import not_yet_written, row_of
-from benchmarks.paper.tables import DRAWN
+from benchmarks.paper.tables import DRAWN, figure6a
 from benchmarks.paper.work import folders, is_done, run_all
 from benchmarks.render import ROOT, rewrite
 from embeddings.frozen.store import FrozenStore
@@ -61,6 +62,21 @@ def reproduce(
         rewrite()
     else:
         _page(out / f"{plan.name}.md", plan.name, targets, runs)
+
+
+def reproduce6a(*, seeds: int, root: str, out: Path | None, overrides: tuple[str, ...]) -> None:
+    """Figure 6a on the generated market. Raises InputError."""
+    results = out or RESULTS
+    written = read(vectors.RESULTS, results)
+    found = vectors.train(root, seeds, overrides)
+    append_all(vectors.RESULTS, vectors.not_yet_written(found, written), results)
+    rows = read(vectors.RESULTS, results)
+    print(f"\nfig6a, shop\n\n{figure6a(rows)}", flush=True)
+    pictures = (out or ROOT / "docs") / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    (pictures / "shop-fig6a.svg").write_bytes(plot("fig6a", rows))
+    if out is None:
+        rewrite()
 
 
 def _checksums(schema: Schema, folder: str) -> dict[str, str]:

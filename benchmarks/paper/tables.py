@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.paper import published
+from benchmarks.paper import published, vectors
 from benchmarks.paper.experiments import PRETRAINED, TABLE3
 from benchmarks.paper.figures import Mean, Rows, by_epoch, frequency_gains, gains, of_data
 
@@ -77,6 +77,17 @@ def figure6c(runs: Runs) -> str:
     return markdown(["epochs of MAKE alone", "GAUC", "GAUC gain", "paper's"], lines)
 
 
+def figure6a(rows: Rows) -> str:
+    """One line a kind of encoders: how often they find what was bought, and the gain in GAUC of their vectors."""
+    lines = []
+    for kind, (accuracy, own, gain) in vectors.points(rows).items():
+        found = [f"{accuracy[modality]:.3f}" for modality in ("image", "text")]
+        lines.append(
+            [vectors.NAMES[kind], *found, _four(Mean.of([r["gauc"] for r in own])), _percent(gain), str(len(own))]
+        )
+    return markdown(["encoders", "Acc@1, photos", "Acc@1, words", "GAUC", "GAUC gain", "seeds"], lines)
+
+
 DRAWN: dict[str, Callable[[Runs], str]] = {"table3": table3, "fig3": figure3, "fig6b": figure6b, "fig6c": figure6c}
 
 
@@ -97,6 +108,11 @@ def drawn(target: str, data: str, picture: bool = True) -> Callable[[Rows], str]
         return DRAWN[target](runs) + (f"\n\n![{data}, {target}](figures/{data}-{target}.svg)\n" if shown else "")
 
     return draw
+
+
+def drawn6a(rows: Rows) -> str:
+    """Figure 6a's table and its plot, from the chain's rows."""
+    return f"{figure6a(rows)}\n\n![shop, fig6a](figures/shop-fig6a.svg)\n" if vectors.points(rows) else MISSING
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

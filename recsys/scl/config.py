@@ -25,7 +25,7 @@ class TextEncoderConfig(Strict):
     )
     pretrained: bool = Field(True, description="of named models: begin with their weights, which may be downloaded")
     max_length: int = Field(64, ge=2, description="tokens; longer texts are cut")
-    vocabulary: int = Field(8000, ge=100, description="transformer: word pieces, found in the train split")
+    vocabulary: int = Field(8000, ge=100, description="transformer: pieces of words, found in the train split")
     hidden: int = Field(128, ge=8, description="transformer: width")
     layers: int = Field(2, ge=1, description="transformer: layers")
     heads: int = Field(4, ge=1, description="transformer: attention heads")

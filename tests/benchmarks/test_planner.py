@@ -72,7 +72,6 @@ def test_floors_are_costs():
     for name in NAMES:
         if name not in ("step_ms", "exchange_us"):
             assert getattr(found, name) > 0, name
-    assert found.vector_ns > found.byte_ns / 10
 
 
 def test_no_shipped_cost_is_free():

@@ -19,6 +19,17 @@ struct Weights {
   const float *of_query, *of_key, *of_product;  // (A + C)^T, (B - C)^T, D^T
   const float *bias, *slope, *score;            // [padded]
   int64_t width, padded;
+  bool tiled;  // tiles of a matrix product instead of lanes
+};
+
+// Gradients: of A + C, of B - C, of D, each [width][padded], or [padded][width] of tiles; of bias, slope, score [3][padded]
+struct Gradients {
+  float *query, *key, *product, *vectors;
+};
+
+// A thread's own memory.
+struct Scratch {
+  std::vector<float> query, matrix, offset, room, hidden, of_matrix, of_vectors, v, tiles;
 };
 
 // A target's query folded in: h = offset + k times matrix.
@@ -29,6 +40,7 @@ struct Folded {
 }  // namespace tierwise
 
 #define TIERWISE_LOOPS "make_attention.inc"
+#define TIERWISE_TILES
 #include "isa.h"
 
 namespace tierwise {
@@ -66,21 +78,24 @@ struct Parameters {
 
   Weights weights() const {
     return {of_query.const_data_ptr<float>(), of_key.const_data_ptr<float>(), of_product.const_data_ptr<float>(),
-            bias.const_data_ptr<float>(), slope.const_data_ptr<float>(), score.const_data_ptr<float>(), width, padded};
+            bias.const_data_ptr<float>(), slope.const_data_ptr<float>(), score.const_data_ptr<float>(), width, padded, false};
   }
 };
 
-// A thread's own memory.
-struct Scratch {
-  std::vector<float> query, matrix, offset, room, hidden, of_matrix, of_vectors, v;
-
-  Scratch(int64_t width, int64_t padded, bool backward)
-      : query(width), matrix(width * padded), offset(padded), room((portable::kRows + 1) * width, 0.0f),
-        hidden(portable::kRows * padded), of_matrix(backward ? width * padded : 0, 0.0f),
-        of_vectors(backward ? 3 * padded : 0, 0.0f), v(backward ? 0 : width) {}
-
-  Folded folded() const { return {matrix.data(), offset.data()}; }
-};
+Scratch scratch(const Weights& w, bool backward) {
+  Scratch s;
+  s.query.resize(w.width);
+  s.offset.resize(w.padded);
+  if (!backward) s.v.resize(w.width);
+  if (w.tiled) return s;
+  s.matrix.resize(w.width * w.padded);
+  s.room.resize((portable::kRows + 1) * w.width);
+  s.hidden.resize(portable::kRows * w.padded);
+  if (!backward) return s;
+  s.of_matrix.resize(w.width * w.padded);
+  s.of_vectors.resize(3 * w.padded);
+  return s;
+}
 
 at::Tensor make_attention(const at::Tensor& table, const std::optional<at::Tensor>& scale,
                           const at::Tensor& target_rows, const at::Tensor& history_rows, const at::Tensor& offsets,
@@ -88,66 +103,64 @@ at::Tensor make_attention(const at::Tensor& table, const std::optional<at::Tenso
                           const at::Tensor& slope, const at::Tensor& score) {
   const Call call(table, scale, target_rows, history_rows, offsets, bag_index);
   const Parameters parameters(weight, bias, slope, score);
-  const Weights w = parameters.weights();
+  Weights w = parameters.weights();
   const Work work = call.divide(1);
+  const Isa kind = isa();
+  TIERWISE_CALL(kind, choose_tiles(work.total(), target_rows.numel(), &w))
   at::Tensor out = at::zeros({target_rows.numel(), w.width}, table.options().dtype(at::kFloat));
   float* result = out.mutable_data_ptr<float>();
   const int64_t* targets = call.targets.const_data_ptr<int64_t>();
-  const Isa kind = isa();
   call.with_types([&](const auto& rows, const auto& history) {
-    const auto make_scratch = [&] { return Scratch(w.width, w.padded, false); };
+    const auto make_scratch = [&] { return scratch(w, false); };
     for_parts(work, make_scratch, [&](Scratch& s, const Item& item, int64_t low, int64_t high, bool whole) {
       const int64_t b = work.target(item, 0);
       if (targets[b] == kMissing) return;
       portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
-      TIERWISE_CALL(kind, fold(w, s.query.data(), s.matrix.data(), s.offset.data()))
       float* v = whole ? result + b * w.width : s.v.data();
       if (!whole) std::fill(s.v.begin(), s.v.end(), 0.0f);
-      TIERWISE_CALL(kind, attend(rows, history, low, high, w, s.folded(), s.room.data(), s.hidden.data(), v))
+      TIERWISE_CALL(kind, attend(rows, history, low, high, w, s.query.data(), s, v))
       if (!whole) add_shared(result + b * w.width, v, w.width);
     });
   });
   return out;
 }
 
-using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
+using FourTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
-Gradients make_attention_backward(const at::Tensor& gradient, const at::Tensor& table,
+FourTensors make_attention_backward(const at::Tensor& gradient, const at::Tensor& table,
                                   const std::optional<at::Tensor>& scale, const at::Tensor& target_rows,
                                   const at::Tensor& history_rows, const at::Tensor& offsets,
                                   const std::optional<at::Tensor>& bag_index, const at::Tensor& weight,
                                   const at::Tensor& bias, const at::Tensor& slope, const at::Tensor& score) {
   const Call call(table, scale, target_rows, history_rows, offsets, bag_index);
   const Parameters parameters(weight, bias, slope, score);
-  const Weights w = parameters.weights();
+  Weights w = parameters.weights();
   const Work work = call.divide(1);
+  const Isa kind = isa();
+  TIERWISE_CALL(kind, choose_tiles(work.total(), target_rows.numel(), &w))
   const at::Tensor upstream = gradient.contiguous();
   const float* g = upstream.const_data_ptr<float>();
   const int64_t* targets = call.targets.const_data_ptr<int64_t>();
-  // each thread sums apart: of_query, of_key, of_product [width][padded], bias, slope, score [padded]
+  // each thread sums apart: of_query, of_key, of_product, bias, slope, score [padded]
   const int64_t size = w.width * w.padded, each = 3 * size + 3 * w.padded;
   at::Tensor sums = at::zeros({at::get_num_threads(), each}, at::kFloat);
   float* all = sums.mutable_data_ptr<float>();
-  const Isa kind = isa();
   call.with_types([&](const auto& rows, const auto& history) {
-    const auto make_scratch = [&] { return Scratch(w.width, w.padded, true); };
+    const auto make_scratch = [&] { return scratch(w, true); };
     for_parts(work, make_scratch, [&](Scratch& s, const Item& item, int64_t low, int64_t high, bool) {
       const int64_t b = work.target(item, 0);
       if (targets[b] == kMissing) return;
       float* own = all + at::get_thread_num() * each;
-      float* vectors = s.of_vectors.data();
+      const Gradients of = {own, own + size, own + 2 * size, own + 3 * size};
       portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
-      TIERWISE_CALL(kind, fold(w, s.query.data(), s.matrix.data(), s.offset.data()))
-      TIERWISE_CALL(kind, attend_backward(rows, history, low, high, w, s.folded(), g + b * w.width, s.room.data(),
-                                          s.hidden.data(), s.of_matrix.data(), vectors, vectors + w.padded,
-                                          vectors + 2 * w.padded))
-      TIERWISE_CALL(kind, unfold(s.query.data(), w.width, w.padded, s.of_matrix.data(), vectors, own, own + size,
-                                 own + 2 * size, own + 3 * size))
+      TIERWISE_CALL(kind, attend_backward(rows, history, low, high, w, s.query.data(), g + b * w.width, s, of))
     });
   });
   const at::Tensor total = sums.sum(0);
   const auto matrix = [&](int64_t i) {
-    return total.narrow(0, i * size, size).view({w.width, w.padded}).narrow(1, 0, parameters.hidden).t();
+    const at::Tensor one = total.narrow(0, i * size, size);
+    const at::Tensor units_first = w.tiled ? one.view({w.padded, w.width}) : one.view({w.width, w.padded}).t();
+    return units_first.narrow(0, 0, parameters.hidden);
   };
   const auto vector = [&](int64_t i) {
     return total.narrow(0, 3 * size + i * w.padded, w.padded).narrow(0, 0, parameters.hidden).clone();

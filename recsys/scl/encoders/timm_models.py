@@ -12,8 +12,7 @@ from recsys.scl.config import ImageEncoderConfig
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.pictures import PictureDecoder
 from recsys.scl.encoders.resnet import MEAN, STD, Pixels
-
-_KEPT: list[torch.library.Library] = []  # its operators go when it goes
+from recsys.scl.encoders.torchvision_operators import importable_torchvision
 
 
 def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
@@ -65,25 +64,7 @@ def _timm() -> Any:
     """The timm package. Raises InputError where it is not installed."""
     if find_spec("timm") is None or find_spec("torchvision") is None:
         raise InputError("model.image.name is a model of timm, which is missing: requirements/install.sh encoders")
-    _declare_operators()
+    importable_torchvision()
     import timm
 
     return timm
-
-
-def _declare_operators() -> None:
-    """Have torchvision, which timm imports for its transforms, be importable without its compiled operators.
-
-    The package index has a torchvision built for CUDA; beside a torch for CPU its library does not load, and
-    its Python stops at operators that nobody declared. timm's models use none of them.
-    """
-    if _KEPT:
-        return
-    (folder,) = find_spec("torchvision").submodule_search_locations  # type: ignore[union-attr]
-    try:
-        for library in Path(folder).glob("_C*.so"):
-            torch.ops.load_library(str(library))
-    except OSError:
-        _KEPT.append(torch.library.Library("torchvision", "DEF"))
-        for name in ("nms", "qnms"):
-            _KEPT[0].define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

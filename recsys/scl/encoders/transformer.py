@@ -1,4 +1,4 @@
-"""A small transformer over word pieces, which learns from nothing on a CPU in minutes."""
+"""A small transformer over pieces of words, which learns from nothing on a CPU in minutes."""
 
 import torch
 from torch import nn

@@ -13,6 +13,7 @@ from torch import nn
 from embeddings.errors import InputError
 from recsys.scl.config import TextEncoderConfig
 from recsys.scl.encoders.encoder import Encoder, Undecodable
+from recsys.scl.encoders.torchvision_operators import importable_torchvision
 from recsys.scl.encoders.transformer import mean_of_tokens
 from recsys.scl.encoders.words import PADDING, padded
 
@@ -30,6 +31,8 @@ class ModelDecoder:
         for index, content in enumerate(contents):
             if not isinstance(content, str):
                 raise Undecodable(index, f"{type(content).__name__} instead of text")
+        if not contents:
+            return padded([])  # which tokenizers of transformers refuse
         return padded(self.tokenizer(list(contents), truncation=True, max_length=self.max_length)["input_ids"])
 
     def save(self, folder: Path) -> None:
@@ -104,6 +107,7 @@ def _transformers() -> Any:
         raise InputError(
             "model.text.name is a model of transformers, which is not installed: requirements/install.sh encoders"
         )
+    importable_torchvision()
     import transformers
 
     return transformers

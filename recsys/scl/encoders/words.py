@@ -1,4 +1,4 @@
-"""Texts into token ids: a vocabulary of word pieces found in the train split, by the tokenizers library."""
+"""Texts into token ids: a vocabulary of pieces of words found in the train split, by the tokenizers library."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,14 +36,16 @@ def padded(ids: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """Word pieces of ``texts``, lower case without accents, at most ``vocabulary``. The same texts give the same ones.
+    """Pieces of the words of ``texts``, lower case, no accents, at most ``vocabulary``; the same for the same texts.
+
+    Byte-pair encoding over letters: WordPiece numbers the pieces inside words in the order of a hash, which differs.
 
     Raises InputError where there are no words.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token=_UNKNOWN))
+    tokenizer = Tokenizer(models.BPE(unk_token=_UNKNOWN, fuse_unk=True))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
+    trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=[_UNKNOWN, _START], show_progress=False, limit_alphabet=1000
     )
     tokenizer.train_from_iterator(texts, trainer)

@@ -94,6 +94,18 @@ def test_any_number_of_hidden_units(kernel: Kernel, width: int, dtype: torch.dty
         assert kernel.right(random_case(hiddens, [5, 0, 9], width, hiddens, dtype=dtype)), hiddens
 
 
+# Whole tiles of numbers, and bags beyond their 16 behaviours a tile, 32 a product and 128 a sum; a tenth is missing
+@pytest.mark.parametrize("width", [32, 96, 128])
+@pytest.mark.parametrize("hiddens", [1, 36, 65])
+@pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)
+def test_bags_as_tiles_want_them(on_cpu: Kernel, dtype: torch.dtype, hiddens: int, width: int) -> None:
+    if on_cpu.name == "reference":
+        pytest.skip("one pair at a time")
+    case = random_case(hiddens, [20, 0, 40, 300], width, hiddens, dtype=dtype)
+    exact = dtype in (torch.int8, torch.bfloat16)  # of the others, tiles leave out the last 2^-17 of a product
+    assert on_cpu.right(case, TOLERANCE if exact else 5e-6)
+
+
 @pytest.mark.parametrize("shared_by", [None, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int8], ids=str)
 def test_a_long_bag(on_cpu: Kernel, dtype: torch.dtype, shared_by: int | None) -> None:

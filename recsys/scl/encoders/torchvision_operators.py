@@ -1,0 +1,27 @@
+"""torchvision, which timm and transformers import, beside a torch that its compiled operators do not fit."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+_KEPT: list[torch.library.Library] = []  # its operators go when it goes
+
+
+def importable_torchvision() -> None:
+    """Have torchvision be importable without its compiled operators. To be called before timm or transformers.
+
+    The package index has a torchvision built for CUDA; beside a torch for CPU its library does not load, and its Python
+    stops at operators that nobody declared. The models use none of them.
+    """
+    found = find_spec("torchvision")
+    if _KEPT or found is None:
+        return
+    (folder,) = found.submodule_search_locations  # type: ignore[misc]
+    try:
+        for library in Path(folder).glob("_C*.so"):
+            torch.ops.load_library(str(library))
+    except OSError:
+        _KEPT.append(torch.library.Library("torchvision", "DEF"))
+        for name in ("nms", "qnms"):
+            _KEPT[0].define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
