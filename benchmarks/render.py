@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks.fuxictr_peer.table import quality as peer_quality
 from benchmarks.paper.tables import DRAWN, drawn, drawn6a
 from embeddings.errors import InputError, nearest
 
@@ -104,10 +105,7 @@ def memory(rows: Rows) -> str:
     r = rows[-1]
     line = [
         f"{r['rows']:,}",
-        _mib(r["disk_bytes"]),
-        _mib(r["decoded_bytes"]),
-        _mib(r["limit_bytes"]),
-        _mib(r["peak_bytes"]),
+        *(_mib(r[f"{name}_bytes"]) for name in ("disk", "decoded", "limit", "peak")),
         f"{r['slope_bytes_per_mrow'] / 2**20:+.2f} MiB",
     ]
     head = ["rows read", "on disk", "decoded", "limit", "peak of the process", "growth per million rows, second half"]
@@ -233,7 +231,8 @@ def chain(rows: Rows) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
-    "microlens": ("microlens", quality),
+    "microlens": ("paper", drawn("table3", "microlens", picture=False)),
+    "peer": ("fuxictr", peer_quality),
     "throughput": ("train_step", throughput),
     "profile": ("profile", profile),
     "memory": ("memory", memory),

@@ -32,6 +32,13 @@ class MAKEConfig(Strict):
     hidden: list[Width] = Field(
         [128, 64, 32], min_length=1, description="widths of the MLP's layers before the one that gives the logit"
     )
+    withheld: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the training rows, drawn anew each time, for which the ID model gets zeros in place "
+        "of all that MAKE hands over, so that each learns to do without the other (modality dropout)",
+    )
 
     @model_validator(mode="after")
     def _trained(self) -> "MAKEConfig":

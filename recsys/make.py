@@ -68,18 +68,27 @@ class MAKE(nn.Module):
 
 
 class MAKEFeatures(nn.Module):
-    """What MAKE hands to the ID model: v_MAKE, all intermediate activations of its MLP, its logit."""
+    """What MAKE hands to the ID model: v_MAKE, all intermediate activations of its MLP, its logit.
+
+    The ID model soon knows its training rows by heart, and trained beside it MAKE's features would be left what little
+    error remains there. So they are withheld from a share of the rows (as modalities are in Neverova et al., ModDrop,
+    arXiv 1501.00102), which the ID model learns to predict alone; on new rows the two then correct each other.
+    """
 
     def __init__(self, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
         super().__init__()
         self.make = MAKE(table, config)
         self.make.requires_grad_(not config.frozen)
+        self.withheld = config.withheld
         self.width = table.width + sum(config.hidden) + 1
 
     def forward(self, rows: FrozenRows) -> torch.Tensor:
-        """Rows to [B, M + sum of H_i + 1]."""
+        """Rows to [B, M + sum of H_i + 1]; in training zeros for a row that goes without."""
         pooled, activations, logit = self.make(rows)
-        return torch.cat([pooled, *activations, logit], dim=1)
+        features = torch.cat([pooled, *activations, logit], dim=1)
+        if self.training and self.withheld:
+            features = features * (torch.rand_like(logit) >= self.withheld)
+        return features
 
 
 class MAKEArch(nn.Module):

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from benchmarks.fuxictr_peer.loaders import DEFAULT, LOADERS
+from benchmarks.harness import append_all
 from embeddings.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +106,8 @@ def _run(python: Path, folder: str, settings: dict[str, Any]) -> dict[str, Any]:
 @click.option("--vectors", is_flag=True, help="The attention sees [id ; frozen vector].")
 @click.option("--modality", help="Which vectors; needed with --vectors where the data has several.")
 @click.option("--attention-activation", default="Dice", show_default=True, help="Of the attention's hidden layer.")
-def main(data: str, vectors: bool, modality: str | None, loaders: tuple[str, ...], **settings: Any) -> None:
+@click.option("--append", "keep", is_flag=True, help="Add the rows to benchmarks/results/fuxictr.jsonl.")
+def main(data: str, vectors: bool, modality: str | None, loaders: tuple[str, ...], keep: bool, **settings: Any) -> None:
     """Train FuxiCTR's DIN on the rows in a data folder; print one JSON row per loader."""
     if vectors and modality is None:
         from recsys.schema import load_schema
@@ -114,7 +116,8 @@ def main(data: str, vectors: bool, modality: str | None, loaders: tuple[str, ...
         if len(known) != 1:
             raise InputError(f"--vectors with modalities {known} in '{data}'; choose one with --modality")
         modality = known[0]
-    for row in measure(data, loaders=loaders or tuple(LOADERS), modality=modality if vectors else None, **settings):
+    rows = measure(data, loaders=loaders or tuple(LOADERS), modality=modality if vectors else None, **settings)
+    for row in append_all("fuxictr", rows) if keep else rows:
         print(json.dumps(row), flush=True)
 
 

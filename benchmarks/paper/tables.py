@@ -99,13 +99,13 @@ _SHOWN = {
 }
 
 
-def drawn(target: str, data: str) -> Callable[[Rows], str]:
+def drawn(target: str, data: str, picture: bool = True) -> Callable[[Rows], str]:
     """What draws ``target`` for ``data`` from all rows: its table, and its plot once there is something in it."""
 
     def draw(rows: Rows) -> str:
         runs = of_data(rows, data)
-        picture = f"\n\n![{data}, {target}](figures/{data}-{target}.svg)\n" if set(runs) & set(_SHOWN[target]) else ""
-        return DRAWN[target](runs) + picture
+        shown = picture and set(runs) & set(_SHOWN[target])
+        return DRAWN[target](runs) + (f"\n\n![{data}, {target}](figures/{data}-{target}.svg)\n" if shown else "")
 
     return draw
 

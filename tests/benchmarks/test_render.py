@@ -31,7 +31,7 @@ def drawn(name: str, rows: list) -> list[list[str]]:
 
 
 def test_quality_is_mean_and_spread_over_seeds_by_mode():
-    head, _, first, second = drawn("microlens", QUALITY)
+    head, _, first, second = drawn("shop", QUALITY)
     assert head[:2] == ["model", "GAUC"]
     assert first[:2] == ["ID", "0.6100 +- 0.0141"] and first[-2:] == ["", "2"]
     assert second[0] == "ID + SimTier" and second[-2] == "+23.0 %"  # .75 / .61
@@ -39,7 +39,7 @@ def test_quality_is_mean_and_spread_over_seeds_by_mode():
 
 def test_a_seed_measured_again_replaces_the_old_row():
     again = {**QUALITY[-1], "gauc": 0.60}
-    assert drawn("microlens", [*QUALITY, again])[2][1] == "0.6000 +- 0.0000"
+    assert drawn("shop", [*QUALITY, again])[2][1] == "0.6000 +- 0.0000"
 
 
 def test_throughput_shows_the_newest_row_of_each_contender():
@@ -63,6 +63,24 @@ def test_conversion():
     assert drawn("conversion", [{**row, "disk_bytes": 99 << 20}])[2] == [
         "3,000", "70,000", "99 MiB", "9 MiB", "8 MiB", "2,000",
     ]  # fmt: skip
+
+
+def test_the_peer_is_one_line_a_data_set_and_kind_of_input():
+    def row(seed: int, gauc: float, vectors: str | None = "text", data: str = "/there/microlens") -> dict:
+        test = {"gauc": gauc, "auc": gauc + 0.02}
+        return {"data": data, "vectors": vectors, "settings": {"seed": seed}, "test": test, "best_epoch": 2 + seed}
+
+    rows = [row(1, 0.9), row(0, 0.70), row(1, 0.74), row(0, 0.6, None), row(0, 0.5, data="data/shop")]
+    ids, both, other = drawn("peer", rows)[2:]
+    assert both == ["microlens", "ids and frozen vectors", "0.7200 +- 0.0283", "0.7400 +- 0.0283", "0.7000 to 0.7400",
+                    "2, 3", "2"]  # fmt: skip
+    assert ids[1:3] == ["ids", "0.6000"] and other[0] == "shop"
+
+
+def test_readmes_table_of_microlens_has_no_picture_of_another_folder():
+    row = {"data": "microlens", "model": "none", "seed": 0, "gauc": 0.6, "auc": 0.7}
+    text = render("<!-- table: microlens -->\n<!-- end -->", lambda source: [row])
+    assert "| ID | 0.6000 | 0.7000 |" in text and "svg" not in text
 
 
 def test_no_rows_and_unknown_tables():

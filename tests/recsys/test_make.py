@@ -139,6 +139,22 @@ def test_a_frozen_make_is_left_alone(tmp_path) -> None:
     assert not any(p.requires_grad for p in module.parameters()) and not module(ROWS).requires_grad
 
 
+def test_features_are_withheld_from_a_share_of_the_training_rows(tmp_path) -> None:
+    torch.manual_seed(0)
+    module = MAKEFeatures(make_table(tmp_path), CONFIG.model_copy(update={"withheld": 0.3}))
+    none = torch.empty(0, dtype=torch.int64)
+    rows = FrozenRows(torch.arange(4000) % 30, none, torch.zeros(4001, dtype=torch.int64), None)
+    whole = module.eval()(rows)
+    assert bool((whole != 0).any(dim=1).all())
+    module.train()
+    for _ in range(2):
+        found = module(rows)
+        gone = (found == 0).all(dim=1)
+        assert 0.27 < gone.float().mean() < 0.33
+        torch.testing.assert_close(found[~gone], whole[~gone], rtol=0, atol=0)
+    assert not torch.equal((module(rows) == 0).all(dim=1), gone), "drawn anew"
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [({"frozen": True}, "must have been trained"), ({"epoch": 3}, "of no run"),
