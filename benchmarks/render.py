@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from benchmarks.fuxictr_peer.table import quality as peer_quality
-from benchmarks.paper.tables import DRAWN, drawn, drawn6a
+from benchmarks.paper import accuracy
+from benchmarks.paper.tables import DRAWN, drawn, drawn6a, markdown
 from embeddings.errors import InputError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +76,7 @@ def quality(rows: Rows) -> str:
         gain = "" if mode == "none" or base is None else f"{100 * (mean / base - 1):+.1f} %"
         figures = [_spread([r[k] for r in runs]) for k in ("gauc", "auc", "ne", "log_loss")]
         lines.append([MODES[mode], *figures, gain, str(len(runs))])
-    return _table(["model", "GAUC", "AUC", "NE", "log loss", "GAUC gain", "seeds"], lines)
+    return markdown(["model", "GAUC", "AUC", "NE", "log loss", "GAUC gain", "seeds"], lines)
 
 
 def throughput(rows: Rows) -> str:
@@ -87,7 +88,7 @@ def throughput(rows: Rows) -> str:
             batch = f"{row['batch_size'] * row['shapes']['ranks']:,}"
             how = f"{c['ranks']} ranks" if name == "ours" else f"{c['threads']} threads, {c['variant']}"
             lines.append([row["data"], MODES[row["mode"]], batch, CONTENDERS[name], how, f"{c['median']:,.0f}", ratio])
-    return _table(["data", "model", "rows a step", "trainer", "how", "examples/s", "ours is"], lines)
+    return markdown(["data", "model", "rows a step", "trainer", "how", "examples/s", "ours is"], lines)
 
 
 def profile(rows: Rows) -> str:
@@ -98,7 +99,7 @@ def profile(rows: Rows) -> str:
         [r["data"], MODES[r["mode"]], f"{r['step_ms']:.1f}", *(f"{100 * r['shares'][n]:.0f} %" for n in names)]
         for r in rows
     ]
-    return _table(["data", "model", "step, ms", *names], lines)
+    return markdown(["data", "model", "step, ms", *names], lines)
 
 
 def memory(rows: Rows) -> str:
@@ -110,7 +111,7 @@ def memory(rows: Rows) -> str:
         f"{r['slope_bytes_per_mrow'] / 2**20:+.2f} MiB",
     ]
     head = ["rows read", "on disk", "decoded", "limit", "peak of the process", "growth per million rows, second half"]
-    return _table(head, [line])
+    return markdown(head, [line])
 
 
 def conversion(rows: Rows) -> str:
@@ -122,7 +123,7 @@ def conversion(rows: Rows) -> str:
         *(_mib(r[name]) for name in ("disk_bytes", "limit_bytes", "peak_bytes")),
         f"{r['rows'] / r['seconds']:,.0f}",
     ]
-    return _table(["rows", "vectors", "source on disk", "limit", "peak of the process", "rows/s"], [line])
+    return markdown(["rows", "vectors", "source on disk", "limit", "peak of the process", "rows/s"], [line])
 
 
 def kernels(rows: Rows) -> str:
@@ -138,7 +139,7 @@ def kernels(rows: Rows) -> str:
         shape = f"L = {row['length']}" + (f", H = {row['hidden']}" if row["hidden"] else "")
         kind = {"simtier": "SimTier", "make": "MAKE, both ways"}[row["case"]]
         lines.append([kind, shape, row["allocator"], *cells])
-    return _table(["kernel", "shape", "allocator", *columns.values()], lines)
+    return markdown(["kernel", "shape", "allocator", *columns.values()], lines)
 
 
 def shared(rows: Rows) -> str:
@@ -148,7 +149,7 @@ def shared(rows: Rows) -> str:
         ours, separate = (row["contenders"][name]["median_us"] for name in ("ours", "separate"))
         figures = [f"{separate / 1e3:.2f} ms", f"{ours / 1e3:.2f} ms", f"{separate / ours:.1f}x"]
         lines.append([row["dtype"], row["allocator"], *figures])
-    return _table(["table", "allocator", "a history each", "one history, bag_index", "faster"], lines)
+    return markdown(["table", "allocator", "a history each", "one history, bag_index", "faster"], lines)
 
 
 def precision(rows: Rows) -> str:
@@ -161,7 +162,7 @@ def precision(rows: Rows) -> str:
         runs = by_format[name]
         changes = [f"{row['gauc_change']:+.5f}" for row in runs]
         lines.append([name, f"{100 * runs[0]['moved']:.2f} %", ", ".join(changes)])
-    return _table(["vectors in", "behaviours in another tier", "change in GAUC, run by run"], lines)
+    return markdown(["vectors in", "behaviours in another tier", "change in GAUC, run by run"], lines)
 
 
 def over_ranks(rows: Rows) -> str:
@@ -172,7 +173,7 @@ def over_ranks(rows: Rows) -> str:
             wire, time = row["bytes_of_peer"][name], row["time_of_peer"][name]
             figures = [f"{c['bytes'] / 1e6:.2f} MB", f"1/{1 / wire:.0f}", f"{c['median']:.1f} ms", f"{time:.2f}x"]
             lines.append([str(row["ranks"]), FROZEN.get(name, f"row_wise {name.removeprefix('ours ')}"), *figures])
-    return _table(["ranks", "step", "on the wire", "of fetching's", "time", "of fetching's"], lines)
+    return markdown(["ranks", "step", "on the wire", "of fetching's", "time", "of fetching's"], lines)
 
 
 def placements(rows: Rows) -> str:
@@ -185,7 +186,7 @@ def placements(rows: Rows) -> str:
         times = f"{statistics.mean(h['step_ms'] for h in held):.1f} ms"
         lines.append([name, size, str(len(held)), mapped, grown, times])
     head = ["placement", "vectors", "ranks", "of the store's map, all ranks", "held in all", "SimTier, L = 200"]
-    return _table(head, lines)
+    return markdown(head, lines)
 
 
 def planner_memory(rows: Rows) -> str:
@@ -196,7 +197,7 @@ def planner_memory(rows: Rows) -> str:
         planned, there = (", ".join(_mib(b) for b in case[key]) for key in ("planned_bytes", "peak_bytes"))
         errors = ", ".join(f"{100 * e:+.1f} %" for e in case["error"])
         lines.append([case["case"], ", ".join(case["types"]), planned, there, errors])
-    return _table(["tables, on two ranks", "plan", "planned", "measured at the peak", "planned is"], lines)
+    return markdown(["tables, on two ranks", "plan", "planned", "measured at the peak", "planned is"], lines)
 
 
 def planner_speed(rows: Rows) -> str:
@@ -208,7 +209,7 @@ def planner_speed(rows: Rows) -> str:
         plans = "; ".join(f"{name} {t}" for name, t in zip(f["plans"], times, strict=True))
         lines.append([f["family"], plans, f"{f['right']} of {f['pairs']}"])
     lines.append(["all", "", f"{newest_row['right']} of {newest_row['pairs']}, {100 * newest_row['share']:.0f} %"])
-    return _table(["tables", "plans: ms a step, planned / measured", "pairs in the right order"], lines)
+    return markdown(["tables", "plans: ms a step, planned / measured", "pairs in the right order"], lines)
 
 
 def chain(rows: Rows) -> str:
@@ -227,7 +228,9 @@ def chain(rows: Rows) -> str:
         gain = f"{statistics.mean(row['gauc'] for row in runs) - base:+.4f}" if mode != "none" else ""
         figures = [_spread([row[key] for row in runs]) for key in ("gauc", "auc")]
         lines.append([kinds[vectors], *found, names[mode], *figures, gain, str(len(runs))])
-    return _table(["vectors", "Acc@1, photos", "Acc@1, words", "enter as", "GAUC", "AUC", "GAUC gain", "seeds"], lines)
+    return markdown(
+        ["vectors", "Acc@1, photos", "Acc@1, words", "enter as", "GAUC", "AUC", "GAUC gain", "seeds"], lines
+    )
 
 
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
@@ -246,6 +249,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "planner_memory": ("planner", planner_memory),
     "planner_speed": ("planner", planner_speed),
     "chain": ("chain", chain),
+    "grocery_table2": ("paper", accuracy.drawn("grocery")),
     "shop_fig6a": ("chain", drawn6a),
     **{f"{data}_{target}": ("paper", drawn(target, data)) for data in PAPER_DATA for target in DRAWN},
 }
@@ -263,11 +267,6 @@ def _spread(values: Iterable[float]) -> str:
     values = list(values)
     spread = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.4f}{spread}"
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def rewrite(check: bool = False) -> list[str]:

@@ -39,7 +39,9 @@ def key_of(row: Mapping[str, Any]) -> tuple:
     return row["data"], row["model"], row["seed"], row.get("modality")
 
 
-def not_yet_written(found: Sequence[dict[str, Any]], written: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of ``found`` that say something else than the newest of ``written`` of the same run."""
+def not_yet_written(
+    found: Sequence[dict[str, Any]], written: Sequence[Mapping[str, Any]], same: Sequence[str] = _SAME
+) -> list[dict[str, Any]]:
+    """The rows of ``found`` that differ in ``same`` from the newest of ``written`` of the same run."""
     latest = {key_of(row): row for row in written}
-    return [r for r in found if any(latest.get(key_of(r), {}).get(k) != r[k] for k in _SAME)]
+    return [r for r in found if any(latest.get(key_of(r), {}).get(k) != r[k] for k in same)]

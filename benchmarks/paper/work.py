@@ -10,8 +10,9 @@ from typing import Any, TextIO
 
 from benchmarks.paper.experiments import Job, Plan
 from embeddings.errors import InputError
-from train.config import load_config
+from train.config import Config, load_settings
 from train.run_folder import LOGS
+from train.scl.config import SclConfig
 
 _ELSEWHERE = ("run.", "process.", "sharding.", "make.", "model.alone")  # nothing that a result depends on
 _WAIT_S = 60.0  # for children to save after SIGTERM
@@ -43,8 +44,10 @@ def is_done(job: Job, plan: Plan, modalities: Sequence[str], stores: dict[str, s
 
 def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | None:
     """The first thing in which the run in ``folder`` differs from what ``job`` wants, in words."""
-    wanted = _flat(load_config(plan.config, job.settings, verb=job.verb if job.verb == "make" else "").model_dump())
-    had = _flat(load_config(str(folder / "config.yaml")).model_dump())
+    settings = SclConfig if job.verb == "scl" else Config
+    section = "make" if job.verb == "make" else ""
+    wanted = _flat(load_settings(settings, plan.config, job.settings, section).model_dump())
+    had = _flat(load_settings(settings, str(folder / "config.yaml")).model_dump())
     for key, value in wanted.items():
         if not key.startswith(_ELSEWHERE) and had.get(key) != value:
             return f"{key} is {had.get(key)}, wanted {value}"

@@ -22,14 +22,18 @@ class MemoryBank(nn.Module):
         items      [K / W]     int64, the rows' items
         filled     [K / W]     bool
         queue_ptr  []          int64, the row that is overwritten next
+
+    Args:
+        distinct: keep the newest row of an item alone, and leave out items of the step's own queries, which are
+            negatives in its batch. Else a catalogue smaller than the bank is in it many times over.
     """
 
-    def __init__(self, rows: int, width: int, group: dist.ProcessGroup | None = None) -> None:
+    def __init__(self, rows: int, width: int, group: dist.ProcessGroup | None = None, distinct: bool = False) -> None:
         super().__init__()
         ranks = group.size() if group is not None else 1
         if rows % ranks:
             raise InputError(f"model.bank.rows is {rows}; allowed: multiples of the {ranks} ranks; take such a one")
-        self.group = group
+        self.group, self.distinct = group, distinct
         for name, value in (
             ("queue", torch.zeros(rows // ranks, width, dtype=torch.float16)),
             ("items", torch.zeros(rows // ranks, dtype=torch.int64)),
@@ -46,12 +50,22 @@ class MemoryBank(nn.Module):
         items    [n]     int64
         """
         rows = self.queue.size(0)
-        vectors, items = vectors[-rows:], items[-rows:]
+        counts = self._newest(items) if self.distinct else torch.ones_like(items, dtype=torch.bool)
+        vectors, items, counts = vectors[-rows:], items[-rows:], counts[-rows:]
         places = (torch.arange(items.numel(), device=items.device) + self.queue_ptr) % rows
         self.queue[places] = vectors.to(self.queue.dtype)
         self.items[places] = items
-        self.filled[places] = True
+        self.filled[places] = counts
         self.queue_ptr.copy_((self.queue_ptr + items.numel()) % rows)
+
+    def _newest(self, items: torch.Tensor) -> torch.Tensor:
+        """Forget the rows of all ranks' ``items``. Of these, say which count: of equal ones the last over ranks."""
+        everyone = gather_rows(items, self.group)
+        self.filled &= ~torch.isin(self.items, everyone)
+        place = torch.arange(everyone.numel(), device=items.device)
+        first = (self.group.rank() if self.group is not None else 0) * items.numel()
+        own = place[first : first + items.numel()]
+        return ~((items[:, None] == everyone[None, :]) & (place[None, :] > own[:, None])).any(1)
 
     def logsumexp(self, queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """log of the sum of exp(q . k) over the rows k of all ranks that are not of the query's item.
@@ -70,6 +84,8 @@ class MemoryBank(nn.Module):
             part = slice(start, start + _CHUNK)
             keys = self.queue[part].float()
             wrong = (items[:, None] == self.items[None, part]) | ~self.filled[part]
+            if self.distinct:
+                wrong |= torch.isin(self.items[part], items)
             yield keys, (queries @ keys.T).masked_fill_(wrong, -math.inf)
 
 

@@ -36,14 +36,18 @@ def info_nce(
     scale: torch.Tensor,
     bank: MemoryBank | None = None,
     group: dist.ProcessGroup | None = None,
+    keys: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """-log( exp(q . p / tau) / sum over p and negatives of exp(q . k / tau) ), for each query of this rank.
 
     Negatives are the positives of the other queries on all ranks, with gradient, and the rows of ``bank``; never those
-    of the query's own item.
+    of the query's own item. A row of the bank is compared with the positive as the bank's own encoder sees it: its
+    term is exp((q . p + q . k - q . key) / tau). With the trained encoder's p alone, all vectors could leave the
+    place where the bank's were made, positives with them, and that would lower the loss at no cost.
 
         queries    [B, M]  unit vectors
         positives  [B, M]  unit vectors
+        keys       [B, M]  the momentum encoder's unit vectors of the positives; None: ``positives`` themselves
         items      [B]     int64 ids of the positives' items
         scale      []      1 / tau
         returns    [B]     float32
@@ -58,7 +62,8 @@ def info_nce(
     masked[row, row + rank * items.numel()] = False
     total = logits.masked_fill(masked, -math.inf).logsumexp(1)
     if bank is not None:
-        total = torch.logaddexp(total, bank.logsumexp(queries, items))
+        seen = own if keys is None else (queries * keys.float()).sum(1)
+        total = torch.logaddexp(total, bank.logsumexp(queries, items) + own - seen)
     return total - own
 
 

@@ -45,7 +45,7 @@ def build_trainable(config: SclConfig, towers: Towers, ranks: Ranks) -> SclTrain
     group = dist.group.WORLD if ranks.world_size > 1 else None
     bank = config.model.bank
     twin = MomentumTwin(towers, bank.momentum) if bank.rows else None
-    queue = MemoryBank(bank.rows, config.model.width, group).to(ranks.device) if bank.rows else None
+    queue = MemoryBank(bank.rows, config.model.width, group, bank.distinct).to(ranks.device) if bank.rows else None
     model: nn.Module = towers
     if group is not None:
         devices = [ranks.device.index] if ranks.device.type == "cuda" else None

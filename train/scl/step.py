@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from recsys.scl.bank import MemoryBank
 from recsys.scl.config import SclModelConfig
 from recsys.scl.losses import info_nce, triplet
 from train.process import Ranks
@@ -37,11 +38,10 @@ class Step:
     def __call__(self, batch: PairBatch, lr: float) -> Losses:
         parts = self._trainable
         batch = batch.to(self._ranks.device)
-        if parts.twin is not None and parts.bank is not None:
-            parts.twin.follow(parts.towers)
+        keys = self._keys(batch)
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):
             queries, positives, negatives, scale = parts.model(batch.queries, batch.positives, batch.negatives)
-        nce = info_nce(queries, positives, batch.items, scale, parts.bank, self._group).mean()
+        nce = info_nce(queries, positives, batch.items, scale, parts.bank, self._group, keys and keys[1]).mean()
         hard = self._hard(queries, positives, negatives, batch.negative_rows)
         loss = nce + self._model.triplet.weight * hard
         for group in parts.optimizer.param_groups:
@@ -52,7 +52,8 @@ class Step:
             torch.nn.utils.clip_grad_norm_(parts.towers.parameters(), self._clip)
         parts.optimizer.step()
         parts.towers.temperature.clamp()
-        self._remember(batch)
+        if parts.bank is not None and keys is not None:
+            self._remember(parts.bank, keys, batch.items)
         return Losses(nce.detach(), hard.detach(), loss.detach())
 
     def _hard(
@@ -65,13 +66,18 @@ class Step:
         losses = triplet(queries, positives, negatives, rows, self._model.triplet.margin)
         return losses.sum() * self._ranks.world_size / count.clamp(min=1)
 
-    def _remember(self, batch: PairBatch) -> None:
-        """Put the momentum encoder's vectors into the bank, for later steps."""
+    def _keys(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The momentum encoder's vectors of queries and positives, after it has followed the trained one."""
         parts = self._trainable
-        if parts.twin is None or parts.bank is None:
-            return
+        if parts.twin is None:
+            return None
+        parts.twin.follow(parts.towers)
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):
-            queries, positives = parts.twin.keys(batch.queries, batch.positives)
-        parts.bank.push(positives, batch.items)
+            return parts.twin.keys(batch.queries, batch.positives)
+
+    def _remember(self, bank: MemoryBank, keys: tuple[torch.Tensor, torch.Tensor], items: torch.Tensor) -> None:
+        """Put ``keys`` into the bank, for later steps."""
+        queries, positives = keys
+        bank.push(positives, items)
         if self._model.bank.holds == "both":
-            parts.bank.push(queries, batch.items)
+            bank.push(queries, items)

@@ -27,14 +27,15 @@ def main() -> None:
     rank, ranks = dist.get_rank(), dist.get_world_size()
     draw = torch.Generator().manual_seed(1)
     own = slice(rank * PAIRS // ranks, (rank + 1) * PAIRS // ranks)
-    one, shared = MemoryBank(ROWS, WIDTH), MemoryBank(ROWS, WIDTH, dist.group.WORLD)
+    distinct = sys.argv[2:] == ["distinct"]
+    one, shared = (MemoryBank(ROWS, WIDTH, group, distinct) for group in (None, dist.group.WORLD))
     for _ in range(ROUNDS + 1):  # more than the bank holds
         vectors = F.normalize(torch.randn(PAIRS, WIDTH, generator=draw), dim=1)
         items = torch.randint(0, 5, (PAIRS,), generator=draw)
         one.push(vectors, items)
         shared.push(vectors[own], items[own])
     queries, positives = F.normalize(torch.randn(2, PAIRS, WIDTH, generator=draw), dim=-1)
-    items, scale = torch.randint(0, 5, (PAIRS,), generator=draw), torch.tensor(10.0)
+    items, scale = torch.randint(0, 9 if distinct else 5, (PAIRS,), generator=draw), torch.tensor(10.0)
     whole = loss_and_gradients(queries, positives, items, scale, one, None)
     part = loss_and_gradients(queries[own], positives[own], items[own], scale, shared, dist.group.WORLD)
     wanted = {"queries": whole["queries"][own] * ranks, "positives": whole["positives"][own] * ranks}

@@ -1,6 +1,7 @@
 """The memory bank: the newest rows, and a log-sum-exp over the ranks' shares that is that of all rows."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -22,6 +23,16 @@ def test_keeps_the_newest_rows():
     assert bank.queue[:, 0].tolist() == bank.items.tolist() and bank.queue.dtype == torch.float16
     bank.push(torch.arange(20.0)[:, None].expand(20, 2), torch.arange(20))  # more than it holds
     assert sorted(bank.items.tolist()) == [15, 16, 17, 18, 19]
+
+
+def test_distinct_keeps_the_newest_row_of_an_item_and_none_of_the_step():
+    bank = MemoryBank(8, 1, distinct=True)
+    for vectors, items in (([1.0, 2.0, 3.0], [5, 6, 5]), ([4.0, 5.0], [6, 7])):
+        bank.push(torch.tensor(vectors)[:, None], torch.tensor(items))
+    left = zip(bank.items[bank.filled].tolist(), bank.queue[bank.filled, 0].tolist(), strict=True)
+    assert sorted(left) == [(5, 3.0), (6, 4.0), (7, 5.0)]
+    found = bank.logsumexp(torch.tensor([[1.0], [2.0]]), torch.tensor([9, 6]))
+    assert found.tolist() == pytest.approx([5 + math.log1p(math.exp(-2)), 10 + math.log1p(math.exp(-4))])
 
 
 def test_an_empty_bank_and_one_of_the_query_s_own_item_say_nothing():
@@ -62,9 +73,10 @@ def test_rows_that_ranks_cannot_share_are_refused():
 
 
 @pytest.mark.slow
-def test_ranks_together_are_one(tmp_path):
+@pytest.mark.parametrize("kind", [(), ("distinct",)])
+def test_ranks_together_are_one(tmp_path, kind):
     """Loss and every gradient of two ranks with half of the bank each, against one rank with all of it."""
-    for done in map(finished, start_bare_ranks(2, tmp_path, module="tests.recsys.scl.ranks")):
+    for done in map(finished, start_bare_ranks(2, tmp_path, *kind, module="tests.recsys.scl.ranks")):
         assert done.status == 0, done.err
     differences = json.loads((tmp_path / "differences.json").read_text())
     assert differences.keys() == {"loss", "queries", "positives", "scale"} and max(differences.values()) < 1e-5

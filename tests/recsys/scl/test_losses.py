@@ -30,6 +30,24 @@ def test_info_nce_is_its_formula(batch: int, rows: int):
     found = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank)
     wanted = oracles.info_nce(queries.tolist(), positives.tolist(), items.tolist(), 0.07, kept)
     assert found.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+    keys = unit(draw, batch, 6)
+    found = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank, keys=keys)
+    wanted = oracles.info_nce(queries.tolist(), positives.tolist(), items.tolist(), 0.07, kept, keys.tolist())
+    assert found.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+
+
+def test_leaving_the_place_where_the_bank_was_made_lowers_nothing():
+    """Keys and rows of the bank that are moved together stay as far apart for the query as they were."""
+    draw = torch.Generator().manual_seed(4)
+    queries, positives, keys, rows = (unit(draw, n, 4) for n in (3, 3, 3, 8))
+    items, away = torch.arange(3), torch.tensor([0.3, -0.2, 0.1, 0.4])
+    found = []
+    for shift in (torch.zeros(4), away):
+        bank = MemoryBank(8, 4)
+        bank.push(rows + shift, torch.arange(3, 11))
+        found.append(info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=keys + shift))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-2, atol=1e-2)  # half precision in the bank
+    assert (found[0] - info_nce(queries, positives, items, torch.tensor(5.0), bank)).abs().max() > 0.1
 
 
 def test_pairs_of_one_item_are_no_negatives_of_each_other():
