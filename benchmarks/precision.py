@@ -1,4 +1,4 @@
-"""What fewer bits of the frozen vectors cost: python -m benchmarks.precision runs/microlens-simtier-0 [...].
+"""What fewer bits of the frozen vectors cost: python -m benchmarks.precision runs/paper/microlens-simtier-0 [...].
 
 Scores a split with a run's trained SimTier model, its table exchanged for the same vectors in other formats, and
 counts the behaviours that change their tier against float32. int4 has no format of its own: its values, 4 bits and a

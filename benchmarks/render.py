@@ -62,23 +62,6 @@ def newest(rows: Rows, *keys: str) -> list[Mapping[str, Any]]:
     return [latest[k] for k in sorted(latest)]
 
 
-def quality(rows: Rows) -> str:
-    """One line a mode: mean and spread over seeds, GAUC's gain over ids alone."""
-    by_mode: dict[str, list] = {}
-    for row in newest(rows, "mode", "seed"):
-        by_mode.setdefault(row["mode"], []).append(row)
-    names = [mode for mode in MODES if mode in by_mode]
-    base = statistics.mean(r["gauc"] for r in by_mode["none"]) if "none" in by_mode else None
-    lines = []
-    for mode in names:
-        runs = by_mode[mode]
-        mean = statistics.mean(r["gauc"] for r in runs)
-        gain = "" if mode == "none" or base is None else f"{100 * (mean / base - 1):+.1f} %"
-        figures = [_spread([r[k] for r in runs]) for k in ("gauc", "auc", "ne", "log_loss")]
-        lines.append([MODES[mode], *figures, gain, str(len(runs))])
-    return markdown(["model", "GAUC", "AUC", "NE", "log loss", "GAUC gain", "seeds"], lines)
-
-
 def throughput(rows: Rows) -> str:
     """One line a data set, mode and contender."""
     lines = []
@@ -234,7 +217,7 @@ def chain(rows: Rows) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
-    "shop": ("shop", quality),
+    "shop": ("paper", drawn("table3", "shop", picture=False)),
     "microlens": ("paper", drawn("table3", "microlens", picture=False)),
     "peer": ("fuxictr", peer_quality),
     "throughput": ("train_step", throughput),

@@ -5,11 +5,6 @@ import pytest
 from benchmarks.render import render, rewrite
 from embeddings.errors import InputError
 
-QUALITY = [
-    {"mode": mode, "seed": seed, "gauc": gauc + seed / 100, "auc": 0.7, "ne": 0.9, "log_loss": 0.5}
-    for mode, gauc in (("simtier", 0.74), ("none", 0.60))
-    for seed in (0, 2)
-]
 STEP = {
     "data": "shop",
     "mode": "none",
@@ -28,18 +23,6 @@ def drawn(name: str, rows: list) -> list[list[str]]:
     assert text.startswith("a\n<!-- table") and text.endswith("<!-- end -->\nb") and "stale" not in text
     assert render(text, lambda source: rows) == text
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
-
-
-def test_quality_is_mean_and_spread_over_seeds_by_mode():
-    head, _, first, second = drawn("shop", QUALITY)
-    assert head[:2] == ["model", "GAUC"]
-    assert first[:2] == ["ID", "0.6100 +- 0.0141"] and first[-2:] == ["", "2"]
-    assert second[0] == "ID + SimTier" and second[-2] == "+23.0 %"  # .75 / .61
-
-
-def test_a_seed_measured_again_replaces_the_old_row():
-    again = {**QUALITY[-1], "gauc": 0.60}
-    assert drawn("shop", [*QUALITY, again])[2][1] == "0.6000 +- 0.0000"
 
 
 def test_throughput_shows_the_newest_row_of_each_contender():
