@@ -61,7 +61,7 @@ class Case:
         types = {**dict.fromkeys(names, self.every), **self.types}
         given = {name: {"sharding_types": [kind], "min_partition": NARROWEST} for name, kind in types.items()}
         return {
-            "data": {"path": "none", "batch_size": self.tables.batch_size, "prefetch": POOL},
+            "data": {"path": "none", "batch_size": self.tables.batch_size, "eval_batch_size": 1, "prefetch": POOL},
             "model": {"over_arch": [64], "attention": {"hidden": [16]}},
             "sparse_optimizer": {"name": self.tables.optimizer},
             "sharding": {"tables": given},

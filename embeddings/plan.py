@@ -44,6 +44,8 @@ def command(
     """
     if find == (world_size is not None):
         raise click.UsageError("give --world-size N, or --find-world-size without it")
+    if find and given:
+        raise click.UsageError("--plan is of one world size: give --world-size N with it, not --find-world-size")
     from embeddings.planner.advice import advice
     from embeddings.planner.assess import Assessment, assess
     from embeddings.planner.choose import Search
@@ -79,10 +81,10 @@ def command(
     if local_world_size is not None:
         hardware = dataclasses.replace(hardware, local_world_size=local_world_size)
 
-    def read(name: str, ranks: int | None) -> Assessment:
-        """A plan.json on this hardware, as it is."""
+    def read(name: str, machine: Machine | None = None) -> Assessment:
+        """A plan.json on this hardware, on as many ranks and hosts as ``machine`` has, or as the plan itself says."""
         plan: Plan = load_plan(name)
-        machine = Machine.of(hardware, ranks or plan.world_size)
+        machine = machine or Machine(hardware, plan.world_size, plan.ranks_of_host)
         check_plan(plan, problem, machine.world_size, machine.ranks_of_host, hardware.device, name)
         return assess(plan, problem, machine)
 
@@ -95,14 +97,14 @@ def command(
     assert world_size is not None
     search = Search(problem, Machine.of(hardware, world_size))
     try:
-        best = read(given, world_size) if given else search.best()
+        best = read(given, search.machine) if given else search.best()
     except NoPlan as none:
         raise InputError(advice(problem, hardware, world_size, none)) from None
     if table:
         click.echo(explain(table, best, search))
-    elif other:
-        click.echo(diff(read(other, None), best))
-    else:
+    if other:
+        click.echo(diff(read(other), best))
+    if not (table or other):
         click.echo(report(best, every_rank))
     if any(best.shortage):
         raise InputError(f"the plan does not fit: its fullest rank lacks {max(best.shortage):,} bytes; plan again")

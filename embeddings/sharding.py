@@ -1,7 +1,6 @@
 """Between the planner and TorchRec: sharders that offer what truly runs, this machine, plans as TorchRec wants them."""
 
-import os
-from pathlib import Path
+import warnings
 
 import torch
 from torch import nn
@@ -10,13 +9,14 @@ from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
 
 from embeddings.errors import InputError
+from embeddings.host_memory import host_bytes
 from embeddings.managed import managed_sharders
 from embeddings.planner.geometry import TYPES
 from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.placed import Placed, Plan
 from embeddings.sequences import SequenceSharder
 
-_PARTS = {"H200": "h200", "H100": "h100-80", "L4": "l4"}  # as CUDA names devices
+_PARTS = {"H200": "h200", "H100": "h100-80", "L4": "l4", "A100": "a100-40"}  # as CUDA names devices
 
 
 class BagSharder(EmbeddingBagCollectionSharder):
@@ -35,27 +35,27 @@ def this_machine(device: torch.device, ranks_of_host: int, speeds: str | None = 
 
     Raises InputError where ``speeds`` is of another kind of device.
     """
-    host_gib = _host_bytes() / GIB
+    host_gib = host_bytes() / GIB
     name, hbm_gib = "cpu-host", 0.0
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
         hbm_gib = found.total_memory / GIB
         words = found.name.replace("-", " ").split()
-        name = next((_PARTS[w] for w in words if w in _PARTS), "a100-80" if hbm_gib > 60 else "a100-40")
+        known = next((_PARTS[w] for w in words if w in _PARTS), None)
+        name = known or "a100-40"
+        if name == "a100-40" and hbm_gib > 60:
+            name = "a100-80"
+        if known is None and speeds is None:
+            warnings.warn(
+                f"no speeds of '{found.name}' ship with the planner; it takes this device's own memory and the speeds "
+                f"of {name}, so its times may be far off: describe the device in a file, docs/planner.md says how, and "
+                f"name it with sharding.hardware=FILE or --hardware FILE",
+                stacklevel=2,
+            )
     hardware = load_hardware(speeds or name)
     if hardware.device != device.type:
         raise InputError(f"sharding.hardware '{speeds}' describes {hardware.device}, this run is on {device.type}")
     return hardware.with_(ddr_gib=host_gib, hbm_gib=hbm_gib, local_world_size=ranks_of_host)
-
-
-def _host_bytes() -> int:
-    """Memory of the host, or of the control group that this runs in, as containers and batch systems set it."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return whole
-    return min(whole, int(limit)) if limit.isdigit() else whole
 
 
 def torchrec_plan(plan: Plan) -> ShardingPlan:

@@ -1,5 +1,6 @@
 """What the dense part of a model costs, counted on the model itself, on the meta device."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from recsys.make import MAKEAttention
 from recsys.model import DenseArch, dense_arch
 from recsys.schema import Schema
 
-_TRAINING = 6  # FLOPs for each weight and row: a multiplication and an addition forward, two of each backward
+# FLOPs for each weight and row: a multiplication and an addition forward, two of each backward
+_FORWARD, _TRAINING = 2, 6
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def footprint(
     frozen = {m: _Vectors(width) for m, width in widths.items()}
     with torch.device("meta"):
         arch = dense_arch(schema, config, tables, frozen)  # type: ignore[arg-type]
-    flops = activations = 0.0
+    flops = 0.0
+    activations: Counter[str] = Counter()  # by part of the model
     counted = 0
     for name, module in arch.named_modules():
         if isinstance(module, MAKEAttention):
@@ -47,28 +50,46 @@ def footprint(
             hidden, columns = module.weight.shape
             # folding the target into an H x M matrix, then that matrix and the weighted sum for each behaviour; the
             # op keeps nothing of it but v_MAKE, which goes on beside the target's vector
-            flops += _TRAINING * (hidden * columns + length * (hidden + 1) * module.width)
-            activations += 4 * module.width
+            flops += _flops(module) * (hidden * columns + length * (hidden + 1) * module.width)
+            activations[_part(name)] += 4 * module.width
             counted += sum(p.numel() for p in module.parameters())
         if not isinstance(module, nn.Linear):
             continue
         rows = _rows(name, lengths)
-        flops += _TRAINING * rows * module.weight.numel()
-        activations += rows * 2 * module.out_features  # before and after its activation
+        flops += _flops(module) * rows * module.weight.numel()
+        activations[_part(name)] += rows * 2 * module.out_features  # before and after its activation
         if name.endswith(".pair"):  # behaviours beside their products, the targets spread out, the weighted sum
-            activations += rows * 2 * module.in_features
+            activations[_part(name)] += rows * 2 * module.in_features
         counted += sum(p.numel() for p in module.parameters())
     parameters = sum(p.numel() for p in arch.parameters())
     flops += _TRAINING * (parameters - counted)  # cross layers
+    features = 0.0
     if isinstance(arch, DenseArch):
         widths_of = {f: t.embedding_dim for t in tables for f in t.features}
-        activations += 2 * sum(widths_of[f.name] for f in schema.pooled) + 2 * arch.interaction.width
-    activations += sum(2 * m.width * lengths.get(schema.modalities[name].history, 1.0) for name, m in frozen.items()
-                       if config.needs_vectors(name))  # fmt: skip
+        features = 2 * sum(widths_of[f.name] for f in schema.pooled) + 2 * arch.interaction.width
+    for name, m in frozen.items():
+        if config.needs_vectors(name):
+            activations[f"vectors.{name}"] = 2 * m.width * lengths.get(schema.modalities[name].history, 1.0)
     ids = sum(lengths.get(f.name, 1.0) for f in schema.features if f.kind != "dense")
     rows_of = sum(lengths.get(schema.modalities[m].history, 1.0) + 2 for m in frozen)
     batch = ID_BYTES * (ids + rows_of + 2 * len(schema.features) + 3)
-    return Dense(parameters=parameters, flops=flops, activations=activations, batch_bytes=batch)
+    return Dense(
+        parameters=parameters,
+        flops=flops,
+        activations=features + sum(activations.values()),
+        live=features + max(activations.values()),  # without a backward a part leaves nothing but its features
+        batch_bytes=batch,
+    )
+
+
+def _part(name: str) -> str:
+    """The part of the model that a layer is in: one history's attention, one modality, the last layers."""
+    return ".".join(name.split(".")[: 2 if name.startswith(("attention.", "multimodal.")) else 1])
+
+
+def _flops(module: nn.Module) -> int:
+    """For each weight and row; of a frozen MAKE's layers the forward alone."""
+    return _TRAINING if any(p.requires_grad for p in module.parameters()) else _FORWARD
 
 
 def _modality(name: str, config: ModelConfig) -> str:

@@ -51,13 +51,12 @@ def process(
     max_retries: int,
 ) -> specs.AppDef:
     """``python -m M WORDS`` as one process without ranks; what it prints is kept in ``logs`` too."""
-    logs = shlex.quote(logs)
-    command = f"mkdir -p {logs} && {_found('python')}python -m {m} {shlex.join(words)} 2>&1 | tee -a {logs}/{name}.log"
+    command = shlex.join(["python", "-m", "torchx_components.logged", f"{logs}/{name}.log", m, *words])
     role = specs.Role(
         name=name,
         image=image,
         entrypoint="bash",
-        args=["-o", "pipefail", "-c", command],
+        args=["-c", f"{_found('python')}exec {command}"],  # exec: signals are for the program, not for a shell
         env=dict(env or {}),
         resource=specs.resource(cpu=cpu, gpu=gpu, memMB=memMB, h=h),
         mounts=specs.parse_mounts(mounts) if mounts else [],

@@ -1,16 +1,14 @@
 """The command line: python -m train VERB. Verbs are imported only when they run."""
 
-import contextlib
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
 
 import click
 
 from embeddings.errors import DISK_FULL, MENDABLE, InputError, nearest
+from train.sigterm import sigterm_as_interrupt
 
 # verb -> (module, one-line help). The module has a click command named `command`.
 VERBS = {
@@ -65,7 +63,7 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
     # A store that is gone would print a stack of C++ calls for every heartbeat; to be set before torch is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
-    with _sigterm_as_interrupt() as terminated:
+    with sigterm_as_interrupt() as terminated:
         try:
             return command.main(prog_name=name, standalone_mode=False) or 0
         except click.UsageError as error:
@@ -84,22 +82,6 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
             print(f"{rank}interrupted", file=sys.stderr, flush=True)
             return 128 + signal.SIGINT
     return 2
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[list[int]]:
-    """While inside, SIGTERM ends the work as ^C does; the list that is yielded is then no longer empty."""
-    received: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _refused(error: OSError) -> str:

@@ -12,10 +12,10 @@ import torch
 import torch.distributed as dist
 
 from train.process import Ranks
+from train.sigterm import SAME_S
 
 _EVERY_S = 1.0
 _MOST_STEPS = 1000
-_SAME_S = 2.0  # a scheduler signals every process of a job, and a launcher passes the same signal on
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Stop:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._until is not None:
             since = time.monotonic() - (self._until - self._grace_s)
-            if number == signal.SIGTERM and since < _SAME_S:
+            if number == signal.SIGTERM and since < SAME_S:
                 return
             self.now()  # a second SIGTERM, or the end of the grace
         self._until = time.monotonic() + self._grace_s

@@ -19,8 +19,10 @@ from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from embeddings.initialise import initialise_tables
 from embeddings.managed import check_managed
+from embeddings.planner.advice import advice
 from embeddings.planner.choose import Search
 from embeddings.planner.estimate import Machine
+from embeddings.planner.pack import NoPlan
 from embeddings.planner.placed import Plan, check_plan, load_plan
 from embeddings.sharding import sharders, this_machine, torchrec_plan
 from recsys.config import ModelConfig
@@ -145,7 +147,10 @@ def build(
 def choose_plan(
     schema: Schema, config: Config, stores: Mapping[str, FrozenStore], mean_lengths: Mapping[str, float], ranks: Ranks
 ) -> Plan:
-    """The plan in sharding.plan, or the planner's choice for this machine. Raises InputError where neither fits."""
+    """The plan in sharding.plan, or the planner's choice for this machine.
+
+    Raises InputError where that plan is of another model or other ranks, and, with advice, where nothing fits.
+    """
     problem = problem_of(config, schema, mean_lengths, stores)
     if config.sharding.plan is not None:
         plan = load_plan(config.sharding.plan)
@@ -153,7 +158,10 @@ def choose_plan(
         check_plan(plan, problem, ranks.world_size, local, ranks.device.type, config.sharding.plan)
         return plan
     hardware = this_machine(ranks.device, ranks.local_world_size, config.sharding.hardware)
-    return Search(problem, Machine.of(hardware, ranks.world_size)).best().plan
+    try:
+        return Search(problem, Machine.of(hardware, ranks.world_size)).best().plan
+    except NoPlan as none:
+        raise InputError(advice(problem, hardware, ranks.world_size, none)) from None
 
 
 def fill_optimizer_state(trainable: Trainable) -> None:

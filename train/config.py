@@ -70,7 +70,7 @@ class ShardingConfig(Strict):
     """What the embedding-sharding planner may choose from."""
 
     sharding_types: list[Literal[SHARDING_TYPES]] | None = Field(  # type: ignore[valid-type]
-        None, description="for every table not named below; null: the planner's choice, on CPU table_wise under 64 MiB"
+        None, description="for every table not named below; null: the planner's choice, on CPU small ones whole"
     )
     tables: dict[str, TableConstraint] = {}
     plan: str | None = Field(

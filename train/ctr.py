@@ -22,8 +22,8 @@ def command(path: str, plan: str | None, overrides: tuple[str, ...]) -> None:
 
     from train.loop import train
     from train.process import process_group, refuse_managed
-    from train.run_folder import LOGS
+    from train.run_folder import RECORDS
 
     refuse_managed(config)
-    with process_group(config.process, Path(config.run_folder) / LOGS / "nccl") as ranks:
+    with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
         train(config, ranks)

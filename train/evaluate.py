@@ -1,5 +1,7 @@
 """The evaluate verb: a run's metrics on a split."""
 
+from pathlib import Path
+
 import click
 
 
@@ -15,9 +17,10 @@ def command(run: str, split: str, checkpoint: str, overrides: tuple[str, ...]) -
     """
     from train.finished import open_run, run_config
     from train.process import process_group
+    from train.run_folder import RECORDS
     from train.scoring import write_evaluation
 
     config = run_config(run, overrides)
-    with process_group(config.process) as ranks:
+    with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
         opened = open_run(config, split, checkpoint, ranks)
         write_evaluation(config, opened.schema, opened.model, opened.reader, ranks, opened.epoch)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import torch.distributed as dist
 
-from embeddings.errors import InputError
 from embeddings.frozen.row_wise import RowWiseTable
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
@@ -21,7 +20,7 @@ def frozen_tables(
     Args:
         placements: modality -> replicated, host or row_wise; the same on every rank.
 
-    Raises InputError for a placement that the modality's mode, or this machine's driver, cannot do.
+    Raises InputError for a placement that this machine's driver cannot do.
     """
     room = ranks.world_size * max(config.data.batch_size, config.data.eval_batch_size)
     made: dict[str, FrozenTable | RowWiseTable] = {}
@@ -29,12 +28,7 @@ def frozen_tables(
         if placements[name] != "row_wise":
             made[name] = FrozenTable(store, ranks.device, placements[name])
             continue
-        if config.model.needs_vectors(name):
-            what = "sa_ta" if config.model.modality(name).sa_ta else f"mode {config.model.modality(name).mode}"
-            raise InputError(
-                f"the plan places modality '{name}' row_wise, but {what} needs the vectors themselves, which then "
-                f"never travel; allowed: modes simtier and make, or model.modalities.{name}.placement=host"
-            )
+        assert not config.model.needs_vectors(name), "check_plan refuses that"
         # a group of its own, so that these exchanges and TorchRec's never wait in one queue
         group = dist.new_group(timeout=datetime.timedelta(seconds=config.process.timeout_s))
         made[name] = RowWiseTable(store, group, ranks.device, room=room)

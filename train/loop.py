@@ -1,6 +1,7 @@
 """The life of a training run: train an epoch, validate, keep the best; at the end, test the best."""
 
 import contextlib
+import math
 import statistics
 from typing import Any
 
@@ -107,12 +108,13 @@ class Run:
                 position.epoch, position.batch = position.epoch + 1, 0
                 self._export(value)
             save(self, best=better)
+            pace.saved()
         self.checkpoints.finish()
 
     def _stopped(self) -> bool:
         config, position = self.config.train, self.position
-        if config.max_steps is not None and position.step >= config.max_steps:
-            return True
+        if position.step >= (config.max_steps or math.inf):
+            return position.best is not None  # else a signal or a kill cut off the validation
         since = position.epoch - 1 - (position.best_epoch if position.best_epoch is not None else position.epoch)
         return config.patience is not None and since >= config.patience
 
@@ -128,14 +130,15 @@ class Run:
         window = Window(self.ranks.device, self.ranks.world_size)
         done = position.batch * self.config.data.batch_size * self.ranks.world_size
         bar = Progress(f"epoch {position.epoch + 1}/{config.epochs}", self.reader.num_rows, self.ranks.first, done)
+        most = config.max_steps or math.inf
         try:
-            while position.batch < self.reader.num_batches and position.step != config.max_steps:
+            while position.batch < self.reader.num_batches and position.step < most:
                 loss, _, labels = self.pipeline.progress(batches)
                 position.step, position.batch = position.step + 1, position.batch + 1
                 self.ranks.mark(f"after step {position.step}")
                 window.add(position.step, loss, labels)
                 bar.advance(labels.numel() * self.ranks.world_size)
-                last = position.batch == self.reader.num_batches or position.step == config.max_steps
+                last = position.batch == self.reader.num_batches or position.step == most
                 wishes = pace.after_step(position.step)
                 if position.batch % config.log_every == 0 or last or wishes.save:
                     self._log(window, bar)

@@ -1,5 +1,6 @@
 """The make verb: train a MAKE alone, before the CTR model takes it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -31,12 +32,13 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
     from recsys.schema import load_schema
     from train.loop import train
     from train.process import process_group
+    from train.run_folder import RECORDS
 
     schema = load_schema(config.data.path)
     configs = [_alone(config, name, schema) for name in modalities or schema.modalities]
     if not configs:
         raise InputError(f"the schema of '{config.data.path}' has no modality, so there is nothing to train MAKE on")
-    with process_group(config.process) as ranks:
+    with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
         for own in configs:
             if ranks.first and len(configs) > 1:
                 print(f"== {own.run_folder}", flush=True)

@@ -6,14 +6,13 @@ RUN/MODALITY/make/epoch-N.pt   weights after N epochs; 0 is how it was initialis
 
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from embeddings.beside import beside
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from recsys.config import MAKEConfig
@@ -38,16 +37,8 @@ def export(
     folder.mkdir(exist_ok=True)
     state = trainable.model.state_dict()
     weights = {k.removeprefix(_ALONE): v.cpu() for k, v in state.items() if k.startswith(_ALONE)}
-    handle, beside = tempfile.mkstemp(dir=folder, prefix=".epoch.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            torch.save(weights, out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(beside, folder / f"epoch-{epoch}.pt")
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with beside(folder / f"epoch-{epoch}.pt") as out:
+        torch.save(weights, out)
     about = folder / "about.json"
     before = json.loads(about.read_text())["epochs"] if epoch and about.is_file() else []
     facts = _facts(config.model.modality(name).make, name, store)

@@ -23,8 +23,12 @@ class Pace:
         by_steps = bool(self._config.checkpoint_every) and step % self._config.checkpoint_every == 0
         wishes = replace(wishes, save=wishes.save or wishes.stop or by_steps)
         if wishes.save:
-            self._saved = time.monotonic()
+            self.saved()
         return wishes
+
+    def saved(self) -> None:
+        """The clock begins again: a checkpoint is being written, whatever it was that asked for it."""
+        self._saved = time.monotonic()
 
     def between(self) -> Wishes:
         """What the ranks have agreed on, in work that is no training. All ranks call it once a batch."""

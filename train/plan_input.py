@@ -86,7 +86,11 @@ def facts(
         if name in assumed.frozen:
             stores[name] = assumed.frozen[name]
         else:
-            stores[name] = FrozenStore.open(m.store if "://" in m.store else str(folder / m.store))
+            try:
+                stores[name] = FrozenStore.open(m.store if "://" in m.store else str(folder / m.store))
+            except InputError as error:
+                known = f"frozen: {{{name}: {{count: 1000000, width: 128, dtype: int8}}}}"
+                raise InputError(f"{error}; to plan without it, give its size with --assume FILE: {known}") from None
     return lengths, stores, notes
 
 
@@ -129,7 +133,7 @@ def problem_of(
                 width=store.width,
                 dtype=store.dtype,
                 mean_length=lengths.get(schema.modalities[name].history, 1.0),
-                results=_results(config, name, store.width),
+                **_use(config, name, store.width),
                 placement=config.model.modality(name).placement,
                 row_wise=not config.model.needs_vectors(name),
             )
@@ -141,7 +145,16 @@ def problem_of(
     )
 
 
-def _results(config: Config, name: str, width: int) -> int:
-    """Numbers that one example gets back of a modality whose rows are sharded: counts, v_MAKE and its gradient."""
-    parts = config.model.parts(name)
-    return ("simtier" in parts) * config.model.modality(name).num_tiers + ("make" in parts) * 2 * width
+def _use(config: Config, name: str, width: int) -> dict[str, int]:
+    """How often a step reads a modality's vectors, and the numbers that one example gets back where rows are sharded.
+
+    Those are SimTier's counts, v_MAKE and its gradient. A frozen MAKE has no backward. Similarities as side information
+    and those of sa_ta are computed once.
+    """
+    parts, modality = config.model.parts(name), config.model.modality(name)
+    of_make = ("make" in parts) * (1 if modality.make.frozen and not config.model.alone else 2)
+    scored = "simscore" in parts or "sa_ta" in parts
+    return {
+        "reads": ("vector" in parts) + ("simtier" in parts) + scored + of_make,
+        "results": ("simtier" in parts) * modality.num_tiers + of_make * width,
+    }

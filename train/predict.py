@@ -29,9 +29,10 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
     """
     from train.finished import open_run, run_config
     from train.process import on_first, process_group
+    from train.run_folder import RECORDS
 
     config = run_config(run, overrides)
-    with process_group(config.process) as ranks:
+    with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
         beside = Path(f"{out}.writing")
         on_first(ranks, lambda: _refuse_old(Path(out)))
         opened = open_run(config, split, checkpoint, ranks, with_labels=labels, in_order=True)

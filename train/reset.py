@@ -18,9 +18,10 @@ def reset_tables(trainable: Trainable, seed: int, epoch: int) -> None:
 
     The rows that managed tables gave to ids stay theirs. The schedule of the learning rates goes on.
     """
+    # Caches of rows of host memory go first: whoever asks for a state_dict has them written back over the weights.
+    for module in trainable.model.modules():
+        for lookup in getattr(module, "_lookups", ()):  # of a sharded collection
+            (lookup.module if isinstance(lookup, DistributedDataParallel) else lookup).purge()
     initialise_tables(trainable.model, seed, epoch)
     for found in accumulators(trainable, trainable.optimizer.state_dict()):
         found.tensor.zero_()
-    for module in trainable.model.modules():
-        for lookup in getattr(module, "_lookups", ()):  # of a sharded collection; it may cache rows of host memory
-            (lookup.module if isinstance(lookup, DistributedDataParallel) else lookup).purge()

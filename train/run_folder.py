@@ -2,36 +2,27 @@
 
 import itertools
 import json
-import os
 import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from embeddings.beside import beside
 from embeddings.errors import InputError
 from train.config import Config, save_config
 from train.env import PACKAGES, installed
 
 LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
+RECORDS = f"{LOGS}/nccl"  # what NCCL's ranks did last, should one of them hang
 
 
 def write_json(path: Path, value: Any) -> None:
     """``value`` as JSON at ``path``: written beside, then renamed, so no half-written file is ever seen."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as out:
-            json.dump(value, out, indent=1)
-            out.write("\n")
-            out.flush()
-            os.fsync(out.fileno())  # or a loss of power may leave the name without the text
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with beside(path) as out:
+        out.write(json.dumps(value, indent=1).encode() + b"\n")
 
 
 def claim(config: Config) -> None:
@@ -98,9 +89,8 @@ class RunFolder:
         """Keep the first ``count`` rows of metrics.jsonl, and return them; a resumed run writes the others again."""
         path = self.path / "metrics.jsonl"
         rows = list(itertools.islice(_whole_rows(path), count))
-        beside = path.with_suffix(".kept")
-        beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        os.replace(beside, path)
+        with beside(path) as out:
+            out.writelines(json.dumps(row).encode() + b"\n" for row in rows)
         self.rows, self.latest = len(rows), {row["kind"]: row for row in rows}
         return rows
 

@@ -15,7 +15,9 @@ STOPPED = {f"scl-{n}": (f"train.epochs={n}",) for n in (1, 2, 4)}
 LEARNT = {"untrained": VECTORS["untrained"], **STOPPED, "scl": VECTORS["scl"]}
 NAMES = {
     "untrained": "untrained",
-    **{kind: f"{kind.removeprefix('scl-')} epochs" for kind in STOPPED},
+    "scl-1": "1 epoch",
+    "scl-2": "2 epochs",
+    "scl-4": "4 epochs",
     "scl": "all epochs",
 }
 RESULTS = "chain"

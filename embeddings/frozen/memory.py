@@ -30,11 +30,12 @@ def copied(array: np.ndarray, device: torch.device | str, room: int = 0) -> torc
 def shared(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
     """The store's map itself: no copy, and the processes of one host share its pages.
 
-    For a CUDA device the map is registered with it, which pins its pages, and kernels read them over the bus. Raises
-    InputError where the driver cannot do that.
+    For a CUDA device a read-only map of the same file is registered with it, which pins its pages, and kernels read
+    them over the bus. Raises InputError where the driver cannot do that.
     """
     if torch.device(device).type == "cpu":
         return torch.from_numpy(array)
+    array = read_only(array)
     status = torch.cuda.cudart().cudaHostRegister(array.ctypes.data, array.nbytes, _MAPPED | _READ_ONLY)
     if int(status) != 0:
         raise InputError(
@@ -42,6 +43,20 @@ def shared(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
             "allowed here: placement replicated or row_wise"
         )
     return torch.as_tensor(_OnDevice(array), device=device)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """What ``array``, a part of a memory map, shows of its file, in a shared map that nobody can write to.
+
+    To pin a private map that may be written to is to write to it: the kernel gives each process pages of its own. Of
+    this one all processes pin the pages of the file.
+    """
+    owner = array
+    while isinstance(owner, np.ndarray) and not isinstance(owner.base, mmap.mmap):
+        owner = owner.base
+    assert isinstance(owner, np.memmap), "not memory-mapped"
+    offset = owner.offset + array.ctypes.data - owner.ctypes.data
+    return np.asarray(np.memmap(owner.filename, array.dtype, "r", offset, array.shape))
 
 
 class _OnDevice:

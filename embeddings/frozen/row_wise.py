@@ -29,8 +29,6 @@ class RowWiseTable:
         room: distinct targets of one batch, all ranks together, at most; their vectors are put behind the own rows.
     """
 
-    placement = "row_wise"
-
     def __init__(
         self, store: FrozenStore, group: dist.ProcessGroup, device: torch.device | str = "cpu", *, room: int
     ) -> None:

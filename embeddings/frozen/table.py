@@ -25,7 +25,6 @@ class FrozenTable:
             placement = "host" if torch.device(device).type == "cpu" else "replicated"
         assert placement in ("host", "replicated"), placement
         bring = shared if placement == "host" else copied
-        self.placement = placement
         self.table = bring(store.vectors, device)
         self.scale = None if store.scale is None else bring(store.scale, device)
         self.width = store.width

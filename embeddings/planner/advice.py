@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from embeddings.errors import InputError
 from embeddings.planner.assess import fixed_parts
 from embeddings.planner.choose import options_of
 from embeddings.planner.estimate import Machine
@@ -82,7 +83,10 @@ def _changes(problem: Problem, hardware: Hardware, world_size: int) -> Iterator[
     """Changes that make it fit, the least painful first."""
 
     def works(**changes: object) -> bool:
-        return fits(dataclasses.replace(problem, **changes), hardware, world_size) is not None  # type: ignore[arg-type]
+        try:
+            return fits(dataclasses.replace(problem, **changes), hardware, world_size, first=True) is not None  # type: ignore[arg-type]
+        except InputError:  # such as widths that forced column shards of several sequence tables do not have in common
+            return False
 
     for name, constraint in problem.constraints.items():
         if (constraint.sharding_types or constraint.min_partition) and works(
@@ -97,14 +101,14 @@ def _changes(problem: Problem, hardware: Hardware, world_size: int) -> Iterator[
         free = tuple(dataclasses.replace(f, placement="auto") for f in problem.frozen)
         if works(frozen=free):
             yield f"let the planner place {sorted(forced)}: model.modalities.NAME.placement=auto"
-    if more := find_world_size(problem, hardware, world_size):
+    if more := find_world_size(problem, hardware, world_size, first=True):
         yield f"more ranks: {more.machine.world_size:,} of {hardware.name}"
     if hardware.device == "cuda":
         parts = [load_hardware(n) for n in shipped()]
         larger = [p for p in parts if p.device == "cuda" and p.hbm_gib > hardware.hbm_gib]
         for part in sorted(larger, key=lambda p: p.hbm_gib):
             part = part.with_(local_world_size=hardware.local_world_size)
-            if fits(problem, part, world_size) is not None:
+            if fits(problem, part, world_size, first=True) is not None:
                 yield f"larger devices: {world_size:,} of {part.name}, {part.hbm_gib:g} GiB each"
                 break
         if problem.tables and (name := _in_host_memory(problem, hardware, world_size)):
@@ -112,12 +116,28 @@ def _changes(problem: Problem, hardware: Hardware, world_size: int) -> Iterator[
                 f"keep rows of table '{name}' in host memory: "
                 f"sharding.tables.{name}.compute_kernels=[fused_uvm_caching]; lookups cross PCIe"
             )
+    else:
+        for gib in (2 * hardware.ddr_gib, 4 * hardware.ddr_gib):
+            if fits(problem, hardware.with_(ddr_gib=gib), world_size, first=True) is not None:
+                yield f"larger hosts: {gib:,.0f} GiB of memory each instead of {hardware.ddr_gib:,.0f}"
+                break
     if any(f.dtype != "int8" for f in problem.frozen) and works(
         frozen=tuple(dataclasses.replace(f, dtype="int8") for f in problem.frozen)
     ):
         yield "store frozen vectors as int8: python -m train store build --dtype int8"
+    evaluated = problem.eval_batch_size > problem.batch_size and _largest(
+        problem.eval_batch_size, lambda n: works(eval_batch_size=n)
+    )
+    if evaluated:
+        yield f"fewer rows a rank and step of an evaluation: data.eval_batch_size={evaluated}"
     if batch := _largest(problem.batch_size, lambda n: works(batch_size=n)):
         yield f"fewer rows a rank and step: data.batch_size={batch}"
+    elif (
+        not evaluated
+        and problem.eval_batch_size
+        and (batch := _largest(problem.batch_size, lambda n: works(batch_size=n, eval_batch_size=n)))
+    ):
+        yield f"fewer rows a rank and step: data.batch_size={batch} and data.eval_batch_size={batch}"
     wide = max(t.columns for t in problem.tables) if problem.tables else 0
     if width := _largest(
         wide // 4,
@@ -143,8 +163,8 @@ def _in_host_memory(problem: Problem, hardware: Hardware, world_size: int) -> st
     allowed = possible_types(big.managed)  # a default may name types that this table cannot have
     types = own.sharding_types and [t for t in own.sharding_types if t in allowed]
     own = dataclasses.replace(own, sharding_types=types, compute_kernels=["fused_uvm_caching"])
-    found = fits(dataclasses.replace(problem, constraints={**problem.constraints, big.name: own}), hardware, world_size)
-    return None if found is None else big.name
+    kept = dataclasses.replace(problem, constraints={**problem.constraints, big.name: own})
+    return None if fits(kept, hardware, world_size, first=True) is None else big.name
 
 
 def _largest(whole: int, works: Callable[[int], bool]) -> int:

@@ -135,8 +135,9 @@ def shard_cost(table: Table, kind: str, kernel: str, shards: np.ndarray, problem
     copy = _copied((weights, state - weights, of_ids), machine) * problem.checkpoints
     if kind == "data_parallel":
         state += _REPLICAS * FLOAT_BYTES * height * width
-    # ids of two batches, the pipeline's; the outputs and their gradients
-    buffers = 2 * ID_BYTES * work.ids + 2 * FLOAT_BYTES * work.outputs
+    # ids of two batches, the pipeline's, the outputs and their gradients; an evaluation has one batch and no gradients
+    batches = max(2.0, problem.eval_batch_size / problem.batch_size)
+    buffers = batches * (ID_BYTES * work.ids + FLOAT_BYTES * work.outputs)
     near = {"fused_uvm": 0.0, "fused_uvm_caching": _CACHED}.get(kernel, 1.0)
     device, host = near * state + of_ids + buffers, (1.0 if kernel in _UVM else 0.0) * state
     if machine.hardware.device == "cuda":
@@ -207,9 +208,15 @@ def _work(table: Table, kind: str, height: np.ndarray, width: np.ndarray, proble
 
 
 def dense_bytes(dense: Dense, problem: Problem) -> tuple[int, int]:
-    """Bytes of the dense part's parameters with their optimizer, and of activations and batches, on every rank."""
-    activations = FLOAT_BYTES * dense.activations + problem.batches * dense.batch_bytes
-    return _DENSE_STATE * FLOAT_BYTES * dense.parameters, int(problem.batch_size * activations)
+    """Bytes of the dense part's parameters with their optimizer, and of activations and batches, on every rank.
+
+    The latter are those of training or of evaluation, whichever takes more: these are never there together.
+    """
+    training, evaluation = (
+        rows * (FLOAT_BYTES * numbers + problem.batches * dense.batch_bytes)
+        for rows, numbers in ((problem.batch_size, dense.activations), (problem.eval_batch_size, dense.live))
+    )
+    return _DENSE_STATE * FLOAT_BYTES * dense.parameters, int(max(training, evaluation))
 
 
 def dense_copy_bytes(problem: Problem, machine: Machine) -> int:

@@ -2,9 +2,10 @@
 
 from embeddings.errors import InputError, nearest
 from embeddings.planner.assess import Assessment
-from embeddings.planner.choose import SMALL_TABLE_BYTES, Search, stays_whole
+from embeddings.planner.choose import MANY_IDS, SMALL_TABLE_BYTES, Search, options_of, stays_whole
 from embeddings.planner.geometry import NARROWEST, TYPES, possible_types
 from embeddings.planner.pack import NoPlan, Option
+from embeddings.planner.problem import Table
 from embeddings.planner.report import columns, size
 
 
@@ -18,7 +19,9 @@ def explain(name: str, best: Assessment, search: Search) -> str:
     taken = best.plan.tables[name]
     table = search.problem.table(name)
     rows = []
-    for option in sorted(search.options[name], key=lambda o: (o.kind != taken.sharding_type, o.ms)):
+    unasked = _unasked(table, search)
+    ways = [(option, "") for option in search.options[name]] + [(option, ", but left out") for option in unasked]
+    for option, remark in sorted(ways, key=lambda way: (way[0].kind != taken.sharding_type, way[0].ms)):
         is_taken = (option.kind, option.kernel) == (taken.sharding_type, taken.compute_kernel) and len(
             option.shards
         ) == len(taken.shards)
@@ -28,7 +31,7 @@ def explain(name: str, best: Assessment, search: Search) -> str:
             verdict = (
                 "taken"
                 if is_taken
-                else f"{step_ms - best.step_ms:+.2f} ms, {100 * (step_ms / best.step_ms - 1):+.1f} %"
+                else f"{step_ms - best.step_ms:+.2f} ms, {100 * (step_ms / best.step_ms - 1):+.1f} %{remark}"
             )
         except NoPlan as none:
             short = f"does not fit: {size(none.shortage)} short on the roomiest rank"
@@ -37,7 +40,7 @@ def explain(name: str, best: Assessment, search: Search) -> str:
             )
         rows.append([*own, verdict])
     allowed = possible_types(table.managed)
-    offered = {option.kind for option in search.options[name]}
+    offered = {row[0].split()[0] for row in rows}
     for kind in TYPES:
         if kind not in allowed:
             rows.append([kind, "", "", "", "not possible: TorchRec shards managed tables row-wise alone"])
@@ -45,7 +48,20 @@ def explain(name: str, best: Assessment, search: Search) -> str:
             rows.append([kind, "", "", "", _left_out(name, kind, search)])
     head = ["type", "kernel", ">largest shard", ">its ms", "step against the plan"]
     shape = f"{table.rows:,} x {table.columns}, {size(table.bytes)}, {table.ids:g} ids an example"
-    return f"table '{name}': {shape}\n" + columns(head, rows)
+    small = (
+        f"left out: on CPU a table under {size(SMALL_TABLE_BYTES)} with fewer than {MANY_IDS} ids an example "
+        f"stays whole unless sharding.tables.{name} says more"
+    )
+    return "\n".join([f"table '{name}': {shape}", columns(head, rows), *([small] if unasked else [])])
+
+
+def _unasked(table: Table, search: Search) -> list[Option]:
+    """Ways that only the table's smallness leaves out."""
+    wanted = search.problem.constraints.get(table.name) or search.problem.default
+    if wanted.sharding_types or not stays_whole(table, search.machine):
+        return []
+    free = options_of(table, search.problem, search.machine, small_whole=False)
+    return [o for o in free if o.kind != "table_wise"]
 
 
 def _width(option: Option, whole: int) -> str:
@@ -57,7 +73,5 @@ def _left_out(name: str, kind: str, search: Search) -> str:
     wanted = search.problem.constraints.get(name) or search.problem.default
     if wanted.sharding_types and kind not in wanted.sharding_types:
         return "left out by sharding.sharding_types or sharding.tables"
-    if not wanted.sharding_types and stays_whole(search.problem.table(name), search.machine.hardware.device):
-        return f"left out: on CPU a table under {size(SMALL_TABLE_BYTES)} stays whole unless sharding.tables says more"
     narrowest = wanted.min_partition or NARROWEST
     return f"one block: no width from {narrowest} up divides it; min_partition in sharding.tables.{name} allows less"

@@ -1,6 +1,7 @@
 """What a machine can hold and move: the YAML files beside this module, and a user's own."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from embeddings.errors import InputError, nearest
 
 SHIPPED = Path(__file__).with_name("hardware")
 GIB = 2**30
+_NOT_ZERO = ("ddr_gib", "local_world_size", "ddr_gb_per_s", "intra_gb_per_s", "inter_gb_per_s", "reach", "efficiency")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +115,22 @@ def load_hardware(name: str) -> Hardware:
         raise InputError(f"hardware file '{path}' is not readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise InputError(f"hardware file '{path}' holds no keys; docs/planner.md lists them")
-    speed = _filled(Speed, raw.pop("speed", None) or {}, path, "speed.")
+    costs = raw.pop("speed", None) or {}
+    if not isinstance(costs, dict):
+        raise InputError(f"hardware file '{path}': speed is '{costs}', which holds no keys; docs/planner.md lists them")
+    speed = _filled(Speed, costs, path, "speed.")
     hardware = _filled(Hardware, {**raw, "speed": speed}, path, "")
     if hardware.device not in ("cpu", "cuda"):
         raise InputError(f"hardware file '{path}': device is '{hardware.device}'; allowed: cpu, cuda")
-    if hardware.device == "cuda" and not (hardware.hbm_gib and hardware.hbm_gb_per_s and hardware.tflops):
-        raise InputError(f"hardware file '{path}': a cuda device needs hbm_gib, hbm_gb_per_s and tflops")
-    return hardware
+    of_cuda = ("hbm_gib", "hbm_gb_per_s", "pcie_gb_per_s", "tflops") if hardware.device == "cuda" else ()
+    for key in (*_NOT_ZERO, *of_cuda):
+        if not getattr(hardware, key):
+            raise InputError(f"hardware file '{path}': {key} is 0; a {hardware.device} device needs more than that")
+    if hardware.local_world_size != int(hardware.local_world_size):
+        raise InputError(f"hardware file '{path}': local_world_size is {hardware.local_world_size}; ranks are whole")
+    if hardware.spare >= 1:
+        raise InputError(f"hardware file '{path}': spare is {hardware.spare}; it is a share of memory, below 1")
+    return hardware.with_(local_world_size=int(hardware.local_world_size))
 
 
 def save_hardware(hardware: Hardware, path: Path) -> None:
@@ -138,8 +149,10 @@ def _filled(kind: type, raw: dict, path: Path, prefix: str) -> Any:
         text = key in ("name", "device", "calibrated", "speed")
         if not text and value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise InputError(f"hardware file '{path}': {prefix}{key} is '{value}', which is no number")
-        if not text and value is not None and value < 0:
-            raise InputError(f"hardware file '{path}': {prefix}{key} is {value}; numbers here are not negative")
+        if not text and value is not None and not 0 <= value < math.inf:
+            raise InputError(
+                f"hardware file '{path}': {prefix}{key} is {value}; numbers here are finite and not negative"
+            )
     required = [n for n, f in fields.items() if f.default is dataclasses.MISSING and raw.get(n) is None]
     if required:
         raise InputError(f"hardware file '{path}': {', '.join(prefix + n for n in required)} missing")

@@ -65,7 +65,8 @@ class NoPlan(InputError):
     def __init__(self, table: str | None, shortage: float, of_host: bool = False, text: str = "") -> None:
         what = f"table '{table}' finds no room" if table else "what every rank holds finds no room"
         memory = "its share of the host's memory" if of_host else "memory"
-        super().__init__(text or f"{what}: a rank lacks {int(shortage):,} bytes of {memory}")
+        lacks = f"{what}: a rank lacks {int(shortage):,} bytes of {memory}"
+        super().__init__(text or f"{lacks}; python -m embeddings.plan says what would make it fit")
         self.table, self.shortage, self.of_host = table, int(shortage), of_host
 
 

@@ -1,8 +1,6 @@
 """A plan as plain data, and plan.json: written, read back, and held against a model."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from embeddings.beside import beside
 from embeddings.errors import InputError, nearest
 from embeddings.planner.geometry import CUTS_COLUMNS, PLACES, cut, possible_types
 from embeddings.planner.problem import Problem, Table
@@ -92,6 +91,8 @@ def plan_from_dict(raw: Any, where: str) -> Plan:
             shards = np.array(t["shards"], dtype=np.int64).reshape(len(t["shards"]), 5)
             tables[name] = Placed(str(t["module"]), str(t["sharding_type"]), str(t["compute_kernel"]), shards)
         numbers = {key: int(raw[key]) for key in ("world_size", "ranks_of_host", "batch_size")}
+        if not 1 <= numbers["ranks_of_host"] <= numbers["world_size"] or numbers["batch_size"] < 1:
+            raise ValueError(f"impossible figures {numbers}")
         return Plan(device=str(raw["device"]), tables=tables, frozen=dict(raw["frozen"]), **numbers)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, InputError):
@@ -108,17 +109,13 @@ def save_plan(plan: Plan, path: str | Path) -> None:
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in tables.items())
     text = json.dumps(raw, indent=1)[:-2] + f',\n "tables": {{\n{lines}\n }}\n}}\n'
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder; name the plan's file, such as {path / 'plan.json'}")
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with beside(path) as out:
+            out.write(text.encode())
     except FileNotFoundError:
         raise InputError(f"folder '{path.parent}' for the plan does not exist; make it first") from None
-    try:
-        with os.fdopen(handle, "w") as out:
-            out.write(text)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -149,6 +146,9 @@ def check_plan(plan: Plan, problem: Problem, world_size: int, ranks_of_host: int
     if plan.frozen.keys() != {f.name for f in problem.frozen} or set(plan.frozen.values()) - set(PLACEMENTS):
         got, wanted = dict(plan.frozen), sorted(f.name for f in problem.frozen)
         raise InputError(f"plan '{where}' places frozen tables {got}, the model has {wanted}; {_AGAIN}")
+    for f in problem.frozen:
+        if plan.frozen[f.name] == "row_wise" and not f.row_wise:
+            raise InputError(f"plan '{where}' cuts '{f.name}' into rows, but the model needs whole vectors; {_AGAIN}")
     for table in problem.tables:
         _check_table(plan.tables[table.name], table, plan, where)
     widths = {

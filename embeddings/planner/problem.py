@@ -61,7 +61,8 @@ class Frozen:
     """One frozen table, and what one example reads of it and gets back where its rows are sharded.
 
     mean_length  behaviours
-    results      float32 numbers that each rank sends back
+    reads        times that a step reads those vectors: once for each use, again in the backward of MAKE
+    results      float32 numbers that each rank sends back, and gradients of them that it gets
     row_wise     whether its use allows rows over ranks: SimTier and MAKE do, vectors themselves do not travel
     """
 
@@ -70,6 +71,7 @@ class Frozen:
     width: int
     dtype: str
     mean_length: float = 1.0
+    reads: int = 1
     results: int = 0
     placement: str = "auto"
     row_wise: bool = True
@@ -97,12 +99,14 @@ class Dense:
     parameters    float32 numbers
     flops         of one example, forward and backward
     activations   float32 numbers that one example keeps until the backward, or that live beside them
+    live          float32 numbers that are there at once in a forward without a backward
     batch_bytes   of one example, as the reader hands it over
     """
 
     parameters: int = 0
     flops: float = 0.0
     activations: float = 0.0
+    live: float = 0.0
     batch_bytes: float = 0.0
 
 
@@ -111,7 +115,7 @@ class Problem:
     """Everything that a plan is chosen by, but for the machine.
 
     batch_size       rows a rank and step
-    eval_batch_size  of an evaluation, where they are more
+    eval_batch_size  of an evaluation; 0: there is none
     batches          batches of this rank that are in memory at once: the reader's and the pipeline's
     checkpoints      whether the run saves any: each rank then copies what it writes to its host's memory
     """

@@ -29,12 +29,12 @@ def frozen_bytes(frozen: Frozen, placement: str, problem: Problem, machine: Mach
 def frozen_ms(frozen: Frozen, placement: str, problem: Problem, machine: Machine) -> float:
     """Reading the vectors of one step, and what travels where rows are sharded.
 
-    Then each behaviour's row number goes to one rank. Each target's row number, vector and length go to every rank, and
-    results come back from every rank: with many ranks that is most of it.
+    Then each behaviour's row number goes to one rank. Each target's row number, vector and length go to every rank,
+    results come back from every rank, and gradients of them go to every rank: with many ranks that is most of it.
     """
     batch, others = problem.batch_size, machine.world_size - 1
     targets = batch * (machine.world_size if placement == "row_wise" else 1)
-    read = (batch * frozen.mean_length + targets) * frozen.row_bytes
+    read = frozen.reads * (batch * frozen.mean_length + targets) * frozen.row_bytes
     far = placement == "host" and machine.hardware.device == "cuda"
     ms = read * (machine.pcie_ns if far else machine.vector_ns) * 1e-6
     if placement != "row_wise":

@@ -2,7 +2,7 @@
 
 from embeddings.planner.assess import Assessment
 from embeddings.planner.choose import Search
-from embeddings.planner.estimate import Machine
+from embeddings.planner.estimate import Machine, dense_bytes
 from embeddings.planner.hardware import Hardware
 from embeddings.planner.pack import NoPlan
 from embeddings.planner.problem import Problem
@@ -10,23 +10,37 @@ from embeddings.planner.problem import Problem
 MOST_RANKS = 8192
 
 
-def fits(problem: Problem, hardware: Hardware, world_size: int) -> Assessment | None:
-    """The best plan at one world size, or None. Raises InputError for what no world size mends."""
+def fits(problem: Problem, hardware: Hardware, world_size: int, first: bool = False) -> Assessment | None:
+    """The best plan at one world size, or the first; None where nothing fits.
+
+    Raises InputError for what no world size mends.
+    """
+    search = Search(problem, Machine.of(hardware, world_size))
+    if hardware.device == "cuda" and _too_large(search):  # a search that finds nothing takes longest
+        return None
     try:
-        return Search(problem, Machine.of(hardware, world_size)).best()
+        return search.best(first=first)
     except NoPlan:
         return None
 
 
-def find_world_size(problem: Problem, hardware: Hardware, more_than: int = 0) -> Assessment | None:
-    """The plan of the smallest world size that fits, or None up to MOST_RANKS.
+def _too_large(search: Search) -> bool:
+    """Whether all memory is too little for the tables' smallest shards and the dense part, frozen tables aside."""
+    machine = search.machine
+    dense = sum(dense_bytes(search.problem.dense, search.problem))
+    tables = sum(min(o.total_bytes for o in found) for found in search.options.values())
+    return tables > machine.world_size * (machine.capacity[0] - dense)
+
+
+def find_world_size(problem: Problem, hardware: Hardware, more_than: int = 0, first: bool = False) -> Assessment | None:
+    """The plan of the smallest world size that fits, the best or the first; None up to MOST_RANKS.
 
     Sizes are 1 to a host's ranks, then whole hosts: doubled until one fits, then halved in between, as more hosts never
     hold less.
     """
     local = hardware.local_world_size
     for world_size in range(more_than + 1, local + 1):
-        if (found := fits(problem, hardware, world_size)) is not None:
+        if (found := fits(problem, hardware, world_size, first)) is not None:
             return found
     low = max(1, more_than // local)  # hosts that are too few
     high, most, best = low, MOST_RANKS // local, None
@@ -34,9 +48,9 @@ def find_world_size(problem: Problem, hardware: Hardware, more_than: int = 0) ->
         if high >= most:
             return None
         low, high = high, min(2 * high, most)
-        best = fits(problem, hardware, high * local)
+        best = fits(problem, hardware, high * local, first)
     while high - low > 1:
         middle = (low + high) // 2
-        found = fits(problem, hardware, middle * local)
+        found = fits(problem, hardware, middle * local, first)
         low, high, best = (low, middle, found) if found is not None else (middle, high, best)
     return best

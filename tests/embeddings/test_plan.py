@@ -100,7 +100,9 @@ def test_a_plan_of_another_model_is_refused(plan, capsys, tmp_path: Path) -> Non
 
 
 def test_find_world_size(plan, capsys) -> None:
-    status, out, _ = plan(capsys, "--find-world-size", "--hardware", "l4", "model.embedding_dim=512")
+    status, out, _ = plan(
+        capsys, "--find-world-size", "--hardware", "l4", "model.embedding_dim=512", "data.eval_batch_size=1"
+    )
     found = re.match(r"the smallest world size that fits: (\d+) of l4\n", out)
     assert status == 0 and found and found[1] == "3"  # 57.2 GiB of table, 20.1 GiB a device
     assert f"{found[1]} ranks of l4" in out
@@ -153,3 +155,30 @@ def test_data_that_is_not_here_is_said(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "note: length of 'history': its max_length, 50; there is no data to ask" in done.stderr
     assert "2 ranks of cpu-host, 1 host of 2" in done.stdout
+
+
+def test_explain_on_cpu_says_what_the_rule_for_small_tables_costs(plan, capsys) -> None:
+    _, out, _ = plan(capsys, "--world-size", "2", "--hardware", "cpu-host", "--explain", "user")
+    assert re.search(r"^table_wise +fused .* taken$", out, re.MULTILINE)
+    for kind in ("row_wise", "data_parallel", "grid_shard"):
+        assert re.search(rf"^{kind} +\w+ .* [+-][\d.]+ ms, [+-][\d.]+ %, but left out$", out, re.MULTILINE), kind
+    assert out.rstrip().endswith("with fewer than 32 ids an example stays whole unless sharding.tables.user says more")
+
+
+def test_plans_of_other_world_sizes_are_compared(plan, capsys, tmp_path: Path) -> None:
+    for ranks in ("1", "2"):
+        assert plan(capsys, "--world-size", ranks, "--out", str(tmp_path / f"{ranks}.json"))[0] == 0
+    for here, there in (("1", "2"), ("2", "1")):
+        status, out, _ = plan(capsys, "--world-size", here, "--diff", str(tmp_path / f"{there}.json"))
+        assert status == 0 and f"ranks: {there} -> {here}" in out
+    both = ("--diff", str(tmp_path / "1.json"), "--explain", "user")
+    status, out, _ = plan(capsys, "--world-size", "2", *both)
+    assert status == 0 and "ranks: 1 -> 2" in out and "taken" in out
+    status, _, err = plan(capsys, "--find-world-size", "--plan", str(tmp_path / "1.json"))
+    assert status == 2 and "--plan is of one world size" in err
+
+
+def test_a_store_that_is_not_here_can_be_assumed(folder: Path, plan, capsys) -> None:
+    (folder / "lengths.yaml").write_text("lengths: {history: 20}\n")
+    status, _, err = plan(capsys, "--world-size", "2", "--assume", str(folder / "lengths.yaml"))
+    assert status == 2 and "--assume FILE: frozen: {text: {count: 1000000, width: 128, dtype: int8}}" in err

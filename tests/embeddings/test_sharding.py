@@ -1,6 +1,7 @@
 """Between the planner and TorchRec: sharders, this machine, plans."""
 
-import os
+import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,9 +24,10 @@ def test_sharders_offer_every_type_on_every_device():
             assert set(sharder.sharding_types(device)) == {t.value for t in ShardingType}
 
 
-def test_this_machine_has_its_own_memory_and_ranks():
+def test_this_machine_has_its_own_memory_and_ranks(monkeypatch):
+    host = 48 << 30
+    monkeypatch.setattr("embeddings.sharding.host_bytes", lambda: host)
     hardware = this_machine(CPU, 4)
-    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert hardware.device == "cpu" and hardware.local_world_size == 4
     assert hardware.ddr_gib * 2**30 == pytest.approx(host)
     free = Machine.of(hardware, 4).capacity[0]
@@ -35,6 +37,38 @@ def test_this_machine_has_its_own_memory_and_ranks():
 def test_speeds_of_another_kind_of_device_are_refused():
     with pytest.raises(InputError, match=r"sharding\.hardware 'h100-80' describes cuda, this run is on cpu"):
         this_machine(CPU, 2, "h100-80")
+
+
+@pytest.mark.parametrize(
+    ("device", "gib", "part"),
+    [
+        ("NVIDIA H100 80GB HBM3", 79, "h100-80"),
+        ("NVIDIA H200", 139, "h200"),
+        ("NVIDIA L4", 22, "l4"),
+        ("NVIDIA A100-SXM4-40GB", 39, "a100-40"),
+        ("NVIDIA A100-SXM4-80GB", 79, "a100-80"),
+        ("NVIDIA L40S", 44, None),
+        ("NVIDIA GB200", 184, None),
+    ],
+)
+def test_a_device_has_its_own_memory_and_the_speeds_of_a_part_which_is_said_where_that_is_another(
+    monkeypatch, device: str, gib: int, part: str | None
+):
+    about = SimpleNamespace(name=device, total_memory=gib << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: about)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        hardware = this_machine(torch.device("cuda", 0), 8)
+        given = this_machine(torch.device("cuda", 0), 8, "l4")
+    assert (hardware.hbm_gib, hardware.local_world_size, given.name) == (gib, 8, "l4")
+    nearest = "a100-80" if gib > 60 else "a100-40"
+    assert hardware.name == (part or nearest)
+    if part:
+        assert not said
+    else:
+        (warning,) = said  # and none where the speeds were given
+        assert f"no speeds of '{device}'" in str(warning.message) and f"the speeds of {nearest}" in str(warning.message)
+        assert "sharding.hardware=FILE" in str(warning.message)
 
 
 @pytest.mark.parametrize("kind", [t.value for t in ShardingType])

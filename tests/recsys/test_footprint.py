@@ -56,6 +56,30 @@ def test_flops_of_the_attention_and_the_last_layers():
     assert batch * found.flops == pytest.approx(counter.get_total_flops(), rel=0.03)
 
 
+def test_a_frozen_make_has_no_backward():
+    """Of what MAKE adds, a third; what its outputs add to the last layers is trained as before."""
+    make = {"mode": "make", "make": {"run": "x"}}
+    trained, frozen = (
+        counted(ModelConfig.model_validate({"multimodal": {**make, "make": {"run": "x", "frozen": f}}}))[1]
+        for f in (False, True)
+    )
+    alone = counted(ModelConfig.model_validate({"multimodal": make, "alone": "text"}))[1]
+    assert trained.parameters == frozen.parameters
+    assert trained.flops - frozen.flops == pytest.approx(alone.flops * 2 / 3)
+
+
+def test_a_forward_alone_keeps_the_features_and_one_part_at_a_time():
+    config = ModelConfig.model_validate({"multimodal": {"mode": "simscore"}})
+    tables = table_configs(tiny.SCHEMA, 16, LENGTHS)
+    short, long = (footprint(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (1000.0, 1010.0))
+    attention = 2 * (2 * 17 + 36 + 1)  # its pair layer's input and output, the score; twice each
+    assert long.live - short.live == 10 * attention
+    assert long.activations - short.activations == 10 * (attention + 2 * 8), "and the vectors"
+    over = 2 * sum(m.out_features for m in dense_arch(tiny.SCHEMA, config, tables, {"text": Width()}).over.modules()
+                   if isinstance(m, torch.nn.Linear))  # type: ignore[dict-item]  # fmt: skip
+    assert short.activations - short.live == pytest.approx(over + 1000 * 2 * 8)
+
+
 def test_longer_histories_cost_more():
     config = ModelConfig()
     tables = table_configs(tiny.SCHEMA, 16, LENGTHS)

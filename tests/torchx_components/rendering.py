@@ -28,8 +28,7 @@ def rendered(component: str, *arguments: str, scheduler: str = "local_cwd") -> A
 
 
 def words(info: AppDryRunInfo, program: str) -> list[str]:
-    """What bash is told to run, from ``program`` on; what follows the first pipe is left out."""
+    """What bash is told to run, from ``program`` on."""
     assert info._app is not None
     found = shlex.split(info._app.roles[0].args[-1], comments=False)
-    found = found[found.index(program) :]
-    return found[: found.index("2>&1")] if "2>&1" in found else found
+    return found[found.index(program) :]

@@ -31,6 +31,13 @@ def resumed(run: Path, *overrides: str):
     return verb("ctr", "--config", run.parent.parent / "run.yaml", "run.resume=true", "train.epochs=3", *overrides)
 
 
+def test_whoever_may_read_new_files_may_read_all_of_a_run(run):
+    mask = os.umask(0)
+    os.umask(mask)
+    closed = [str(p) for p in run.rglob("*") if p.is_file() and p.stat().st_mode & 0o444 & ~mask != 0o444 & ~mask]
+    assert not closed
+
+
 def test_keeps_the_newest_and_the_best(run):
     names = [n for n in checkpoints(run) if n.startswith("step-")]
     best = json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
@@ -66,6 +73,26 @@ def test_leftovers_of_an_interrupted_write_are_ignored_and_cleared(run):
     done = resumed(run)
     assert done.status == 0 and "resumed from step-00000024" in done.out, done.err
     assert not [n for n in checkpoints(run) if n.startswith(".")]
+
+
+def test_a_kill_between_the_two_names_of_a_step_that_is_saved_again(config, tmp_path, monkeypatch):
+    """The last step's checkpoint gives way to the one that knows its validation, and is all there is in between."""
+    path, folder = config(), tmp_path / "runs" / "run" / "checkpoints"
+    settings = ["ctr", "--config", path, "train.epochs=1", "train.checkpoint_every=12", "train.keep=1"]
+    rename = os.rename
+
+    def kill(old, new):
+        if os.path.basename(old) == ".writing-step-00000012" and folder.joinpath(".writing-old-step-00000012").exists():
+            raise KeyboardInterrupt
+        rename(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", kill)
+        assert verb(*settings).status == 130
+    assert [p.name for p in folder.iterdir()] == [".writing-old-step-00000012"]
+    done = verb(*settings, "run.resume=true")
+    assert done.status == 0 and "resumed from step-00000012: epoch 1, step 12" in done.out, done.err
+    assert sorted(p.name for p in folder.iterdir()) == ["best.json", "step-00000012"]
 
 
 def damage_missing(path: Path) -> None:

@@ -168,6 +168,31 @@ def test_a_make_run_that_stopped_goes_on_as_if_it_had_not(trained, tmp_path, mon
     assert ours == theirs
 
 
+def test_a_make_run_killed_between_its_files_and_its_checkpoint_lists_no_epoch_twice(trained, tmp_path, monkeypatch):
+    path, save = trained.parent.parent / "run.yaml", loop.save
+    again = [f"run.root={tmp_path}", "train.checkpoint_every=5"]
+
+    def stop(run, best):
+        if (run.position.epoch, run.position.batch) == (2, 0):
+            raise KeyboardInterrupt
+        save(run, best)
+
+    def listed() -> list[int]:
+        return [
+            e["epoch"]
+            for e in json.loads((tmp_path / "run-make" / "text" / "make" / "about.json").read_text())["epochs"]
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save", stop)
+        assert verb("make", "--config", path, *MAKE, *again).status == 130
+    assert listed() == [0, 1, 2]
+    make(path, *again, "run.resume=true")
+    assert listed() == [0, 1, 2, 3]
+    ours, theirs = ((run / "text" / "make" / "about.json").read_text() for run in (tmp_path / "run-make", trained))
+    assert ours == theirs
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("placement", ["replicated", "host", "row_wise"])
 def test_two_ranks_equal_one(tmp_path, config, placement):

@@ -2,12 +2,17 @@
 
 import datetime
 import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.distributed as dist
 
+from embeddings.errors import InputError
+from tests.train import launch, tiny
+from tests.train.launch import one_line
 from train import process
 from train.config import ProcessConfig
 
@@ -51,6 +56,22 @@ def test_what_the_environment_says_stays(told, tmp_path, monkeypatch):
         monkeypatch.setenv(name, "mine")
     with process.process_group(ProcessConfig(threads=1), tmp_path):
         assert told["environment"] == dict.fromkeys(NAMES, "mine")
+
+
+@pytest.mark.parametrize("verb", ["ctr", "make", "scl", "evaluate", "predict"])
+def test_every_verb_of_a_run_leaves_it_in_the_runs_folder(verb, tmp_path, monkeypatch):
+    def joined(config: ProcessConfig, records: Path | None = None):
+        raise InputError(f"records in {records}")
+
+    config, run = tmp_path / "a.yaml", tmp_path / "runs" / "a"
+    data = tiny.make_data(tmp_path / "data", train_rows=64)
+    config.write_text(f"data: {{path: {data}}}\nrun: {{root: {tmp_path}/runs, name: a}}\n")
+    run.mkdir(parents=True)
+    shutil.copy(config, run / "config.yaml")
+    monkeypatch.setattr(process, "process_group", joined)
+    about = [run] if verb in ("evaluate", "predict") else ["--config", config]
+    out = ["--out", tmp_path / "scores"] if verb == "predict" else []
+    one_line(launch.verb(verb, *about, *out), f"records in {run}/logs/nccl")
 
 
 def test_without_a_folder_torch_has_its_own_place(told):

@@ -56,6 +56,19 @@ def test_a_plan_of_another_model_or_world_is_refused(config, tmp_path: Path) -> 
     assert not (tmp_path / "runs" / "c" / "plan.json").exists()
 
 
+def test_where_nothing_fits_the_trainer_advises_as_the_planner_does(config, own: Path, capsys) -> None:
+    schema = (own / "schema.yaml").read_text()
+    assert schema.count(f"num_embeddings: {tiny.ITEMS}") == 1
+    (own / "schema.yaml").write_text(schema.replace(f"num_embeddings: {tiny.ITEMS}", "num_embeddings: 1000000000000"))
+    done = verb("ctr", "--config", config(own))
+    assert done.status == 2 and "Traceback" not in done.err, done.err
+    first, *changes = done.errors
+    assert first.startswith("error: no plan fits 1 rank of cpu-host: ")
+    assert changes[0] in ("each of these makes it fit:", "this makes it fit:") and changes[1].startswith("  1. ")
+    assert plan(config(own), "--world-size", 1) == 2
+    assert capsys.readouterr().err.splitlines() == done.errors
+
+
 def test_speeds_of_another_device_are_refused(config) -> None:
     one_line(verb("ctr", "--config", config(), "sharding.hardware=h200"), "describes cuda, this run is on cpu")
 
@@ -76,6 +89,23 @@ def test_the_planners_question_is_the_run(config, data: Path) -> None:
     (text,) = found.frozen
     assert (text.rows, text.width, text.dtype, text.results) == (tiny.ITEMS, tiny.WIDTH, "float32", 20)
     assert 1 < text.mean_length < 6 and found.table("item").mean_length == (1.0, text.mean_length)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reads", "results"),
+    [
+        ((), 1, 20),
+        (("model.multimodal.mode=make",), 2, 2 * tiny.WIDTH),
+        (("model.multimodal.mode=simtier+make",), 3, 20 + 2 * tiny.WIDTH),
+        (("model.multimodal.mode=make", "model.multimodal.make={frozen: true, run: x}"), 1, tiny.WIDTH),
+        (("model.multimodal.mode=simscore", "model.multimodal.sa_ta=true"), 1, 0),
+        (("model.multimodal.mode=none", "model.alone=text"), 2, 2 * tiny.WIDTH),
+    ],
+)
+def test_how_often_vectors_are_read(config, data: Path, settings: tuple[str, ...], reads: int, results: int) -> None:
+    run, schema = load_config(str(config()), settings), load_schema(str(data))
+    (text,) = problem_of(run, schema, *facts(run, schema, Assumptions())[:2]).frozen
+    assert (text.reads, text.results) == (reads, results)
 
 
 def test_assumptions(config, data: Path, tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ class Checkpoints:
             print(f"waited {waited:.1f} s for the checkpoint before; save less often", file=sys.stderr, flush=True)
         if self._group is None:
             self._group = dist.new_group(backend="gloo", timeout=self._timeout)
-        progress = {**progress, "columns": state.column_bounds(trainable), "world_size": self._ranks.world_size}
+        ranks = {"world_size": self._ranks.world_size, "device": self._ranks.device.type}
+        progress = {**progress, **ranks, "columns": state.column_bounds(trainable)}
         self._staged = staged(self._owned(trainable), self._staged)
         self._writing.start(lambda: self._write(progress, best))
 
@@ -82,7 +83,7 @@ class Checkpoints:
     def _owned(self, trainable: Trainable) -> list[Piece]:
         """What this rank writes: its shards, and its share of what all ranks have."""
         optimizer = trainable.optimizer.state_dict()
-        pieces = state.model_pieces(trainable) + state.dense_pieces(optimizer)
+        pieces = state.model_pieces(trainable.model.state_dict()) + state.dense_pieces(optimizer)
         pieces.append(state.whole("schedule", state.warmups(optimizer)[0]))
         pieces += state.table_pieces(state.accumulators(trainable, optimizer), state.column_bounds(trainable))
         shared = [p for p in pieces if p.everywhere][self._ranks.rank :: self._ranks.world_size]
@@ -121,6 +122,7 @@ class Checkpoints:
         All ranks call it, and share the reading. Damaged ones are set aside, said aloud. Raises InputError where all
         are damaged.
         """
+        on_first(self._ranks, self.folder.recover)
         names = on_first(self._ranks, lambda: [p.name for p in self.folder.all()])
         passed_over: dict[str, InputError] = {}
         for name in reversed(names):
@@ -178,14 +180,17 @@ class Checkpoints:
 
         Args:
             progress: of that checkpoint; None: the weights alone, optimizer and generators stay as they are.
-            seed: of new random numbers, where the number of ranks has changed.
+            seed: of new random numbers, where the number of ranks or their kind of device has changed.
 
         Raises InputError where the checkpoint is of another model.
         """
-        pieces = state.model_pieces(trainable)
+        # Asked for once, before anything is read: each time, TorchRec writes cached rows of host memory back to their
+        # table. Loading empties the caches.
+        weights = trainable.model.state_dict()
+        pieces = state.model_pieces(weights)
         if progress is None:
             self._read(path, pieces)
-            trainable.model.load_state_dict(trainable.model.state_dict())
+            trainable.model.load_state_dict(weights)
             return
         fill_optimizer_state(trainable)
         optimizer = trainable.optimizer.state_dict()
@@ -196,13 +201,13 @@ class Checkpoints:
         pieces += state.dense_pieces(optimizer)
         counters = state.warmups(optimizer)
         pieces.append(state.whole("schedule", counters[0]))
-        same = progress["world_size"] == self._ranks.world_size
+        same = state.same_generators(progress, self._ranks)
         random = state.random_pieces(self._ranks) if same else []
         self._read(path, pieces + random)
         by_row.fill()
         for counter in counters[1:]:
             counter.copy_(counters[0])
-        trainable.model.load_state_dict(trainable.model.state_dict())
+        trainable.model.load_state_dict(weights)
         trainable.optimizer.load_state_dict(optimizer)
         if same:
             state.set_random(random, self._ranks)

@@ -14,6 +14,7 @@ from train.checkpoint.files import PROGRESS, reason, sync
 from train.run_folder import write_json
 
 _BESIDE = ".writing-"
+_OLD = f"{_BESIDE}old-"
 _DAMAGED = "damaged-"
 
 
@@ -22,6 +23,13 @@ class Folder:
 
     def __init__(self, path: Path, keep: int) -> None:
         self.path, self._keep = path, keep
+
+    def recover(self) -> None:
+        """Give a checkpoint its name back that was put aside for a newer one of its step, before a kill."""
+        for aside in self.path.glob(f"{_OLD}step-*"):
+            named = self.path / aside.name.removeprefix(_OLD)
+            if not named.exists():
+                os.rename(aside, named)
 
     def begin(self, step: int) -> Path:
         """Clear what an interrupted process left half-written, and make the folder to write into."""
@@ -40,7 +48,7 @@ class Folder:
         name, beside = _name(step), self.beside(step)
         write_json(beside / PROGRESS, {**progress, "is_best": best})
         sync(beside)
-        aside = self.path / f"{_BESIDE}old-{name}"
+        aside = self.path / f"{_OLD}{name}"
         if (self.path / name).exists():  # the step was saved before its epoch's validation
             os.rename(self.path / name, aside)
         os.rename(beside, self.path / name)
@@ -57,6 +65,7 @@ class Folder:
     def name_best(self, name: str) -> None:
         """Have best.json name the checkpoint ``name``."""
         write_json(self.path / "best.json", {"checkpoint": name})
+        sync(self.path)  # before those that it does not name any more are removed
 
     def discard(self, step: int) -> None:
         """Remove what was written of the checkpoint of ``step``."""

@@ -40,9 +40,9 @@ class Accumulators:
     everywhere: bool = False
 
 
-def model_pieces(trainable: Trainable) -> list[Piece]:
-    """Parameters and buffers on this rank."""
-    return [p for name, value in trainable.model.state_dict().items() for p in pieces_of(f"model.{name}", value)]
+def model_pieces(weights: dict[str, Any]) -> list[Piece]:
+    """Parameters and buffers on this rank, from the model's state."""
+    return [p for name, value in weights.items() for p in pieces_of(f"model.{name}", value)]
 
 
 def dense_pieces(optimizer: dict[str, Any]) -> list[Piece]:
@@ -159,6 +159,12 @@ def random_pieces(ranks: Ranks) -> list[Piece]:
     return [whole(f"random.{device}.{ranks.rank}", value, everywhere=False) for device, value in states.items()]
 
 
+def same_generators(progress: dict[str, Any], ranks: Ranks) -> bool:
+    """Whether the checkpoint of ``progress`` holds the states that ``random_pieces`` asks for, of the same devices."""
+    device = progress.get("device", ranks.device.type)  # older checkpoints do not say
+    return progress["world_size"] == ranks.world_size and device == ranks.device.type
+
+
 def set_random(pieces: list[Piece], ranks: Ranks) -> None:
     """Go on with the generators as ``random_pieces`` gave them."""
     for piece in pieces:
@@ -169,7 +175,7 @@ def set_random(pieces: list[Piece], ranks: Ranks) -> None:
 
 
 def reseed(seed: int, step: int, ranks: Ranks) -> None:
-    """Begin with new random numbers where the saved ones are another number of ranks'."""
+    """Begin with new random numbers where the saved ones are of other ranks or another kind of device."""
     torch.manual_seed(
         int(np.random.SeedSequence([seed % 2**63, step, ranks.rank]).generate_state(1, np.uint64)[0] >> 1)
     )

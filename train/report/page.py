@@ -2,13 +2,13 @@
 
 import base64
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import OmegaConf
 
+from embeddings.beside import beside
 from embeddings.errors import InputError
 from train.report.plots import plots
 from train.report.rows import Comparison
@@ -85,15 +85,8 @@ def written(path: Path, text: str) -> None:
     """``text`` at ``path``: written beside, then renamed. Raises InputError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(text.rstrip("\n") + "\n")
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
-        except BaseException:
-            os.unlink(beside)
-            raise
+        with beside(path) as out:
+            out.write(text.rstrip("\n").encode() + b"\n")
     except OSError as error:
         raise InputError(
             f"cannot write '{path}' ({error.strerror}); choose another place with --out or --markdown"

@@ -137,7 +137,7 @@ class Run:
             if not self.steps and position.best is None:
                 self._validate(pace)
                 self._save(best=True)
-            while position.step < self.steps and not (config.patience and position.worse >= config.patience):
+            while self._goes_on():
                 self._train_epoch(pace)
                 ended = position.batch == self.reader.num_batches
                 due = (position.epoch + 1) % config.evaluate_every == 0 or position.step == self.steps
@@ -146,11 +146,18 @@ class Run:
                     position.epoch, position.batch = position.epoch + 1, 0
                 if due:
                     self._save(best=better)
+                    pace.saved()
         except _Stopping:
             self._save(best=False)
             self.checkpoints.finish()
             stop.now()
         self.checkpoints.finish()
+
+    def _goes_on(self) -> bool:
+        """Whether there are steps left, or an epoch whose end a signal or a kill cut off before its validation."""
+        patience, position = self.config.train.patience, self.position
+        left = position.step < self.steps or position.batch == self.reader.num_batches
+        return left and not (patience and position.worse >= patience)
 
     def _train_epoch(self, pace: Pace) -> None:
         config, position = self.config, self.position

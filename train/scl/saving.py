@@ -50,7 +50,7 @@ class SclCheckpoints(Checkpoints):
             self._read(path, _weights(trainable)[: len(trainable.towers.state_dict())])
             return
         _fill_optimizer(trainable.optimizer)
-        same = progress["world_size"] == self._ranks.world_size
+        same = state.same_generators(progress, self._ranks)
         random = state.random_pieces(self._ranks) if same else []
         self._read(path, _weights(trainable) + _optimizer(trainable) + _bank(trainable.bank) + random)
         if same:

@@ -1,5 +1,7 @@
 """The scl verb: train encoders by contrastive learning."""
 
+from pathlib import Path
+
 import click
 
 from train.config import load_settings
@@ -19,7 +21,8 @@ def command(path: str, overrides: tuple[str, ...]) -> None:
     config = load_settings(SclConfig, path, overrides)
 
     from train.process import process_group
+    from train.run_folder import RECORDS
     from train.scl.loop import train
 
-    with process_group(config.process) as ranks:
+    with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
         train(config, ranks)

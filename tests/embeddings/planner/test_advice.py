@@ -10,7 +10,7 @@ from embeddings.planner.choose import Search
 from embeddings.planner.pack import NoPlan
 from embeddings.planner.problem import Constraint, Dense, Frozen, Problem
 from embeddings.planner.world import find_world_size, fits
-from tests.embeddings.planner.problems import cuda, problem, table
+from tests.embeddings.planner.problems import cpu, cuda, problem, table
 
 BIG = problem(table("big", 40_000_000, 32), table("small", 1000, 32))  # 4.9 GiB
 
@@ -83,6 +83,44 @@ def test_activations_that_are_too_large():
     assert short.startswith("dense part, activations and frozen tables alone need 38.1")
     found = re.search(r"data.batch_size=(\d+)", text)
     assert found and fits(dataclasses.replace(p, batch_size=int(found[1])), cuda(1).hardware, 2) is not None
+
+
+@pytest.mark.parametrize(
+    ("activations", "live", "said"),
+    [
+        (10**4, 10**5, r"evaluation: data.eval_batch_size=(?P<eval>\d+)"),
+        (10**6, 10**2, r"step: data.batch_size=(?P<batch>\d+)$"),
+        (10**6, 10**5, r"step: data.batch_size=(?P<batch>\d+) and data.eval_batch_size=(?P<eval>\d+)"),
+    ],
+)
+def test_batches_that_are_too_large(activations: int, live: int, said: str) -> None:
+    dense = Dense(activations=activations, live=live)
+    p = problem(table("a"), dense=dense, batch_size=1024, eval_batch_size=8192)
+    found = re.search(said, failure(p, 1)[0], re.MULTILINE)
+    assert found
+    sizes = {f"{name}_size".replace("eval", "eval_batch"): int(n) for name, n in found.groupdict().items()}
+    assert fits(p, cuda(1).hardware, 1) is None
+    assert fits(dataclasses.replace(p, **sizes), cuda(1).hardware, 1) is not None
+
+
+def test_larger_hosts_of_cpus() -> None:
+    # 4.9 GiB a copy; no number of ranks helps a table that must be whole
+    p = problem(table("big", 40_000_000, 32), default=Constraint(sharding_types=["table_wise"]))
+    machine = cpu(2, 4.0, local=2)
+    with pytest.raises(NoPlan) as none:
+        Search(p, machine).best()
+    text = advice(p, machine.hardware, 2, none.value)
+    assert "larger hosts: 16 GiB of memory each instead of 4" in text
+    assert fits(p, machine.hardware.with_(ddr_gib=8.0), 2) is None
+    assert fits(p, machine.hardware.with_(ddr_gib=16.0), 2) is not None
+
+
+def test_a_change_that_is_impossible_is_no_advice():
+    # of 72 columns half of the tables have no width of column shards in common with the others: an error of its own
+    tables = [table(f"t{i}", 5_000_000, 64 if i % 2 else 96, False) for i in range(4)]
+    p = problem(*tables, default=Constraint(sharding_types=["column_wise"], min_partition=32))
+    text, _ = failure(p, 2, 2.2)
+    assert "narrower tables: none wider than" in text and "column shards" not in text
 
 
 def test_optimizer_state_and_dtype_of_vectors():

@@ -67,6 +67,23 @@ def test_small_tables_stay_whole_on_cpu_alone():
     assert kinds(Search(problem(*tables, batch_size=4096), cuda(8)).best())["a"] == "data_parallel"
 
 
+def test_small_tables_with_many_ids_are_free_on_cpu():
+    many, few = table("many", 1000, 16, False, 50.0), table("few", 1000, 16, False, 20.0)
+    search = Search(problem(many, few), cpu(2, speed=Speed(sequence_id_ns=100.0)))
+    assert {o.kind for o in search.options["few"]} == {"table_wise"} < {o.kind for o in search.options["many"]}
+    assert kinds(search.best())["many"] != "table_wise"
+    assert kinds(Search(problem(many), cpu(1)).best()) == {"many": "table_wise"}
+
+
+def test_small_tables_that_find_no_room_on_cpu_are_cut():
+    p = problem(table("a", 1000, 16, False, 31.0), batch_size=320_000)  # 1.3 GiB a rank of ids, vectors, gradients
+    assert kinds(Search(p, cpu(4, 16.0, local=1)).best()) == {"a": "table_wise"}
+    assert kinds(Search(p, cpu(4, 3.0, local=1)).best()) != {"a": "table_wise"}
+    forced = dataclasses.replace(p, default=Constraint(sharding_types=["table_wise"]))
+    with pytest.raises(NoPlan):
+        Search(forced, cpu(4, 3.0, local=1)).best()
+
+
 def test_mistakes():
     with pytest.raises(InputError, match=r"sharding.tables names \['itm'\]; tables are \['item'\]"):
         problem(table("item"), constraints={"itm": Constraint()})
@@ -121,6 +138,14 @@ def test_as_good_as_trying_every_combination_of_types(seed: int) -> None:
         except NoPlan:
             continue
     assert search.best().step_ms <= 1.05 * best
+
+
+def test_small_tables_are_spread_where_one_that_is_on_every_rank_takes_longest():
+    # four tables whole on four ranks make each of these critical; to cut one alone costs an exchange and eases nothing
+    big, small = table("big", LARGE, 16, False, 200.0), [table(f"t{i}", 500, 16) for i in range(4)]
+    p = problem(big, *small, batch_size=1024, default=Constraint(sharding_types=list(TYPES[1:])))
+    found = Search(p, cuda(64, 4.0, speed=Speed(exchange_us=1000.0))).best()
+    assert kinds(found) == {"big": "row_wise"} | dict.fromkeys([t.name for t in small], "table_row_wise")
 
 
 def test_a_table_too_large_for_a_rank_is_split():

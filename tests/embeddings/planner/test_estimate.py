@@ -39,6 +39,14 @@ def test_device_bytes_are_state_and_buffers():
     assert cost.host_bytes.tolist() == [0]
 
 
+@pytest.mark.parametrize(("rows", "expected"), [(0, 2 * 64), (128, 128), (1000, 1000)])
+def test_an_evaluations_batch_has_no_gradients_and_no_second_batch_of_ids(rows: int, expected: int) -> None:
+    t = table("t", 1000, 16, True, 3.0, 2.0)
+    p = problem(t, eval_batch_size=rows)
+    cost = shard_cost(t, "table_wise", "fused", cut("table_wise", 1000, 16, 2, 2, 16), p, cpu(2))
+    assert cost.device_bytes.tolist() == [1000 * 16 * 4 + 1000 * 4 + expected * 2 * (8 * 5 + 4 * 2 * 16)]
+
+
 def test_rows_in_host_memory():
     t = table("t", 1000, 16)
     shards = cut("table_wise", 1000, 16, 2, 2, 16)
@@ -100,6 +108,8 @@ def test_other_hosts_are_further():
 def test_dense_part():
     p = problem(dense=Dense(parameters=1000, flops=1e6, activations=500, batch_bytes=80), batches=4)
     assert dense_bytes(p.dense, p) == (16_000, 64 * (4 * 500 + 4 * 80))
+    evaluated = problem(dense=Dense(activations=500, live=20, batch_bytes=80), batches=4, eval_batch_size=640)
+    assert dense_bytes(evaluated.dense, evaluated) == (0, 640 * (4 * 20 + 4 * 80))
     speed = Speed(step_ms=2.0, gflop_ms=3.0, activation_ns=5.0)
     expected = 2 + 64 * 1e6 * 1e-9 * 3 + 64 * 500 * 5e-6
     assert base_ms(p, cuda(1, speed=speed)) == pytest.approx(expected)

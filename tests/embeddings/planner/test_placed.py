@@ -65,6 +65,7 @@ def test_a_failed_write_leaves_the_old_plan(tmp_path: Path, monkeypatch: pytest.
         ('{"version": 1, "tables": {"a": {"module": "m", "sharding_type": "x", "compute_kernel": "f", "shards": [1]}}}',
          "is no plan"),
         ('{"version": 1, "tables": 3}', "is no plan"),
+        ('{"version": 1, "world_size": 2, "ranks_of_host": 0, "batch_size": 1, "tables": {}}', "impossible figures"),
     ],
 )  # fmt: skip
 def test_damaged(text: str, says: str, tmp_path: Path) -> None:
@@ -78,6 +79,9 @@ def test_missing(tmp_path: Path) -> None:
         load_plan(tmp_path / "plan.json")
     with pytest.raises(InputError, match=r"folder '.*no' for the plan does not exist"):
         save_plan(plan(), tmp_path / "no" / "plan.json")
+    with pytest.raises(InputError, match=r"is a folder; name the plan's file, such as .*plan\.json"):
+        save_plan(plan(), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,13 @@ def test_missing(tmp_path: Path) -> None:
 def test_another_machine_or_store(changed: dict, says: str) -> None:
     with pytest.raises(InputError, match=says):
         check(dataclasses.replace(plan(), **changed))
+
+
+def test_rows_of_vectors_that_are_needed_whole():
+    cut, whole = dataclasses.replace(plan(), frozen={"v": "row_wise"}), dataclasses.replace(VECTORS, row_wise=False)
+    check(cut)
+    with pytest.raises(InputError, match="cuts 'v' into rows, but the model needs whole vectors"):
+        check(cut, dataclasses.replace(question(), frozen=(whole,)))
 
 
 def test_another_model():

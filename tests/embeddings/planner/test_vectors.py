@@ -60,6 +60,16 @@ def test_rows_over_ranks_send_results_to_all_ranks_and_no_vectors(ranks: int, wi
     assert frozen_ms(f, "row_wise", problem(), slow) == pytest.approx(read / 1e9 * 1e3, rel=1e-6)
 
 
+@pytest.mark.parametrize("placement", ["replicated", "host", "row_wise"])
+def test_what_is_read_again_in_the_backward_takes_its_time_again(placement: str) -> None:
+    machine = cuda(8, pcie_gb_per_s=1.0, hbm_gb_per_s=1.0, speed=Speed(wire_ns=0.0))
+    once = dataclasses.replace(VECTORS, mean_length=10.0)
+    behind = frozen_ms(dataclasses.replace(once, reads=3), placement, problem(), machine)
+    targets = 64 * (8 if placement == "row_wise" else 1)
+    assert behind == pytest.approx(3 * (64 * 10 + targets) * 132 / 1e9 * 1e3)
+    assert behind == pytest.approx(3 * frozen_ms(once, placement, problem(), machine))
+
+
 def test_they_go_where_there_is_room():
     assert placed(cuda(4, 1.0)) == {"v": "replicated"}
     assert placed(cuda(4, 0.4), batch_size=1024) == {"v": "row_wise"}

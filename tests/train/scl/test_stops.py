@@ -1,0 +1,60 @@
+"""Runs of contrastive learning that are cut off, and when they save."""
+
+import json
+import os
+import signal
+from types import SimpleNamespace
+
+import torch
+
+from tests.train.launch import about, rows, verb
+from train.checkpoint import state
+from train.checkpoint.pieces import whole
+from train.scl import loop
+
+
+def test_the_last_epoch_is_validated_by_whoever_goes_on(config, tmp_path, monkeypatch):
+    validate, run = loop.Run._validate, tmp_path / "runs" / "run"
+
+    def strike(self, pace):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(self, pace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Run, "_validate", strike)
+        assert verb("scl", "--config", config, "train.epochs=1").status == 143
+    last = rows(run)[-1]["step"]
+    assert not rows(run, "evaluation") and (run / "checkpoints" / f"step-{last:08d}").is_dir()
+    done = verb("scl", "--config", config, "train.epochs=1", "run.resume=true")
+    assert done.status == 0, done.err
+    assert [(r["step"], r["split"]) for r in rows(run, "evaluation")] == [(last, "validation"), (last, "test")]
+    assert len(rows(run)) == last and about(run)["status"] == "done"
+
+
+def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_path, monkeypatch):
+    now, validate = [0.0], loop.Run._validate
+
+    def slowly(self, pace):
+        now[0] += 61
+        return validate(self, pace)
+
+    monkeypatch.setattr("train.pace.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(loop.Run, "_validate", slowly)
+    done = verb("scl", "--config", config, "train.epochs=2", "train.checkpoint_minutes=1", "train.keep=99")
+    assert done.status == 0, done.err
+    run = tmp_path / "runs" / "run"
+    ends = [r["step"] for r in rows(run, "evaluation") if r["split"] == "validation"]
+    assert len(ends) == 2 and ends[1] - ends[0] > 1
+    assert sorted(int(p.name[5:]) for p in (run / "checkpoints").glob("step-*")) == ends
+
+
+def test_a_checkpoint_of_another_kind_of_device_is_taken(config, tmp_path, monkeypatch):
+    run = tmp_path / "runs" / "run"
+    assert verb("scl", "--config", config, "train.epochs=2", "train.max_steps=3").status == 0
+    path = run / "checkpoints" / "step-00000003" / "progress.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "device": "another"}))
+    here = state.random_pieces
+    another = whole("random.another.0", torch.zeros(8), everywhere=False)
+    monkeypatch.setattr(state, "random_pieces", lambda ranks: [*here(ranks), another])
+    done = verb("scl", "--config", config, "train.epochs=2", "run.resume=true")
+    assert done.status == 0 and "resumed from step-00000003" in done.out, done.err
