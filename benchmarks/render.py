@@ -231,7 +231,7 @@ def chain(rows: Rows) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "shop": ("shop", quality),
-    "microlens": ("paper", drawn("table3", "microlens", picture=False)),
+    "microlens": ("paper", drawn("table3", "microlens", brief=True)),
     "peer": ("fuxictr", peer_quality),
     "throughput": ("train_step", throughput),
     "profile": ("profile", profile),
