@@ -217,8 +217,8 @@ def chain(rows: Rows) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
-    "shop": ("paper", drawn("table3", "shop", picture=False)),
-    "microlens": ("paper", drawn("table3", "microlens", picture=False)),
+    "shop": ("paper", drawn("table3", "shop", brief=True)),
+    "microlens": ("paper", drawn("table3", "microlens", brief=True)),
     "peer": ("fuxictr", peer_quality),
     "throughput": ("train_step", throughput),
     "profile": ("profile", profile),

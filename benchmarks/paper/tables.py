@@ -99,12 +99,18 @@ _SHOWN = {
 }
 
 
-def drawn(target: str, data: str, picture: bool = True) -> Callable[[Rows], str]:
-    """What draws ``target`` for ``data`` from all rows: its table, and its plot once there is something in it."""
+def drawn(target: str, data: str, brief: bool = False) -> Callable[[Rows], str]:
+    """What draws ``target`` for ``data`` from all rows: its table, and its plot once there is something in it.
+
+    Args:
+        brief: without the plot, and without lines of what is not trained.
+    """
 
     def draw(rows: Rows) -> str:
         runs = of_data(rows, data)
-        shown = picture and set(runs) & set(_SHOWN[target])
+        if brief:
+            return "\n".join(line for line in DRAWN[target](runs).splitlines() if MISSING not in line)
+        shown = set(runs) & set(_SHOWN[target])
         return DRAWN[target](runs) + (f"\n\n![{data}, {target}](figures/{data}-{target}.svg)\n" if shown else "")
 
     return draw

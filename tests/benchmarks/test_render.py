@@ -60,10 +60,12 @@ def test_the_peer_is_one_line_a_data_set_and_kind_of_input():
     assert ids[1:3] == ["ids", "0.6000"] and other[0] == "shop"
 
 
-def test_readmes_table_of_microlens_has_no_picture_of_another_folder():
+def test_readmes_table_of_microlens_is_brief():
     row = {"data": "microlens", "model": "none", "seed": 0, "gauc": 0.6, "auc": 0.7}
     text = render("<!-- table: microlens -->\n<!-- end -->", lambda source: [row])
-    assert "| ID | 0.6000 | 0.7000 |" in text and "svg" not in text
+    assert "| ID | 0.6000 | 0.7000 |" in text
+    assert "svg" not in text, "a picture's path is one from docs"
+    assert "Vector" not in text, "not trained"
 
 
 def test_no_rows_and_unknown_tables():
