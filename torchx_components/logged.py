@@ -28,8 +28,8 @@ def run(log: Path, command: list[str]) -> int:
         while child is not None and came:
             try:
                 os.killpg(child.pid, came.pop(0))
-            except ProcessLookupError:
-                return  # all have ended
+            except (ProcessLookupError, IndexError):
+                return  # all have ended; or a signal that came in between has been through the list
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, pass_on)

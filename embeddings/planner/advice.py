@@ -42,7 +42,7 @@ def shortage(problem: Problem, hardware: Hardware, world_size: int, none: NoPlan
     kind = "HBM" if hardware.device == "cuda" else "memory"
     copy = " with a checkpoint's copy" if problem.checkpoints and hardware.device == "cpu" else ""
     fixed = fixed_parts(problem, machine, place_frozen(problem, machine, capacity))
-    options = {t.name: options_of(t, problem, machine) for t in problem.tables}
+    options = {t.name: options_of(t, problem, machine, small_whole=False) for t in problem.tables}
     tables = sum(min(o.total_bytes for o in found) for found in options.values())
     if fixed.device_bytes > capacity:
         return (

@@ -50,7 +50,7 @@ def explain(name: str, best: Assessment, search: Search) -> str:
     shape = f"{table.rows:,} x {table.columns}, {size(table.bytes)}, {table.ids:g} ids an example"
     small = (
         f"left out: on CPU a table under {size(SMALL_TABLE_BYTES)} with fewer than {MANY_IDS} ids an example "
-        f"stays whole unless sharding.tables.{name} says more"
+        f"stays whole unless sharding.tables.{name} says more, or nothing fits else"
     )
     return "\n".join([f"table '{name}': {shape}", columns(head, rows), *([small] if unasked else [])])
 

@@ -162,7 +162,9 @@ def test_explain_on_cpu_says_what_the_rule_for_small_tables_costs(plan, capsys) 
     assert re.search(r"^table_wise +fused .* taken$", out, re.MULTILINE)
     for kind in ("row_wise", "data_parallel", "grid_shard"):
         assert re.search(rf"^{kind} +\w+ .* [+-][\d.]+ ms, [+-][\d.]+ %, but left out$", out, re.MULTILINE), kind
-    assert out.rstrip().endswith("with fewer than 32 ids an example stays whole unless sharding.tables.user says more")
+    assert out.rstrip().endswith(
+        "with fewer than 32 ids an example stays whole unless sharding.tables.user says more, or nothing fits else"
+    )
 
 
 def test_plans_of_other_world_sizes_are_compared(plan, capsys, tmp_path: Path) -> None:

@@ -68,6 +68,18 @@ def _optimizer(config: OptimizerConfig, towers: Towers) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
 
 
+@torch.no_grad()
+def same_buffers(towers: nn.Module) -> None:
+    """Give all ranks rank 0's buffers, BatchNorm's running statistics above all. All ranks call it.
+
+    DistributedDataParallel does so before each forward, so in between every rank has those of its own last rows: one
+    evaluation would mix encoders, and a checkpoint, whose pieces all ranks write, too.
+    """
+    if dist.get_world_size() > 1:
+        for buffer in towers.buffers():
+            dist.broadcast(buffer, 0)
+
+
 def _tokenizer(config: SclConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Tokenizer:
     """The run's vocabulary: of the train split's texts, found by rank 0 at the run's start and kept in its folder."""
     path = Path(config.run_folder) / VOCABULARY

@@ -15,7 +15,7 @@ from train.pace import Pace
 from train.process import Ranks, last_words, on_first
 from train.progress import Progress
 from train.run_folder import RunFolder, claim
-from train.scl.build import VOCABULARY, build_towers, build_trainable, learning_rate
+from train.scl.build import VOCABULARY, build_towers, build_trainable, learning_rate, same_buffers
 from train.scl.config import SclConfig
 from train.scl.contents import Contents
 from train.scl.evaluate import Evaluation
@@ -208,6 +208,7 @@ class Run:
             self.folder.log({**row, **figures, "temperature": temperature, "lr": lr})
 
     def _evaluated(self, split: str, advance: Any = None) -> dict[str, Any]:
+        same_buffers(self.towers)
         evaluation = self.evaluations[split]
         bar = Progress(split, evaluation.num_queries, self.ranks.first)
 
@@ -251,6 +252,7 @@ class Run:
             save_encoder(self.towers.query, folder / QUERY_ENCODER)
 
     def _save(self, best: bool) -> None:
+        same_buffers(self.towers)
         progress = {
             **asdict(self.position),
             "reader": self.reader.identity,
