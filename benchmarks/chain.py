@@ -7,7 +7,6 @@ kill, the same command goes on.
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.harness import append, run_command
 from embeddings.errors import InputError
+from train.run_folder import write_json
 
 ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")}  # modality -> column, baseline
 # kind of vectors -> settings of its encoders' training; none are trained for raw ones
@@ -35,6 +35,7 @@ class Chain:
     Args:
         vectors: as ``VECTORS``.
         modes: how the vectors enter the CTR models.
+        timed: file in ``root`` for the times.
     """
 
     def __init__(
@@ -45,16 +46,22 @@ class Chain:
         overrides: tuple[str, ...],
         vectors: Mapping[str, tuple[str, ...] | None] = VECTORS,
         modes: Sequence[str] = MODES,
+        timed: str = "seconds.json",
     ) -> None:
         self.data, self.root, self.ranks, self.overrides = data, root, ranks, overrides
         self.vectors, self.modes = vectors, modes
         self.seconds: dict[str, float] = {}
+        self._timed = root / timed
         root.mkdir(parents=True, exist_ok=True)
-        if (kept := root / "seconds.json").is_file():
-            self.seconds = json.loads(kept.read_text())
+        if self._timed.is_file():
+            self.seconds = json.loads(self._timed.read_text())
 
     def whole(self, rows: int, searches: int, seed: int, seeds: int) -> list[dict]:
-        """Every step that is not done; one row a CTR model and seed."""
+        """Every step that is not done; one row a CTR model and seed.
+
+        Raises InputError where ``root`` holds runs of other settings, or a step fails.
+        """
+        self._claim({"rows": rows, "searches": searches, "seed": seed})
         self.prepare(rows, searches, seed)
         self.train_encoders()
         self.encode()
@@ -72,11 +79,17 @@ class Chain:
         began = time.monotonic()
         done = subprocess.run([sys.executable, *launch, "-m", "train", *map(str, words)])
         self.seconds[stage] = round(self.seconds.get(stage, 0) + time.monotonic() - began, 1)
-        beside = self.root / ".seconds.json"
-        beside.write_text(json.dumps(self.seconds))
-        os.replace(beside, self.root / "seconds.json")
+        write_json(self._timed, self.seconds)
         if done.returncode:
             raise InputError(f"that command ended with status {done.returncode}; what it said is above")
+
+    def _claim(self, shapes: dict[str, int]) -> None:
+        """Runs that are done are not trained again, so those in ``root`` must be of these settings."""
+        wanted = {**shapes, "data": str(self.data), "ranks": self.ranks, "overrides": list(self.overrides)}
+        if (told := self.root / "wanted.json").is_file() and (had := json.loads(told.read_text())) != wanted:
+            other = {key: had.get(key) for key in wanted if had.get(key) != wanted[key]}
+            raise InputError(f"the runs in '{self.root}' are of other settings, {other}; choose another --root")
+        write_json(told, wanted)
 
     def prepare(self, rows: int, searches: int, seed: int) -> None:
         wanted = {"rows": rows, "searches": searches, "seed": seed}

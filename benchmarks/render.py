@@ -15,6 +15,7 @@ import click
 from benchmarks.fuxictr_peer.table import quality as peer_quality
 from benchmarks.paper import accuracy
 from benchmarks.paper.tables import DRAWN, drawn, drawn6a, markdown
+from benchmarks.paper.vectors import of_size
 from embeddings.errors import InputError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -231,7 +232,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "placements": ("frozen", placements),
     "planner_memory": ("planner", planner_memory),
     "planner_speed": ("planner", planner_speed),
-    "chain": ("chain", chain),
+    "chain": ("chain", lambda rows: chain(of_size(rows))),
     "grocery_table2": ("paper", accuracy.drawn("grocery")),
     "shop_fig6a": ("chain", drawn6a),
     **{f"{data}_{target}": ("paper", drawn(target, data)) for data in PAPER_DATA for target in DRAWN},

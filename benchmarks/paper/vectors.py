@@ -29,13 +29,13 @@ Rows = Sequence[Mapping[str, Any]]
 
 def train(root: str, seeds: int, overrides: tuple[str, ...]) -> list[dict[str, Any]]:
     """Everything that is not there yet; one row a CTR model and seed. Raises InputError."""
-    chain = Chain(Path(DATA), Path(root) / "chain", _RANKS, overrides, LEARNT, (_MODE,))
+    chain = Chain(Path(DATA), Path(root) / "chain", _RANKS, overrides, LEARNT, (_MODE,), "fig6a.json")
     return chain.whole(ROWS, SEARCHES, 0, seeds)
 
 
 def points(rows: Rows) -> dict[str, tuple[dict[str, float], Rows, Mean]]:
     """Kind of vectors -> Acc@1 by modality, the CTR models' rows, their gain in GAUC over ids in percent."""
-    latest = {_key(row): row for row in rows}
+    latest = {_key(row): row for row in of_size(rows)}
     ids = [row for (vectors, *_), row in latest.items() if vectors == "none"]
     found = {}
     for kind in LEARNT:
@@ -44,9 +44,14 @@ def points(rows: Rows) -> dict[str, tuple[dict[str, float], Rows, Mean]]:
     return found
 
 
+def of_size(rows: Rows) -> list[Mapping[str, Any]]:
+    """Those of a market of the size that the pages speak of."""
+    return [row for row in rows if (row["shapes"]["rows"], row["shapes"]["searches"]) == (ROWS, SEARCHES)]
+
+
 def not_yet_written(found: Rows, written: Rows) -> list[Mapping[str, Any]]:
     """The rows of ``found`` that say something else than the newest of ``written`` of the same model."""
-    latest = {_key(row): row for row in written}
+    latest = {_key(row): row for row in of_size(written)}
     return [row for row in found if latest.get(_key(row), {}).get("gauc") != row["gauc"]]
 
 

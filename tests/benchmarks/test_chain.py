@@ -98,10 +98,18 @@ def test_encoders_are_those_of_the_right_run(ran, tmp_path):
     assert len(untrained) == 2 and all("train.epochs=0" in line for line in untrained)
 
 
-def test_other_flags_want_another_folder(ran):
+def test_other_flags_want_another_folder(ran, tmp_path):
     ran()
     with pytest.raises(InputError, match="choose another --data"):
-        ran("--rows", "10")
+        ran("--rows", "10", "--root", str(tmp_path / "other"))
+
+
+def test_other_settings_want_another_root(ran, tmp_path):
+    ran()
+    for other in (["--data", str(tmp_path / "other"), "--seed", "1"], ["train.epochs=3"], ["--ranks", "3"]):
+        with pytest.raises(InputError, match="choose another --root"):
+            ran(*other)
+    assert len(said) == 28, "nothing ran"
 
 
 def test_a_step_that_fails_ends_the_chain(tmp_path, monkeypatch, capfd):

@@ -223,10 +223,8 @@ class Run:
         if self.folder:
             row = {"kind": "evaluation", "step": self.position.step, "epoch": epoch, "split": split, **metrics}
             self.folder.log(row)
-            print(
-                f"epoch {epoch}: {split}  " + "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if "@" in k),
-                flush=True,
-            )
+            shown = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if "@" in k)
+            print(f"epoch {epoch}: {split}  {shown}", flush=True)
         return metrics
 
     def _validate(self, pace: Pace) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.chain import ROWS as ROWS_OF_MARKET
+from benchmarks.chain import SEARCHES
 from benchmarks.harness import read
 from benchmarks.paper import __main__ as command
 from benchmarks.paper import reproduce, vectors
@@ -17,7 +19,8 @@ ACCURACY = {"untrained": 0.1, "scl-1": 0.3, "scl": 0.5}
 
 def row(kind: str, mode: str, seed: int, gauc: float) -> dict[str, Any]:
     accuracy = {k: {"image": a, "text": a + 0.1} for k, a in ACCURACY.items()}
-    return {"vectors": kind, "mode": mode, "seed": seed, "gauc": gauc, "accuracy": accuracy}
+    shapes = {"rows": ROWS_OF_MARKET, "searches": SEARCHES}
+    return {"vectors": kind, "mode": mode, "seed": seed, "gauc": gauc, "accuracy": accuracy, "shapes": shapes}
 
 
 ROWS = [
@@ -41,6 +44,11 @@ def test_a_line_for_each_kind_of_encoders_in_their_order():
 
 def test_the_newest_row_counts():
     assert "| 0.5200 | +4.00 % |" in figure6a([*ROWS, row("untrained", "simtier", 0, 0.52)])
+
+
+def test_a_trial_on_a_small_market_does_not_count():
+    small = row("untrained", "simtier", 0, 0.9) | {"shapes": {"rows": 1000, "searches": SEARCHES}}
+    assert figure6a([*ROWS, small]) == figure6a(ROWS)
 
 
 def test_the_plot_has_the_mean_of_both_modalities_below_it():
@@ -77,14 +85,14 @@ def test_the_command_trains_writes_rows_once_and_draws(tmp_path, monkeypatch):
         ]
         done = CliRunner().invoke(command.main, words, catch_exceptions=False)
         assert done.exit_code == 0 and "| all epochs |" in done.output
-    (data, root, ranks, overrides, kinds, modes), shape = asked[:2]
+    (data, root, _, overrides, kinds, modes, timed), shape = asked[:2]
     assert (str(data), str(root), overrides, modes) == (
         "data/chain",
         "kept/chain",
         ("process.threads=1",),
         ("simtier",),
     )
-    assert ranks == 2 and shape[-1] == 2
+    assert timed != "seconds.json" and shape[-1] == 2
     assert list(kinds) == ["untrained", "scl-1", "scl-2", "scl-4", "scl"] and kinds["scl-2"] == ("train.epochs=2",)
     assert len(read(vectors.RESULTS, tmp_path)) == len(ROWS), "the same rows are not written again"
     assert (tmp_path / "figures" / "shop-fig6a.svg").read_bytes() == plot("fig6a", ROWS)
