@@ -114,7 +114,7 @@ class Run:
     def _stopped(self) -> bool:
         config, position = self.config.train, self.position
         if position.step >= (config.max_steps or math.inf):
-            return position.best is not None  # else a signal or a kill cut off the validation
+            return position.validated == position.step  # else a signal or a kill cut off the validation
         since = position.epoch - 1 - (position.best_epoch if position.best_epoch is not None else position.epoch)
         return config.patience is not None and since >= config.patience
 
@@ -242,6 +242,7 @@ class Run:
 
         metrics = on_first(self.ranks, judged)
         value = metrics[self.config.train.select]
+        position.validated = position.step
         if self.folder:
             row = {"kind": "evaluation", "step": position.step, "epoch": position.epoch + 1, "split": split, **metrics}
             self.folder.log(row)

@@ -21,6 +21,7 @@ class Position:
     batch: int = 0
     best: float | None = None
     best_epoch: int | None = None
+    validated: int | None = None  # the step of the last validation
 
 
 def save(run: "Run", best: bool) -> None:
@@ -54,7 +55,7 @@ def resume(run: "Run") -> int:
     run.reader.load_state_dict(progress["reader"])
     check_stores(run.stores, progress["stores"])
     run.checkpoints.load(path, run.trainable, progress, seed=run.config.train.seed)
-    run.position = Position(**{f.name: progress[f.name] for f in fields(Position)})
+    run.position = Position(**{f.name: progress[f.name] for f in fields(Position) if f.name in progress})
     run.position.batch = run.reader.batch_index  # of batches of this run's size
     if run.ranks.first:
         print(f"resumed from {path.name}: epoch {run.position.epoch + 1}, step {run.position.step}", flush=True)

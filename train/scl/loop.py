@@ -44,6 +44,7 @@ class Position:
     best: float | None = None
     best_epoch: int | None = None
     worse: int = 0  # validations since the best one
+    validated: int | None = None  # the step of the last validation
 
 
 class Run:
@@ -124,7 +125,7 @@ class Run:
             on_first(self.ranks, lambda: self.checkpoints.folder.name_best(path.name))
         refuse_other_rows(self.reader.identity, progress["reader"])
         self.checkpoints.load(path, self.trainable, progress, seed=self.config.train.seed)
-        self.position = Position(**{f.name: progress[f.name] for f in fields(Position)})
+        self.position = Position(**{f.name: progress[f.name] for f in fields(Position) if f.name in progress})
         if self.ranks.first:
             print(f"resumed from {path.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
         return progress["metrics"]["rows"]
@@ -154,9 +155,9 @@ class Run:
         self.checkpoints.finish()
 
     def _goes_on(self) -> bool:
-        """Whether there are steps left, or an epoch whose end a signal or a kill cut off before its validation."""
+        """Whether there are steps left, or an end that a signal or a kill cut off before its validation."""
         patience, position = self.config.train.patience, self.position
-        left = position.step < self.steps or position.batch == self.reader.num_batches
+        left = position.step < self.steps or position.validated != position.step
         return left and not (patience and position.worse >= patience)
 
     def _train_epoch(self, pace: Pace) -> None:
@@ -237,7 +238,7 @@ class Run:
 
         value = self._evaluated(self.config.data.validation, between)[SELECT]
         better = position.best is None or value > position.best
-        position.worse = 0 if better else position.worse + 1
+        position.worse, position.validated = 0 if better else position.worse + 1, position.step
         if better:
             position.best, position.best_epoch = value, position.epoch
             on_first(self.ranks, self._write_encoders)

@@ -31,6 +31,25 @@ def test_the_last_epoch_is_validated_by_whoever_goes_on(config, tmp_path, monkey
     assert len(rows(run)) == last and about(run)["status"] == "done"
 
 
+def test_what_max_steps_left_is_validated_by_whoever_goes_on(config, tmp_path, monkeypatch):
+    validate, run = loop.Run._validate, tmp_path / "runs" / "run"
+    settings = ["train.epochs=2", "train.max_steps=3"]
+
+    def strike(self, pace):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(self, pace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Run, "_validate", strike)
+        assert verb("scl", "--config", config, *settings).status == 143
+    assert not rows(run, "evaluation")
+    done = verb("scl", "--config", config, *settings, "run.resume=true")
+    assert done.status == 0, done.err
+    assert [(r["step"], r["split"]) for r in rows(run, "evaluation")] == [(3, "validation"), (3, "test")]
+    again = verb("scl", "--config", config, *settings, "run.resume=true")
+    assert again.status == 0 and len([r for r in rows(run, "evaluation") if r["split"] == "validation"]) == 1
+
+
 def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_path, monkeypatch):
     now, validate = [0.0], loop.Run._validate
 
