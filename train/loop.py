@@ -9,19 +9,20 @@ from embeddings.errors import InputError
 from embeddings.planner.placed import save_plan
 from recsys.metrics import compute_metrics
 from recsys.schema import load_schema
-from train.agreement import Stop, stop_on_sigterm
+from train.agreement import Stop
 from train.build import build, make_reader, open_stores
 from train.checkpoint import Checkpoints
 from train.config import Config, check_names
 from train.data.lengths import mean_lengths
 from train.data.reader import RowReader
+from train.life import Position, Stopping, live
 from train.make_files import export, load_makes
 from train.pace import Pace
 from train.pipeline import pipeline
-from train.process import Ranks, last_words, on_first
+from train.process import Ranks, on_first
 from train.progress import Progress
 from train.reset import reset_tables
-from train.resume import Position, resume, save
+from train.resume import resume, save
 from train.run_folder import RunFolder, claim
 from train.scoring import collect, reading, write_evaluation
 from train.window import Window
@@ -31,10 +32,6 @@ _NOT_FINITE = (
     "on from the last checkpoint"
 )
 _LOWER_IS_BETTER = {"ne", "log_loss"}
-
-
-class _Stopping(Exception):
-    """All ranks have agreed to save and to stop."""
 
 
 class Run:
@@ -100,7 +97,7 @@ class Run:
             try:
                 self._train_epoch(pace)
                 value, better = self._validate(pace)
-            except _Stopping:
+            except Stopping:
                 save(self, best=False)
                 self.checkpoints.finish()
                 stop.now()
@@ -145,7 +142,7 @@ class Run:
                 if last or wishes.save:
                     self._refuse_bad_weights()
                 if wishes.stop:
-                    raise _Stopping
+                    raise Stopping
                 if wishes.save:
                     save(self, best=False)
         finally:
@@ -224,7 +221,7 @@ class Run:
         def advance(rows: int) -> None:
             bar.advance(rows)
             if pace.between().stop:
-                raise _Stopping
+                raise Stopping
 
         with contextlib.closing(bar):
             scores = collect(self.trainable.model, self.validation, self.ranks, advance)
@@ -263,11 +260,7 @@ class Run:
         """Score the test split once, with the best epoch's weights."""
         if self.test_reader is None:
             return
-        best = self.checkpoints.folder.best()
-        if best is None or not best.is_dir():
-            raise InputError(f"'{self.checkpoints.path}' has lost its best checkpoint; start the run again")
-        self.checkpoints.progress(best)  # refuses a damaged one
-        self.checkpoints.load(best, self.trainable)
+        self.checkpoints.load_best(self.trainable)
         epoch = (self.position.best_epoch or 0) + 1
         write_evaluation(self.config, self.schema, self.trainable.model, self.test_reader, self.ranks, epoch)
 
@@ -285,14 +278,4 @@ class Run:
 
 def train(config: Config, ranks: Ranks) -> None:
     """Train, validate and test as ``config`` says. All ranks call it."""
-    run = Run(config, ranks)
-    try:
-        with stop_on_sigterm(config.process.grace_s) as stop:
-            run.fit(stop)
-        run.test()
-    except BaseException as error:
-        with last_words(), contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what to say
-            run.checkpoints.settle(stop.left_s)
-            run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
-    run.end("done")
+    live(Run(config, ranks), config.process.grace_s)

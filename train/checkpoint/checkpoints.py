@@ -143,6 +143,21 @@ class Checkpoints:
 
         return on_first(self._ranks, refuse)
 
+    def to_resume(self, resume: bool | str) -> tuple[Path, dict[str, Any]] | None:
+        """The checkpoint to go on from and its progress, named the best if it is; None: ``auto`` finds none.
+
+        All ranks call it. Raises InputError where there is none, unless ``resume`` is auto, or none is whole.
+        """
+        found = self.newest_whole()
+        if found is None:
+            if resume == "auto":
+                return None
+            raise InputError(f"run.resume is set, but '{self.path}' is empty; start it without run.resume")
+        path, progress = found
+        if progress["is_best"]:  # a kill may have come between the checkpoint's name and best.json
+            on_first(self._ranks, lambda: self.folder.name_best(path.name))
+        return path, progress
+
     def _set_aside(self, passed_over: dict[str, InputError]) -> None:
         for name, error in passed_over.items():
             aside = self.folder.set_aside(self.path / name)
@@ -213,6 +228,14 @@ class Checkpoints:
             state.set_random(random, self._ranks)
         else:
             state.reseed(seed, progress["step"], self._ranks)
+
+    def load_best(self, trainable: Trainable) -> None:
+        """Fill ``trainable`` with the weights of the best checkpoint. Raises InputError where it is gone or damaged."""
+        best = self.folder.best()
+        if best is None or not best.is_dir():
+            raise InputError(f"'{self.path}' has lost its best checkpoint; start the run again")
+        self.progress(best)  # refuses a damaged one
+        self.load(best, trainable)
 
     def _read(self, path: Path, pieces: list[Piece]) -> None:
         try:

@@ -3,16 +3,17 @@
 import contextlib
 import math
 import statistics
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from embeddings.errors import InputError
 from recsys.scl.encoders import save_encoder
 from recsys.scl.pairs import load_pairs
-from train.agreement import Stop, stop_on_sigterm
+from train import life
+from train.agreement import Stop
 from train.pace import Pace
-from train.process import Ranks, last_words, on_first
+from train.process import Ranks, on_first
 from train.progress import Progress
 from train.run_folder import RunFolder, claim
 from train.scl.build import VOCABULARY, build_towers, build_trainable, learning_rate, same_buffers
@@ -30,21 +31,9 @@ ENCODER, QUERY_ENCODER = "encoder", "query_encoder"  # of a run's folder; the se
 SELECT = "acc@1"
 
 
-class _Stopping(Exception):
-    """All ranks have agreed to save and to stop."""
-
-
 @dataclass
-class Position:
-    """How far the run has come: steps in all, the epoch, steps in it, the best validation so far."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float | None = None
-    best_epoch: int | None = None
+class Position(life.Position):
     worse: int = 0  # validations since the best one
-    validated: int | None = None  # the step of the last validation
 
 
 class Run:
@@ -115,17 +104,13 @@ class Run:
                 (self.folder.path / VOCABULARY).write_text(encoder.decoder.tokenizer.to_str())
 
     def _resume(self) -> int:
-        found = self.checkpoints.newest_whole()
-        if found is None and self.config.run.resume == "auto":
-            return 0
+        found = self.checkpoints.to_resume(self.config.run.resume)
         if found is None:
-            raise InputError(f"run.resume is set, but '{self.checkpoints.path}' is empty; start it without run.resume")
+            return 0
         path, progress = found
-        if progress["is_best"]:  # a kill may have come between the checkpoint's name and best.json
-            on_first(self.ranks, lambda: self.checkpoints.folder.name_best(path.name))
         refuse_other_rows(self.reader.identity, progress["reader"])
         self.checkpoints.load(path, self.trainable, progress, seed=self.config.train.seed)
-        self.position = Position(**{f.name: progress[f.name] for f in fields(Position) if f.name in progress})
+        self.position = Position.of(progress)
         if self.ranks.first:
             print(f"resumed from {path.name}: epoch {self.position.epoch + 1}, step {self.position.step}", flush=True)
         return progress["metrics"]["rows"]
@@ -148,7 +133,7 @@ class Run:
                 if due:
                     self._save(best=better)
                     pace.saved()
-        except _Stopping:
+        except life.Stopping:
             self._save(best=False)
             self.checkpoints.finish()
             stop.now()
@@ -183,7 +168,7 @@ class Run:
                 if position.step % config.train.log_every == 0 or last or wishes.save:
                     self._log(window, bar, lr)
                 if wishes.stop:
-                    raise _Stopping
+                    raise life.Stopping
                 if wishes.save:
                     self._save(best=False)
         finally:
@@ -234,7 +219,7 @@ class Run:
 
         def between() -> None:
             if pace.between().stop:
-                raise _Stopping
+                raise life.Stopping
 
         value = self._evaluated(self.config.data.validation, between)[SELECT]
         better = position.best is None or value > position.best
@@ -264,11 +249,7 @@ class Run:
         """Evaluate the test split once, with the best encoder."""
         if self.config.data.test is None:
             return
-        best = self.checkpoints.folder.best()
-        if best is None or not best.is_dir():
-            raise InputError(f"'{self.checkpoints.path}' has lost its best checkpoint; start the run again")
-        self.checkpoints.progress(best)  # refuses a damaged one
-        self.checkpoints.load(best, self.trainable)
+        self.checkpoints.load_best(self.trainable)
         self._evaluated(self.config.data.test)
 
     def end(self, status: str) -> None:
@@ -287,14 +268,4 @@ class Run:
 
 def train(config: SclConfig, ranks: Ranks) -> None:
     """Train, validate and test as ``config`` says. All ranks call it."""
-    run = Run(config, ranks)
-    try:
-        with stop_on_sigterm(config.process.grace_s) as stop:
-            run.fit(stop)
-        run.test()
-    except BaseException as error:
-        with last_words(), contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what to say
-            run.checkpoints.settle(stop.left_s)
-            run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
-    run.end("done")
+    life.live(Run(config, ranks), config.process.grace_s)

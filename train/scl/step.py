@@ -39,9 +39,10 @@ class Step:
         parts = self._trainable
         batch = batch.to(self._ranks.device)
         keys = self._keys(batch)
+        seen = None if keys is None else keys[1]  # the positives, as the bank's encoder sees them
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):
             queries, positives, negatives, scale = parts.model(batch.queries, batch.positives, batch.negatives)
-        nce = info_nce(queries, positives, batch.items, scale, parts.bank, self._group, keys and keys[1]).mean()
+        nce = info_nce(queries, positives, batch.items, scale, parts.bank, self._group, seen).mean()
         hard = self._hard(queries, positives, negatives, batch.negative_rows)
         loss = nce + self._model.triplet.weight * hard
         for group in parts.optimizer.param_groups:
