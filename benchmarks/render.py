@@ -6,7 +6,7 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Where rows
 import re
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import click
 
 from benchmarks.fuxictr_peer.table import quality as peer_quality
 from benchmarks.paper import accuracy
-from benchmarks.paper.tables import DRAWN, drawn, drawn6a, markdown
+from benchmarks.paper.figures import Mean
+from benchmarks.paper.tables import DRAWN, drawn, drawn6a, four, markdown
 from benchmarks.paper.vectors import of_size
 from embeddings.errors import InputError, nearest
 
@@ -210,7 +211,7 @@ def chain(rows: Rows) -> str:
         accuracy = runs[-1]["accuracy"].get(vectors, {})
         found = [f"{accuracy[kind]:.3f}" if accuracy else "" for kind in ("image", "text")]
         gain = f"{statistics.mean(row['gauc'] for row in runs) - base:+.4f}" if mode != "none" else ""
-        figures = [_spread([row[key] for row in runs]) for key in ("gauc", "auc")]
+        figures = [four(Mean.of([row[key] for row in runs])) for key in ("gauc", "auc")]
         lines.append([kinds[vectors], *found, names[mode], *figures, gain, str(len(runs))])
     return markdown(
         ["vectors", "Acc@1, photos", "Acc@1, words", "enter as", "GAUC", "AUC", "GAUC gain", "seeds"], lines
@@ -245,12 +246,6 @@ def _against(time_us: float, own_us: float, name: str) -> str:
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
-
-
-def _spread(values: Iterable[float]) -> str:
-    values = list(values)
-    spread = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4f}{spread}"
 
 
 def rewrite(check: bool = False) -> list[str]:

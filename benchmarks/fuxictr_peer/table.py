@@ -1,11 +1,11 @@
 """The Markdown table of the peer's quality, from rows that ``peer.py --append`` wrote."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.paper.tables import markdown
+from benchmarks.paper.figures import Mean
+from benchmarks.paper.tables import four, markdown
 
 _HEAD = ["data", "FuxiCTR's DIN sees", "GAUC", "AUC", "GAUC, lowest to highest", "epochs kept", "seeds"]
 
@@ -20,10 +20,5 @@ def quality(rows: Sequence[Mapping[str, Any]]) -> str:
         kept = ", ".join(str(row["best_epoch"]) for row in own)
         extremes = f"{min(gauc):.4f} to {max(gauc):.4f}"
         seen = "ids and frozen vectors" if vectors else "ids"
-        lines.append([data, seen, _spread(gauc), _spread(auc), extremes, kept, str(len(own))])
+        lines.append([data, seen, four(Mean.of(gauc)), four(Mean.of(auc)), extremes, kept, str(len(own))])
     return markdown(_HEAD, lines)
-
-
-def _spread(values: Sequence[float]) -> str:
-    deviation = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.4f}{deviation}"

@@ -67,9 +67,9 @@ def reproduce(
 def reproduce6a(*, seeds: int, root: str, out: Path | None, overrides: tuple[str, ...]) -> None:
     """Figure 6a on the generated market. Raises InputError."""
     results = out or RESULTS
-    written = read(vectors.RESULTS, results)
+    written = vectors.of_size(read(vectors.RESULTS, results))
     found = vectors.train(root, seeds, overrides)
-    append_all(vectors.RESULTS, vectors.not_yet_written(found, written), results)
+    append_all(vectors.RESULTS, not_yet_written(found, written, ("gauc",), vectors.key_of), results)
     rows = read(vectors.RESULTS, results)
     print(f"\nfig6a, shop\n\n{figure6a(rows)}", flush=True)
     pictures = (out or ROOT / "docs") / "figures"

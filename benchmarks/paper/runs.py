@@ -1,7 +1,7 @@
 """Rows of results from runs that are done."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,37 @@ _SAME = ("run_commit", "validation_gauc", *_METRICS)
 
 def row_of(job: Job, folder: Path, data: str) -> dict[str, Any]:
     """What a done run found: its test split at its best epoch, and validation GAUC by epoch."""
-    about = json.loads((folder / "run.json").read_text())
     evaluation = json.loads((folder / "evaluation" / "test.json").read_text())
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     groups = evaluation["frequency_groups"]
     return {
-        "data": data,
-        "model": job.model,
-        "seed": job.seed,
+        **about(job, folder, data),
         **({"modality": folder.name} if job.verb == "make" else {}),
-        "settings": [s for s in job.settings if not s.startswith("run.")],
-        "run_commit": about["git"],
-        "best_epoch": about["best_epoch"],
-        "validation_gauc": [row["gauc"] for row in lines if row["kind"] == "evaluation"],
-        "examples_per_s": about["examples_per_s"],
+        "validation_gauc": [row["gauc"] for row in evaluations(folder)],
         **{key: evaluation["overall"][key] for key in _METRICS},
         "frequency": [[g["min_count"], g["max_count"], g["rows"]] for g in groups],
         "auc_by_frequency": [g["auc"] for g in groups],
         "auc_new_items": evaluation["new_items"]["auc"],
     }
+
+
+def about(job: Job, folder: Path, data: str) -> dict[str, Any]:
+    """What a row says of a done run of any kind."""
+    told = json.loads((folder / "run.json").read_text())
+    return {
+        "data": data,
+        "model": job.model,
+        "seed": job.seed,
+        "settings": [s for s in job.settings if not s.startswith("run.")],
+        "run_commit": told["git"],
+        "best_epoch": told["best_epoch"],
+        "examples_per_s": told["examples_per_s"],
+    }
+
+
+def evaluations(folder: Path) -> list[dict[str, Any]]:
+    """A run's evaluations while it trained, and of an SCL run the one on the test split behind them."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in lines if row["kind"] == "evaluation"]
 
 
 def key_of(row: Mapping[str, Any]) -> tuple:
@@ -40,8 +52,11 @@ def key_of(row: Mapping[str, Any]) -> tuple:
 
 
 def not_yet_written(
-    found: Sequence[dict[str, Any]], written: Sequence[Mapping[str, Any]], same: Sequence[str] = _SAME
+    found: Sequence[dict[str, Any]],
+    written: Sequence[Mapping[str, Any]],
+    same: Sequence[str] = _SAME,
+    key: Callable[[Mapping[str, Any]], tuple] = key_of,
 ) -> list[dict[str, Any]]:
-    """The rows of ``found`` that differ in ``same`` from the newest of ``written`` of the same run."""
-    latest = {key_of(row): row for row in written}
-    return [r for r in found if any(latest.get(key_of(r), {}).get(k) != r[k] for k in same)]
+    """The rows of ``found`` that differ in ``same`` from the newest of ``written`` of the same ``key``."""
+    latest = {key(row): row for row in written}
+    return [r for r in found if any(latest.get(key(r), {}).get(k) != r[k] for k in same)]

@@ -1,6 +1,5 @@
 """Table 2: from a config to runs, rows and the table."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from benchmarks.harness import RESULTS, append_all, read
 from benchmarks.paper.accuracy import AT, MODELS, table
 from benchmarks.paper.experiments import Job, Plan
 from benchmarks.paper.figures import of_data
-from benchmarks.paper.runs import not_yet_written
+from benchmarks.paper.runs import about, evaluations, not_yet_written
 from benchmarks.paper.work import is_done, run_all
 from benchmarks.render import rewrite
 from recsys.scl.pairs import load_pairs
@@ -33,20 +32,11 @@ def _job(plan: Plan, model: str, seed: int) -> Job:
 
 def row_of(job: Job, folder: Path, data: str) -> dict[str, Any]:
     """What a done run found: its test split with its best encoder, and validation by epoch."""
-    about = json.loads((folder / "run.json").read_text())
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    evaluations = [line for line in lines if line["kind"] == "evaluation"]
-    *validations, test = evaluations
+    *validations, test = evaluations(folder)
     assert test["split"] == "test" and all(row["split"] != "test" for row in validations)
     return {
-        "data": data,
-        "model": job.model,
-        "seed": job.seed,
-        "settings": [s for s in job.settings if not s.startswith("run.")],
-        "run_commit": about["git"],
-        "best_epoch": about["best_epoch"],
+        **about(job, folder, data),
         **{f"validation_{key}": [row[key] for row in validations] for key in AT},
-        "examples_per_s": about["examples_per_s"],
         **{key: test[key] for key in (*AT, "queries", "candidates")},
     }
 

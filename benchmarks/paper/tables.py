@@ -28,7 +28,7 @@ def table3(runs: Runs) -> str:
         if not own:
             lines.append([NAMES[model], *[MISSING] * 2, *[""] * 5])
             continue
-        cells = [_four(Mean.of([row[k] for row in own])) for k in ("gauc", "auc")]
+        cells = [four(Mean.of([row[k] for row in own])) for k in ("gauc", "auc")]
         for place, metric in enumerate(("gauc", "auc")):
             known = model != "none"
             cells.append(_percent(gains(own, ids, metric)) if known and ids else "")
@@ -45,7 +45,7 @@ def figure3(runs: Runs) -> str:
     paper = {"ID in the paper": published.ID_EPOCHS, "multimodal in the paper": published.MULTIMODAL_EPOCHS}
     lines = []
     for epoch in range(1, longest + 1):
-        cells = [_four(curve[epoch - 1]) if epoch <= len(curve) else "" for curve in curves.values()]
+        cells = [four(curve[epoch - 1]) if epoch <= len(curve) else "" for curve in curves.values()]
         lines.append([str(epoch), *cells, *(f"{p[epoch]:.3f}" if epoch in p else "" for p in paper.values())])
     head = [name if curves[name] else f"{name} ({MISSING})" for name in curves]
     return markdown(["epoch", *head, *paper], lines)
@@ -72,7 +72,7 @@ def figure6c(runs: Runs) -> str:
     ids, lines = runs.get("none"), []
     for epoch in PRETRAINED:
         own = runs.get(f"make@{epoch}")
-        cells = [_four(Mean.of([r["gauc"] for r in own])), _percent(gains(own, ids, "gauc"))] if own and ids else None
+        cells = [four(Mean.of([r["gauc"] for r in own])), _percent(gains(own, ids, "gauc"))] if own and ids else None
         lines.append([str(epoch), *(cells or [MISSING, ""]), f"{published.PRETRAINING[epoch]:+.2f} %"])
     return markdown(["epochs of MAKE alone", "GAUC", "GAUC gain", "paper's"], lines)
 
@@ -83,7 +83,7 @@ def figure6a(rows: Rows) -> str:
     for kind, (accuracy, own, gain) in vectors.points(rows).items():
         found = [f"{accuracy[modality]:.3f}" for modality in ("image", "text")]
         lines.append(
-            [vectors.NAMES[kind], *found, _four(Mean.of([r["gauc"] for r in own])), _percent(gain), str(len(own))]
+            [vectors.NAMES[kind], *found, four(Mean.of([r["gauc"] for r in own])), _percent(gain), str(len(own))]
         )
     return markdown(["encoders", "Acc@1, photos", "Acc@1, words", "GAUC", "GAUC gain", "seeds"], lines)
 
@@ -125,7 +125,8 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *lines))
 
 
-def _four(value: Mean) -> str:
+def four(value: Mean) -> str:
+    """Mean, and deviation where there are several seeds, to four places."""
     return f"{value.mean:.4f}" + (f" +- {value.deviation:.4f}" if value.seeds > 1 else "")
 
 

@@ -35,7 +35,7 @@ def train(root: str, seeds: int, overrides: tuple[str, ...]) -> list[dict[str, A
 
 def points(rows: Rows) -> dict[str, tuple[dict[str, float], Rows, Mean]]:
     """Kind of vectors -> Acc@1 by modality, the CTR models' rows, their gain in GAUC over ids in percent."""
-    latest = {_key(row): row for row in of_size(rows)}
+    latest = {key_of(row): row for row in of_size(rows)}
     ids = [row for (vectors, *_), row in latest.items() if vectors == "none"]
     found = {}
     for kind in LEARNT:
@@ -49,16 +49,11 @@ def of_size(rows: Rows) -> list[Mapping[str, Any]]:
     return [row for row in rows if (row["shapes"]["rows"], row["shapes"]["searches"]) == (ROWS, SEARCHES)]
 
 
-def not_yet_written(found: Rows, written: Rows) -> list[Mapping[str, Any]]:
-    """The rows of ``found`` that say something else than the newest of ``written`` of the same model."""
-    latest = {_key(row): row for row in of_size(written)}
-    return [row for row in found if latest.get(_key(row), {}).get("gauc") != row["gauc"]]
-
-
 def middle(accuracy: Mapping[str, float]) -> float:
     """Acc@1 of all modalities together, the plot's axis."""
     return statistics.fmean(accuracy.values())
 
 
-def _key(row: Mapping[str, Any]) -> tuple:
+def key_of(row: Mapping[str, Any]) -> tuple:
+    """What tells one CTR model of the chain from another."""
     return row["vectors"], row["mode"], row["seed"]
