@@ -27,6 +27,7 @@ LENGTHS = (50, 200, 1000)
 HIDDEN = (36, 64)
 MAKE_LENGTH = 200
 CANDIDATES, SHARED_LENGTH = 256, 1000
+SA_TA_LENGTHS, SA_TA_DTYPES = (200, 1000), ("float32", "int8")
 
 Contenders = dict[str, Callable[[], Any]]
 
@@ -144,6 +145,34 @@ def shared_case(data: Data, dtype: str) -> Contenders:
     return contenders
 
 
+def sa_ta_case(data: Data, length: int, dtype: str) -> Contenders:
+    """SimTier's counts and SA-TA's cosines: of one pass, of two passes, and of one and gathered vectors."""
+    import torch
+
+    from embeddings.frozen.rows import FrozenRows
+    from embeddings.frozen.table import FrozenTable
+
+    rows = FrozenRows(data.rows(TARGETS), data.rows(TARGETS * length), torch.arange(TARGETS + 1) * length)
+    table = FrozenTable.of(data.tables[dtype], data.scales[dtype])
+
+    def gathered() -> torch.Tensor:
+        behaviours = table.gather(rows.history).view(TARGETS, length, WIDTH)
+        return (behaviours * table.gather(rows.target).unsqueeze(1)).sum(2).view(-1, 1)
+
+    contenders: Contenders = {
+        "ours": lambda: table.tier_counts_and_cosines(rows, TIERS),
+        "two passes": lambda: (table.tier_counts(rows, TIERS), table.cosines(rows)),
+        "gathered": lambda: (table.tier_counts(rows, TIERS), gathered()),
+        "SimTier alone": lambda: (table.tier_counts(rows, TIERS),),
+    }
+    counts, cosines = contenders["gathered"]()
+    for name, function in contenders.items():
+        found = function()
+        assert torch.equal(found[0], counts), name
+        assert len(found) == 1 or float((found[1] - cosines).abs().max()) < 1e-5, name
+    return contenders
+
+
 def measure(contenders: Contenders, rounds: int) -> dict[str, dict[str, Any]]:
     """Contender -> median in microseconds, its samples, and the most memory that a call held on top."""
     for function in contenders.values():
@@ -198,6 +227,11 @@ def run_cases(allocator: str, rounds: int, wanted: str) -> None:
     cases += [
         ({"case": "shared", "length": SHARED_LENGTH, "dtype": d}, lambda d=d: shared_case(data, d)) for d in data.tables
     ]
+    cases += [
+        ({"case": "sa_ta", "length": n, "dtype": d}, lambda n=n, d=d: sa_ta_case(data, n, d))
+        for n in SA_TA_LENGTHS
+        for d in SA_TA_DTYPES
+    ]
     for about, make in cases:
         if wanted in ("all", about["case"]):
             contenders = measure(make(), rounds)
@@ -206,7 +240,7 @@ def run_cases(allocator: str, rounds: int, wanted: str) -> None:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", default=9, show_default=True, type=click.IntRange(1), help="Turns of each contender.")
-@click.option("--case", "wanted", default="all", type=click.Choice(["all", "simtier", "make", "shared"]))
+@click.option("--case", "wanted", default="all", type=click.Choice(["all", "simtier", "make", "shared", "sa_ta"]))
 @click.option("--out", default=None, help="Folder for the rows; default: benchmarks/results.")
 @click.option("--in-process", hidden=True, default=None)
 def main(rounds: int, wanted: str, out: str | None, in_process: str | None) -> None:

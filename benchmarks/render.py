@@ -137,6 +137,22 @@ def shared(rows: Rows) -> str:
     return markdown(["table", "allocator", "a history each", "one history, bag_index", "faster"], lines)
 
 
+def sa_ta(rows: Rows) -> str:
+    """One line a dtype, shape and allocator: milliseconds, and in brackets how many times one pass."""
+    columns = {
+        "SimTier alone": "SimTier alone",
+        "ours": "with cosines, one pass",
+        "two passes": "two passes",
+        "gathered": "SimTier, and gathered vectors",
+    }
+    lines = []
+    for row in newest([row for row in rows if row["case"] == "sa_ta"], "allocator", "dtype", "length"):
+        times = {name: row["contenders"][name]["median_us"] for name in columns}
+        cells = [f"{t / 1e3:.2f}" + (f" ({t / times['ours']:.2g}x)" if n != "ours" else "") for n, t in times.items()]
+        lines.append([row["dtype"], f"L = {row['length']}", row["allocator"], *cells])
+    return markdown(["table", "shape", "allocator", *columns.values()], lines)
+
+
 def precision(rows: Rows) -> str:
     """One line a format, over runs."""
     by_format: dict[str, list] = {}
@@ -228,6 +244,7 @@ TABLES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "conversion": ("conversion", conversion),
     "kernels": ("kernels", kernels),
     "shared": ("kernels", shared),
+    "sa_ta": ("kernels", sa_ta),
     "precision": ("precision", precision),
     "over_ranks": ("frozen", over_ranks),
     "placements": ("frozen", placements),

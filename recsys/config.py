@@ -77,18 +77,25 @@ class MultimodalConfig(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> "MultimodalConfig":
-        if self.placement == "row_wise" and self.needs_vectors:
-            what = "sa_ta" if self.sa_ta else f"mode {self.mode}"
+        if self.placement == "row_wise" and self.per_behaviour:
+            what, needed = "sa_ta" if self.sa_ta else f"mode {self.mode}", "the cosine of each behaviour"
+            if self.mode == "vector":
+                what, needed = "mode vector", "the vectors themselves"
             raise ValueError(
-                f"{what} needs the vectors themselves, which placement row_wise never sends; "
+                f"{what} needs {needed}, which placement row_wise never sends; "
                 "allowed with it: simtier, make; or take placement host"
             )
         return self
 
     @property
-    def needs_vectors(self) -> bool:
-        """Whether the behaviours' vectors themselves are wanted, and not only sums over behaviours."""
-        return self.sa_ta or self.mode in ("vector", "simscore")
+    def scored(self) -> bool:
+        """Whether the ID attention takes the cosines of the behaviours."""
+        return self.sa_ta or self.mode == "simscore"
+
+    @property
+    def per_behaviour(self) -> bool:
+        """Whether each behaviour's cosine or vector is wanted, and not only sums over behaviours."""
+        return self.scored or self.mode == "vector"
 
     @property
     def parts(self) -> list[str]:
@@ -118,9 +125,9 @@ class ModelConfig(Strict):
         """What a modality's vectors go through."""
         return self.modality(name).parts if not self.alone else ["make"] if self.alone == name else []
 
-    def needs_vectors(self, name: str) -> bool:
-        """Whether the behaviours' vectors themselves are wanted, which rows over ranks never send."""
-        return self.alone is None and self.modality(name).needs_vectors
+    def per_behaviour(self, name: str) -> bool:
+        """Whether each behaviour's cosine or vector is wanted, which rows over ranks never send."""
+        return self.alone is None and self.modality(name).per_behaviour
 
     def modality(self, name: str) -> MultimodalConfig:
         return self.modalities.get(name, self.multimodal)

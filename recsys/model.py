@@ -12,7 +12,7 @@ from recsys.config import ModelConfig
 from recsys.din import TargetAttention
 from recsys.interaction import InteractionArch, OverArch
 from recsys.make import MAKEArch
-from recsys.multimodal import FrozenExchanges, SimilarityScores, multimodal_features
+from recsys.multimodal import FrozenExchanges, multimodal_features
 from recsys.schema import Schema
 from recsys.sparse import SparseArch, pooled_embeddings
 
@@ -34,8 +34,6 @@ class DenseArch(nn.Module):
             {f.name: self._taking(part, f.name, config, frozen) for f in self.sequences}
             for part in ("simscore", "sa_ta")
         )
-        used = {m for part in (self.scored, self.mixed) for names in part.values() for m in names}
-        self.scores = nn.ModuleDict({m: SimilarityScores(frozen[m]) for m in frozen if m in used})
         features = {m: multimodal_features(table, config.modality(m)) for m, table in frozen.items()}
         self.multimodal = nn.ModuleDict({m: module for m, module in features.items() if module is not None})
         attended = {f.name: widths[f.name] + len(self.scored[f.name]) for f in self.sequences}
@@ -62,25 +60,28 @@ class DenseArch(nn.Module):
     ) -> torch.Tensor:
         """Logits [B], float32."""
         # first what waits for other ranks' frozen rows: meanwhile the ID embeddings arrive, which are waited for below
-        multimodal = [module(batch.frozen[name]) for name, module in self.multimodal.items()]
+        found = {name: module(batch.frozen[name]) for name, module in self.multimodal.items()}
+        multimodal = [feature for features_of, _ in found.values() for feature in features_of]
+        cosines = {name: of_pairs for name, (_, of_pairs) in found.items()}
         features = [batch.dense]
         if pooled is not None and batch.pooled is not None:
             features += pooled_embeddings(pooled, batch.pooled, self.schema.pooled)
         if sequences is not None:
             features += [sequences[f.name].values() for f in self.ids]
-            features += [self._attend(f.name, f.target, sequences, batch) for f in self.sequences]
+            features += [self._attend(f.name, f.target, sequences, cosines) for f in self.sequences]
         return self.over(self.interaction(features + multimodal)).float()
 
-    def _attend(self, name: str, target: str | None, sequences: dict[str, JaggedTensor], batch: Batch) -> torch.Tensor:
+    def _attend(
+        self, name: str, target: str | None, sequences: dict[str, JaggedTensor], cosines: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         assert target is not None, "the schema gives every sequence a target"
         behaviours, query = sequences[name].values(), sequences[target].values()
-        found = {m: self.scores[m](batch.frozen[m]) for m in self.scores if m in self.scored[name] + self.mixed[name]}
-        if scores := [found[m] for m in self.scored[name]]:
+        if scores := [cosines[m] for m in self.scored[name]]:
             behaviours = torch.cat([behaviours, *scores], dim=1)
             query = torch.cat([query, query.new_ones(query.shape[0], len(scores))], dim=1)
-        mixed = [found[m] for m in self.mixed[name]]
-        cosines = torch.cat(mixed, dim=1) if mixed else None
-        return self.attention[name](query, behaviours, sequences[name].lengths(), cosines)
+        mixed = [cosines[m] for m in self.mixed[name]]
+        beside = torch.cat(mixed, dim=1) if mixed else None
+        return self.attention[name](query, behaviours, sequences[name].lengths(), beside)
 
 
 def dense_arch(schema: Schema, config: ModelConfig, tables: list[TableConfig], frozen: Frozen) -> DenseArch | MAKEArch:

@@ -5,7 +5,6 @@ from torch import nn
 
 from embeddings.frozen.row_wise import RowWiseTable
 from embeddings.frozen.table import FrozenTable
-from embeddings.kernels.pairs import pairs
 from recsys.batch import FrozenRows
 from recsys.config import MultimodalConfig
 from recsys.din import bag_of
@@ -47,9 +46,16 @@ class TierFeatures(nn.Module):
         """Rows to [B, N]; zeros where the target has no vector."""
         return self.table.tier_counts(rows, self.width).log1p()
 
+    @torch.no_grad()
+    def with_cosines(self, rows: FrozenRows) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same and, of the same pass, what ``SimilarityScores`` gives."""
+        assert isinstance(self.table, FrozenTable), "refused where the plan is made"
+        counts, cosines = self.table.tier_counts_and_cosines(rows, self.width)
+        return counts.log1p(), cosines
+
 
 class SimilarityScores(nn.Module):
-    """SimScore: the cosine of target and behaviour, as side information of each behaviour."""
+    """The cosine of target and behaviour: side information of each behaviour (SimScore), or for SA-TA."""
 
     def __init__(self, table: FrozenTable) -> None:
         super().__init__()
@@ -58,37 +64,47 @@ class SimilarityScores(nn.Module):
     @torch.no_grad()
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to [P, 1], P the behaviours of all impressions, one after the other; 0 where a side has no vector."""
-        if rows.bag_index is None:
-            target_of, history = bag_of(rows.offsets.diff(), rows.history.numel()), rows.history
-        else:
-            target_of, history = pairs(rows.target.numel(), rows.history, rows.offsets, rows.bag_index)
-        targets = self.table.gather(rows.target).index_select(0, target_of)
-        return (targets * self.table.gather(history)).sum(dim=1, keepdim=True)
+        return self.table.cosines(rows)
 
 
 class JoinedFeatures(nn.Module):
-    """Several modules' features side by side."""
+    """Features of one modality and, where the ID attention takes them, its behaviours' cosines.
 
-    def __init__(self, parts: list[nn.Module]) -> None:
+    SimTier computes those cosines anyway. So where both are wanted, the vectors are read once.
+    """
+
+    def __init__(self, parts: list[nn.Module], scores: SimilarityScores | None) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
+        self.scores = scores
         self.width = sum(part.width for part in parts)
 
-    def forward(self, rows: FrozenRows) -> torch.Tensor:
-        """Rows to [B, width]."""
-        return torch.cat([part(rows) for part in self.parts], dim=1)
+    def forward(self, rows: FrozenRows) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """Rows to each part's features, together [B, width], and to cosines [P, 1] or None."""
+        features, cosines = [], None
+        for part in self.parts:
+            if self.scores is not None and isinstance(part, TierFeatures):
+                found, cosines = part.with_cosines(rows)
+            else:
+                found = part(rows)
+            features.append(found)
+        if self.scores is not None and cosines is None:
+            cosines = self.scores(rows)
+        return features, cosines
 
 
 def multimodal_features(table: FrozenTable | RowWiseTable, config: MultimodalConfig) -> JoinedFeatures | None:
-    """The module that turns one modality's rows into [B, width] features, or None where the mode has none."""
+    """What turns one modality's rows into features and cosines, or None where nothing is made of them."""
     makers = {
         "vector": lambda: VectorFeatures(table),
         "simtier": lambda: TierFeatures(table, config.num_tiers),
         "make": lambda: MAKEFeatures(table, config.make),
     }
-    assert not (config.needs_vectors and isinstance(table, RowWiseTable)), "refused where the plan is made"
+    # Over ranks only sums travel back; a cosine for each behaviour is as many bytes as the row number that went there.
+    assert not (config.per_behaviour and isinstance(table, RowWiseTable)), "refused where the plan is made"
     parts = [makers[part]() for part in config.parts if part in makers]
-    return JoinedFeatures(parts) if parts else None
+    scores = SimilarityScores(table) if config.scored else None
+    return JoinedFeatures(parts, scores) if parts or scores else None
 
 
 class FrozenExchanges(nn.Module):

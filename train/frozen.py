@@ -28,7 +28,7 @@ def frozen_tables(
         if placements[name] != "row_wise":
             made[name] = FrozenTable(store, ranks.device, placements[name])
             continue
-        assert not config.model.needs_vectors(name), "check_plan refuses that"
+        assert not config.model.per_behaviour(name), "check_plan refuses that"
         # a group of its own, so that these exchanges and TorchRec's never wait in one queue
         group = dist.new_group(timeout=datetime.timedelta(seconds=config.process.timeout_s))
         made[name] = RowWiseTable(store, group, ranks.device, room=room)

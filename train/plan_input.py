@@ -135,7 +135,7 @@ def problem_of(
                 mean_length=lengths.get(schema.modalities[name].history, 1.0),
                 **_use(config, name, store.width),
                 placement=config.model.modality(name).placement,
-                row_wise=not config.model.needs_vectors(name),
+                row_wise=not config.model.per_behaviour(name),
             )
             for name, store in stores.items()
         ),
@@ -148,13 +148,13 @@ def problem_of(
 def _use(config: Config, name: str, width: int) -> dict[str, int]:
     """How often a step reads a modality's vectors, and the numbers that one example gets back where rows are sharded.
 
-    Those are SimTier's counts, v_MAKE and its gradient. A frozen MAKE has no backward. Similarities as side information
-    and those of sa_ta are computed once.
+    Those are SimTier's counts, v_MAKE and its gradient. A frozen MAKE has no backward. SimTier's pass gives the cosines
+    of simscore and sa_ta too.
     """
     parts, modality = config.model.parts(name), config.model.modality(name)
     of_make = ("make" in parts) * (1 if modality.make.frozen and not config.model.alone else 2)
-    scored = "simscore" in parts or "sa_ta" in parts
+    similar = any(part in parts for part in ("simtier", "simscore", "sa_ta"))
     return {
-        "reads": ("vector" in parts) + ("simtier" in parts) + scored + of_make,
+        "reads": ("vector" in parts) + similar + of_make,
         "results": ("simtier" in parts) * modality.num_tiers + of_make * width,
     }

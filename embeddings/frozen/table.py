@@ -6,7 +6,7 @@ from embeddings.frozen.memory import copied, shared
 from embeddings.frozen.rows import FrozenRows
 from embeddings.frozen.store import FrozenStore
 from embeddings.kernels.make_attention.op import make_attention, make_attention_backward
-from embeddings.kernels.simtier.op import simtier
+from embeddings.kernels.simtier.op import simtier, simtier_cosines
 
 
 class FrozenTable:
@@ -42,6 +42,20 @@ class FrozenTable:
         A store's rows have norm 1, so int8 ones need no scale, and scales are not read.
         """
         return simtier(self.table, None, rows.target, rows.history, rows.offsets, rows.bag_index, num_tiers)
+
+    def tier_counts_and_cosines(self, rows: FrozenRows, num_tiers: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """``tier_counts`` and, of the same pass, the cosines that it counts.
+
+        These are float32 [P, 1], P the behaviours of all impressions, one after the other; 0 where a side has no
+        vector.
+        """
+        bags = (rows.target, rows.history, rows.offsets, rows.bag_index)
+        counts, cosines = simtier_cosines(self.table, None, *bags, num_tiers)
+        return counts, cosines.unsqueeze(1)
+
+    def cosines(self, rows: FrozenRows) -> torch.Tensor:
+        """The cosines alone; in one tier there is nothing to count."""
+        return self.tier_counts_and_cosines(rows, 1)[1]
 
     def attention(
         self, rows: FrozenRows, weight: torch.Tensor, bias: torch.Tensor, slope: torch.Tensor, score: torch.Tensor

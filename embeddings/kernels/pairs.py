@@ -12,8 +12,10 @@ def known_pairs(
     history_rows: torch.Tensor,
     offsets: torch.Tensor,
     bag_index: torch.Tensor | None,
-) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-    """For the oracles: a target's number, its vector and a behaviour's, [M] float64, one known pair after another."""
+) -> Iterator[tuple[int, int, torch.Tensor, torch.Tensor]]:
+    """For the oracles, one known pair after another: number of the target, place of the pair's cosine (see
+    ``embeddings.kernels.simtier.op``), the target's vector and the behaviour's, [M] float64.
+    """
 
     def vector(row: int) -> torch.Tensor:
         assert row >= 0, row
@@ -22,11 +24,14 @@ def known_pairs(
             return found * scale[row].double()
         return found / found.norm().clamp(min=1) if table.dtype == torch.int8 else found
 
+    first = 0 if bag_index is not None or not len(target_rows) else int(offsets[0])
     for b, target_row in enumerate(target_rows.tolist()):
         bag = b if bag_index is None else int(bag_index[b])
-        for row in history_rows[int(offsets[bag]) : int(offsets[bag + 1])].tolist():
+        rows = history_rows[int(offsets[bag]) : int(offsets[bag + 1])].tolist()
+        for place, row in enumerate(rows, first):
             if target_row != -1 and row != -1:
-                yield b, vector(target_row), vector(row)
+                yield b, place, vector(target_row), vector(row)
+        first += len(rows)
 
 
 def pairs(

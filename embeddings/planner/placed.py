@@ -148,7 +148,9 @@ def check_plan(plan: Plan, problem: Problem, world_size: int, ranks_of_host: int
         raise InputError(f"plan '{where}' places frozen tables {got}, the model has {wanted}; {_AGAIN}")
     for f in problem.frozen:
         if plan.frozen[f.name] == "row_wise" and not f.row_wise:
-            raise InputError(f"plan '{where}' cuts '{f.name}' into rows, but the model needs whole vectors; {_AGAIN}")
+            raise InputError(
+                f"plan '{where}' cuts '{f.name}' into rows, but the model wants more than sums over bags; {_AGAIN}"
+            )
     for table in problem.tables:
         _check_table(plan.tables[table.name], table, plan, where)
     widths = {

@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import kernel_peers as peers
 from benchmarks import kernels
+from embeddings.frozen.table import FrozenTable
 from embeddings.kernels import native
 from embeddings.kernels.registry import IMPLEMENTATIONS
 
@@ -41,18 +42,29 @@ def test_makes_peers_attend_right(name: str) -> None:
 @needs_native
 def test_every_case_runs_and_checks_its_contenders(monkeypatch, capsys) -> None:
     small = {"ROWS": 300, "TARGETS": 6, "LENGTHS": (4,), "HIDDEN": (5,), "MAKE_LENGTH": 9}
-    for name, value in (small | {"CANDIDATES": 40, "SHARED_LENGTH": 30}).items():
+    for name, value in (small | {"CANDIDATES": 40, "SHARED_LENGTH": 30, "SA_TA_LENGTHS": (5,)}).items():
         monkeypatch.setattr(kernels, name, value)
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     threads = torch.get_num_threads()
     kernels.run_cases("default", 2, "all")
     torch.set_num_threads(threads)
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["case"] for row in rows] == ["simtier", "make", "shared", "shared", "shared"]
+    assert [row["case"] for row in rows] == ["simtier", "make", "shared", "shared", "shared", "sa_ta", "sa_ta"]
     for row in rows:
         for name, found in row["contenders"].items():
             assert len(found["samples_us"]) == 2 and found["median_us"] > 0, name
     assert {"eager", "one-hot", "fbgemm", "compiled", "ours int8", "limit float32"} <= set(rows[0]["contenders"])
+
+
+@needs_native
+def test_cosines_of_another_pass_are_compared(monkeypatch) -> None:
+    for name, value in {"ROWS": 300, "TARGETS": 6}.items():
+        monkeypatch.setattr(kernels, name, value)
+    data = kernels.Data()
+    right = FrozenTable.cosines
+    monkeypatch.setattr(FrozenTable, "cosines", lambda *a: right(*a).clamp(max=0))
+    with pytest.raises(AssertionError, match="two passes"):
+        kernels.sa_ta_case(data, 4, "int8")
 
 
 @needs_native

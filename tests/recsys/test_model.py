@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from embeddings.frozen.table import FrozenTable
+from embeddings.kernels.pairs import pairs
 from recsys.config import ModelConfig
 from recsys.make import MAKE
 from recsys.model import CTRModel
@@ -152,3 +153,30 @@ def test_semantic_attention_takes_the_cosines_of_the_vectors(data):
     for row, found in zip(rows, seen[0], strict=True):
         parts = [(unit[row["item"]] @ unit[i]) * weights["item"][i] for i in row["history"][-6:]]
         torch.testing.assert_close(found, sum(parts, torch.zeros(DIM)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["simtier", "simtier+make"])
+def test_one_pass_for_tiers_and_cosines_leaves_the_losses_as_they_are(data, mode, monkeypatch):
+    """Three steps, against vectors that are gathered and multiplied apart from SimTier's pass."""
+
+    def two_passes(table, rows, num_tiers):
+        target_of, history = pairs(rows.target.numel(), rows.history, rows.offsets, rows.bag_index)
+        products = table.gather(rows.target)[target_of] * table.gather(history)
+        return table.tier_counts(rows, num_tiers), products.sum(1, keepdim=True)
+
+    def losses() -> list[float]:
+        model, batch, _, _ = made(data, tiny.SCHEMA, multimodal={"mode": mode, "sa_ta": True})
+        with torch.no_grad():
+            model.dense.arch.attention["history"].gamma.copy_(torch.tensor([1.0, 0.7, -0.4]))
+        optimizer, found = torch.optim.Adam(model.parameters(), 0.05), []
+        for _ in range(3):
+            loss, _ = model(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+        return found
+
+    fused = losses()
+    monkeypatch.setattr(FrozenTable, "tier_counts_and_cosines", two_passes)
+    assert fused == pytest.approx(losses(), rel=2e-6) and fused[0] != fused[2]

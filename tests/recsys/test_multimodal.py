@@ -48,10 +48,17 @@ def vector(table: FrozenTable, row: int) -> np.ndarray:
     return table.table[row].double().numpy() * scale
 
 
+def features(module: nn.Module, rows: FrozenRows) -> torch.Tensor:
+    """The parts' features side by side, of a module that gives no cosines."""
+    found, cosines = module(rows)
+    assert cosines is None
+    return torch.cat(found, dim=1)
+
+
 def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table, bags):
     rows, bags = bags
     module = multimodal_features(table, MultimodalConfig(mode="vector"))
-    found = module(rows)
+    found = features(module, rows)
     assert found.shape == (5, module.width) and found.dtype == torch.float32
     for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
         known = [vector(table, b) for b in bag if b >= 0]
@@ -62,7 +69,7 @@ def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table, bags):
 def test_simtier_is_the_log_of_counts_a_tier(table, bags):
     rows, bags = bags
     module = multimodal_features(table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
-    found = module(rows)
+    found = features(module, rows)
     assert found.shape == (5, TIERS) and module.width == TIERS
     for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
         counts = [0] * TIERS
@@ -83,16 +90,53 @@ def test_simscore_is_the_cosine_of_each_behaviour(table, bags):
     assert (found[~torch.tensor(known)] == 0).all()
 
 
-@pytest.mark.parametrize("mode", ["none", "simscore"])
-def test_other_modes_add_no_features_of_their_own(table, mode):
-    assert multimodal_features(table, MultimodalConfig(mode=mode)) is None
+def test_no_mode_is_no_module(table):
+    assert multimodal_features(table, MultimodalConfig(mode="none")) is None
+
+
+@pytest.mark.parametrize("config", [{"mode": "simscore"}, {"mode": "none", "sa_ta": True}], ids=str)
+def test_cosines_alone_add_no_features_of_their_own(table, bags, config):
+    module = multimodal_features(table, MultimodalConfig(**config))
+    assert module.width == 0 and module(bags[0])[0] == []
+    assert torch.equal(module(bags[0])[1], SimilarityScores(table)(bags[0]))
+
+
+@pytest.mark.parametrize("mode", ["simtier", "simtier+make"])
+def test_tiers_and_cosines_come_of_one_pass(table, bags, mode, monkeypatch):
+    rows, _ = bags
+    own = multimodal_features(table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
+    tiers, cosines = features(own, rows), SimilarityScores(table)(rows)
+    module = multimodal_features(table, MultimodalConfig(mode=mode, num_tiers=TIERS, sa_ta=True))
+    passes = []
+    both = FrozenTable.tier_counts_and_cosines
+    monkeypatch.setattr(FrozenTable, "tier_counts_and_cosines", lambda *a: passes.append(a) or both(*a))
+    monkeypatch.setattr(FrozenTable, "tier_counts", lambda *a: passes.append(a))
+    found, scores = module(rows)
+    assert len(passes) == 1 and len(found) == mode.count("+") + 1
+    assert torch.equal(found[0], tiers) and torch.equal(scores, cosines)
+
+
+@pytest.mark.parametrize(
+    ("config", "needed"),
+    [
+        ({"mode": "vector"}, "mode vector needs the vectors themselves"),
+        ({"mode": "vector", "sa_ta": True}, "mode vector needs the vectors themselves"),
+        ({"mode": "simscore"}, "mode simscore needs the cosine of each behaviour"),
+        ({"mode": "simtier", "sa_ta": True}, "sa_ta needs the cosine of each behaviour"),
+    ],
+)
+def test_rows_over_ranks_give_sums_alone(config, needed):
+    with pytest.raises(ValueError, match=f"{needed}, which placement row_wise never sends; allowed with it: simtier"):
+        MultimodalConfig(placement="row_wise", **config)
+    assert MultimodalConfig(placement="host", **config).per_behaviour
+    assert not MultimodalConfig(placement="row_wise", mode="simtier+make").per_behaviour
 
 
 def test_no_bag_at_all(table):
     empty = FrozenRows(*(torch.zeros(n, dtype=torch.int64) for n in (0, 0, 1)))
     for mode in ("vector", "simtier"):
         module = multimodal_features(table, MultimodalConfig(mode=mode))
-        assert module(empty).shape == (0, module.width)
+        assert features(module, empty).shape == (0, module.width)
     assert SimilarityScores(table)(empty).shape == (0, 1)
 
 
@@ -101,4 +145,5 @@ def test_frozen_vectors_belong_to_no_module(table):
     modules += [multimodal_features(table, MultimodalConfig(mode=mode)) for mode in ("vector", "simtier")]
     for module in modules:
         assert not list(module.parameters()) and not list(module.buffers()) and not module.state_dict()
-        assert not any(out.requires_grad for out in [module(ROWS)])
+        found = module(ROWS)
+        assert not any(out.requires_grad for out in (found[0] if isinstance(found, tuple) else [found]))

@@ -58,4 +58,4 @@ def test_a_plan_that_spreads_them_all_the_same_is_refused(config: Callable[..., 
     assert done.status == 0, done
     plan = tmp_path / "runs" / "run" / "plan.json"
     again = ["--plan", plan, "model.multimodal.mode=vector", "run.name=other", "train.max_steps=1"]
-    launch.one_line(launch.verb("ctr", "--config", config(), *again), "cuts 'text' into rows", "whole vectors")
+    launch.one_line(launch.verb("ctr", "--config", config(), *again), "cuts 'text' into rows", "more than sums")

@@ -31,7 +31,7 @@ def make_attention(
     """
     weight, bias, slope, score = (p.double() for p in (weight, bias, slope, score))
     out = torch.zeros(target_rows.numel(), table.shape[1], dtype=torch.float64, device=table.device)
-    for b, q, k in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+    for b, _, q, k in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
         h = weight @ torch.cat([q, k, q - k, q * k]) + bias
         out[b] += (score @ torch.where(h > 0, h, slope * h)) * k
     return out.float()
@@ -59,7 +59,7 @@ def make_attention_backward(
     """
     weight, bias, slope, score = (p.double() for p in (weight, bias, slope, score))
     of_weight, of_bias, of_slope, of_score = (torch.zeros_like(p) for p in (weight, bias, slope, score))
-    for b, q, k in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+    for b, _, q, k in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
         pair = torch.cat([q, k, q - k, q * k])
         h = weight @ pair + bias
         da = gradient[b].double() @ k

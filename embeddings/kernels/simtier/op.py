@@ -42,12 +42,37 @@ def simtier(
     )
 
 
-@torch.library.custom_op(
-    "recsys::simtier",
-    mutates_args=(),
-    schema="(Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, Tensor? bag_index, "
-    "int num_tiers, str implementation='auto') -> Tensor",
+def simtier_cosines(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    history_rows: torch.Tensor,
+    offsets: torch.Tensor,
+    bag_index: torch.Tensor | None,
+    num_tiers: int,
+    implementation: str = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``simtier`` and, out of the same pass, the similarities that it counts.
+
+        returns  [B, N]  ``simtier``'s counts, and
+                 [P]     float32 cosine of each target and behaviour of its bag; 0 where one of them is missing. Without
+                         bag_index they lie as history_rows do, P = T, and a behaviour in no bag has 0. With it they
+                         lie target after target, each with the behaviours of its bag
+
+    With bag_index on CUDA, P is read back: one synchronisation. Everything else as in ``simtier``.
+    """
+    return torch.ops.recsys.simtier_cosines(
+        table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, implementation
+    )
+
+
+_ARGUMENTS = (
+    "(Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, Tensor? bag_index, "
+    "int num_tiers, str implementation='auto')"
 )
+
+
+@torch.library.custom_op("recsys::simtier", mutates_args=(), schema=f"{_ARGUMENTS} -> Tensor")
 def _simtier(
     table: torch.Tensor,
     scale: torch.Tensor | None,
@@ -77,6 +102,44 @@ def _simtier_fake(
 ) -> torch.Tensor:
     _check(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
     return table.new_empty((target_rows.shape[0], num_tiers), dtype=torch.float32)
+
+
+@torch.library.custom_op("recsys::simtier_cosines", mutates_args=(), schema=f"{_ARGUMENTS} -> (Tensor, Tensor)")
+def _simtier_cosines(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    history_rows: torch.Tensor,
+    offsets: torch.Tensor,
+    bag_index: torch.Tensor | None,
+    num_tiers: int,
+    implementation: str = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    _check(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
+    pairs = history_rows.shape[0]
+    if bag_index is not None:
+        pairs = int(offsets.diff().index_select(0, bag_index).sum())
+    cosines = torch.zeros(pairs, device=table.device)
+    counts = find("simtier", implementation, table.device)(
+        table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, cosines
+    )
+    return counts, cosines
+
+
+@_simtier_cosines.register_fake
+def _simtier_cosines_fake(
+    table: torch.Tensor,
+    scale: torch.Tensor | None,
+    target_rows: torch.Tensor,
+    history_rows: torch.Tensor,
+    offsets: torch.Tensor,
+    bag_index: torch.Tensor | None,
+    num_tiers: int,
+    implementation: str = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    counts = _simtier_fake(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, implementation)
+    pairs = history_rows.shape[0] if bag_index is None else torch.library.get_ctx().new_dynamic_size()
+    return counts, table.new_empty((pairs,), dtype=torch.float32)
 
 
 def _check(

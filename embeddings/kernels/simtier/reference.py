@@ -15,6 +15,7 @@ def simtier(
     offsets: torch.Tensor,
     bag_index: torch.Tensor | None,
     num_tiers: int,
+    cosines: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """How many behaviours lie in each of N equal tiers of similarity to the target.
 
@@ -25,10 +26,14 @@ def simtier(
     Against the paper's pseudo-code, which takes ceil and so drops its top tier, a similarity of 1, and what rounding
     pushes past it, belongs to the last tier. Missing behaviours (row -1) are not counted at all.
 
-    Arguments and result as in ``embeddings.kernels.simtier.op``; the table may be float64 too.
+    Arguments and result as in ``embeddings.kernels.simtier.op``; the table may be float64 too. ``cosines`` are zeros,
+    of which those of known pairs are replaced by s, as it is before it is clamped.
     """
     counts = torch.zeros(target_rows.numel(), num_tiers)
-    for b, target, behaviour in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
-        similarity = min(max(float(target @ behaviour), -1.0), 1.0)
+    for b, place, target, behaviour in known_pairs(table, scale, target_rows, history_rows, offsets, bag_index):
+        cosine = float(target @ behaviour)
+        similarity = min(max(cosine, -1.0), 1.0)
         counts[b, min(math.floor((similarity + 1) * num_tiers / 2), num_tiers - 1)] += 1
+        if cosines is not None:
+            cosines[place] = cosine
     return counts.to(table.device)

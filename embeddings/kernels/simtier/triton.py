@@ -1,4 +1,4 @@
-"""SimTier on CUDA, in Triton: similarities never leave the registers, and only counts are written.
+"""SimTier on CUDA, in Triton: only counts are written, and similarities where they are asked for.
 
 Two kernels. Where each target has a bag of its own the work is one read of the behaviours' vectors. Where targets share
 bags, a tile of targets and a tile of behaviours are multiplied on the tensor cores, and each tile of behaviours is read
@@ -9,6 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
+from embeddings.kernels.simtier.products import norm_factor, row_factors, row_squares, tier_of
 from embeddings.kernels.tiles import OPTIONS, behaviours, piece, pieces, query_vector, ready, share, splits, vectors
 
 # Behaviours that one program counts before a bag is split.
@@ -23,8 +24,9 @@ def simtier(
     offsets: torch.Tensor,
     bag_index: torch.Tensor | None,
     num_tiers: int,
+    cosines: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Tier counts [B, N] as in ``embeddings.kernels.simtier.reference``, similarities in float32. No synchronisation.
+    """Tier counts and cosines as in ``embeddings.kernels.simtier.reference``, in float32. No synchronisation.
 
     A bag that is split over programs is summed by atomic additions of whole numbers, so the result has one value.
     """
@@ -35,30 +37,42 @@ def simtier(
     table, scale, target_rows, history_rows, offsets, bag_index = ready(
         table, scale, target_rows, history_rows, offsets, bag_index
     )
-    inputs = (counts, table, scale, target_rows, history_rows, offsets)
+    inputs = (counts, cosines, table, scale, target_rows, history_rows, offsets)
+    how = (table.dtype, scale is not None, table.shape[1], num_tiers, cosines is not None)
     if bag_index is None:
-        options = own_options(table.dtype, scale is not None, table.shape[1], num_tiers, length / targets)
+        options = own_options(*how, length / targets)
         items, _ = pieces(targets, length, CHUNK, shared=False)
         with torch.cuda.device_of(table):
             count_own_bags[(items,)](*inputs, targets, table.shape[0], table.stride(0), **options)
         return counts
     bags = offsets.numel() - 1
-    options = shared_options(table.dtype, scale is not None, table.shape[1], num_tiers, targets / max(1, bags))
+    options = shared_options(*how, targets / max(1, bags))
     sorted_bags, order = torch.sort(bag_index)
     firsts = torch.searchsorted(sorted_bags, torch.arange(bags + 1, device=table.device, dtype=bag_index.dtype))
     tiles = bags + triton.cdiv(targets, options["BLOCK_B"])
+    begins = None if cosines is None else cosine_begins(offsets, bag_index)
     sizes = (targets, bags, table.shape[0], table.stride(0))
     with torch.cuda.device_of(table):
-        count_shared_bags[(tiles, splits(tiles, length, CHUNK))](*inputs, sorted_bags, order, firsts, *sizes, **options)
+        count_shared_bags[(tiles, splits(tiles, length, CHUNK))](
+            *inputs, sorted_bags, order, firsts, begins, *sizes, **options
+        )
     return counts
 
 
-def own_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, mean_length: float) -> dict:
+def cosine_begins(offsets: torch.Tensor, bag_index: torch.Tensor) -> torch.Tensor:
+    """Where the cosines of each target begin, int64 [B]."""
+    lengths = offsets.diff().index_select(0, bag_index).long()
+    return lengths.cumsum(0) - lengths
+
+
+def own_options(
+    dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, cosines: bool, mean_length: float
+) -> dict:
     """Constants of ``count_own_bags``. One warp for short bags: more of them are under way at a time."""
     block_m = min(128, triton.next_power_of_2(width))
     warps = 1 if mean_length <= 64 else 4
     return dict(
-        **_constants(dtype, scaled, width, num_tiers),
+        **_constants(dtype, scaled, width, num_tiers, cosines),
         BLOCK_L=max(8, min(64, 1024 // block_m)) * warps if num_tiers <= 64 else 8 * warps,
         BLOCK_M=block_m,
         BINS=triton.next_power_of_2(num_tiers),
@@ -68,12 +82,14 @@ def own_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, me
     )
 
 
-def shared_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, mean_targets: float) -> dict:
+def shared_options(
+    dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, cosines: bool, mean_targets: float
+) -> dict:
     """Constants of ``count_shared_bags``: tensor cores take tiles of 16 at least, and 32 columns of int8."""
     small = num_tiers > 64 or mean_targets <= 16
     tight = dtype == torch.float32 or (dtype == torch.int8 and not scaled and width <= 64)
     return dict(
-        **_constants(dtype, scaled, width, num_tiers),
+        **_constants(dtype, scaled, width, num_tiers, cosines),
         BLOCK_B=16 if small else 32 if mean_targets <= 32 or dtype == torch.float32 else 64,
         BLOCK_L=32 if tight else 64,  # float32 is multiplied in registers, and needs them; narrow int8 spills at 64
         BLOCK_M=max(32, min(128, triton.next_power_of_2(width))),
@@ -85,42 +101,15 @@ def shared_options(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int,
     )
 
 
-def _constants(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int) -> dict:
-    return dict(N=num_tiers, M=width, SCALED=scaled, OWN_NORMS=dtype == torch.int8 and not scaled)
-
-
-@triton.jit
-def _tier(similarity, N: tl.constexpr):
-    """Tier of each similarity, int32, with the roundings of the other implementations."""
-    clamped = tl.minimum(tl.maximum(similarity, -1.0), 1.0)
-    return tl.minimum(tl.floor((clamped + 1.0) * (N / 2.0)).to(tl.int32), N - 1)
-
-
-@triton.jit
-def _squares(part):
-    """Each row times itself, float32."""
-    wide = part.to(tl.int32)
-    return tl.sum(wide * wide, 1).to(tl.float32)
-
-
-@triton.jit
-def _factor(squares):
-    """What rows are multiplied by for norm 1; of a missing row, whose squares are 0: anything finite."""
-    return 1 / tl.sqrt(tl.maximum(squares, 1.0))
-
-
-@triton.jit
-def _factors(table, rows, stride, M: tl.constexpr, BLOCK_M: tl.constexpr):
-    """Factors of int8 rows by their own norms, float32."""
-    squares = tl.zeros(rows.shape, tl.float32)
-    for column in range(0, M, BLOCK_M):
-        squares += _squares(vectors(table, rows, stride, column + tl.arange(0, BLOCK_M), M))
-    return _factor(squares)
+def _constants(dtype: torch.dtype, scaled: bool, width: int, num_tiers: int, cosines: bool) -> dict:
+    own_norms = dtype == torch.int8 and not scaled
+    return dict(N=num_tiers, M=width, SCALED=scaled, OWN_NORMS=own_norms, COSINES=cosines)
 
 
 @triton.jit(do_not_specialize=["targets", "table_rows"])
 def count_own_bags(
     counts,
+    cosines,
     table,
     scale,
     target_rows,
@@ -133,6 +122,7 @@ def count_own_bags(
     M: tl.constexpr,
     SCALED: tl.constexpr,
     OWN_NORMS: tl.constexpr,
+    COSINES: tl.constexpr,
     BLOCK_L: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BINS: tl.constexpr,
@@ -145,12 +135,13 @@ def count_own_bags(
     if (target_row == -1) | (begin >= end):
         return
     if OWN_NORMS:
-        own = tl.sum(_factors(table, tl.full([1], target_row, tl.int64), stride, M, BLOCK_M), 0)
+        own = tl.sum(row_factors(table, tl.full([1], target_row, tl.int64), stride, M, BLOCK_M), 0)
     bins = tl.arange(0, BINS)
     total = tl.zeros([BINS], tl.int32)
     wrong = tl.zeros([BLOCK_L], tl.int1)
     for start in range(begin, end, BLOCK_L):
-        rows, unknown = behaviours(history_rows, start + tl.arange(0, BLOCK_L), end, table_rows)
+        place = start + tl.arange(0, BLOCK_L)
+        rows, unknown = behaviours(history_rows, place, end, table_rows)
         wrong |= unknown
         similarity = tl.zeros([BLOCK_L], tl.float32)
         squares = tl.zeros([BLOCK_L], tl.float32)
@@ -160,19 +151,21 @@ def count_own_bags(
             keys = vectors(table, rows, stride, columns, M).to(tl.float32)
             similarity += tl.sum(keys * query[None, :], 1)
             if OWN_NORMS:
-                squares += _squares(keys)
+                squares += row_squares(keys)
         if SCALED:
             similarity *= tl.load(scale + rows, mask=rows != -1, other=0)
         elif OWN_NORMS:
-            similarity *= own * _factor(squares)
-        tier = tl.where(rows != -1, _tier(similarity, N), -1)
+            similarity *= own * norm_factor(squares)
+        if COSINES:
+            tl.store(cosines + place, similarity, mask=rows != -1)
+        tier = tl.where(rows != -1, tier_of(similarity, N), -1)
         total += tl.sum((tier[:, None] == bins[None, :]).to(tl.int32), 0)
     tl.device_assert(wrong == 0, "history_rows: a row is not in the table")
-    place = counts + target.to(tl.int64) * N + bins
+    into = counts + target.to(tl.int64) * N + bins
     if whole:
-        tl.store(place, total.to(tl.float32), mask=bins < N)
+        tl.store(into, total.to(tl.float32), mask=bins < N)
     else:
-        tl.atomic_add(place, total.to(tl.float32), mask=(bins < N) & (total > 0), sem="relaxed")
+        tl.atomic_add(into, total.to(tl.float32), mask=(bins < N) & (total > 0), sem="relaxed")
 
 
 @triton.jit
@@ -185,6 +178,7 @@ def _add_group(packed, tier, group, groups):
 @triton.jit(do_not_specialize=["targets", "bags", "table_rows"])
 def count_shared_bags(
     counts,
+    cosines,
     table,
     scale,
     target_rows,
@@ -193,6 +187,7 @@ def count_shared_bags(
     sorted_bags,
     order,
     firsts,
+    begins,
     targets,
     bags,
     table_rows,
@@ -201,6 +196,7 @@ def count_shared_bags(
     M: tl.constexpr,
     SCALED: tl.constexpr,
     OWN_NORMS: tl.constexpr,
+    COSINES: tl.constexpr,
     BLOCK_B: tl.constexpr,
     BLOCK_L: tl.constexpr,
     BLOCK_M: tl.constexpr,
@@ -245,21 +241,24 @@ def count_shared_bags(
     if SCALED:
         target_factor = tl.load(scale + tl.maximum(target_row, 0))
     elif OWN_NORMS:
-        target_factor = _factors(table, target_row, stride, M, BLOCK_M)
+        target_factor = row_factors(table, target_row, stride, M, BLOCK_M)
     queries = vectors(table, target_row, stride, tl.arange(0, BLOCK_M), M)
     groups = tl.arange(0, GROUPS)
     byte = tl.arange(0, 4) * 8
     total = tl.zeros([BLOCK_B, GROUPS, 4], tl.int32)
     wrong = tl.zeros([BLOCK_L], tl.int1)
+    if COSINES:
+        own_cosines = cosines + tl.load(begins + target) - bag_begin
     for start in range(begin, end, BLOCK_L):
-        rows, unknown = behaviours(history_rows, start + tl.arange(0, BLOCK_L), end, table_rows)
+        place = start + tl.arange(0, BLOCK_L)
+        rows, unknown = behaviours(history_rows, place, end, table_rows)
         wrong |= unknown
         similarity = tl.zeros([BLOCK_B, BLOCK_L], tl.int32 if SCALED or OWN_NORMS else tl.float32)
         squares = tl.zeros([BLOCK_L], tl.float32)
         if M <= BLOCK_M:
             keys = vectors(table, rows, stride, tl.arange(0, BLOCK_M), M)
             if OWN_NORMS:
-                squares = _squares(keys)
+                squares = row_squares(keys)
             similarity = tl.dot(queries, tl.trans(keys), similarity, input_precision="ieee", out_dtype=similarity.dtype)
         else:
             for column in range(0, M, BLOCK_M):
@@ -267,19 +266,21 @@ def count_shared_bags(
                 part = vectors(table, target_row, stride, columns, M)
                 keys = vectors(table, rows, stride, columns, M)
                 if OWN_NORMS:
-                    squares += _squares(keys)
+                    squares += row_squares(keys)
                 similarity = tl.dot(
                     part, tl.trans(keys), similarity, input_precision="ieee", out_dtype=similarity.dtype
                 )
         if SCALED:
             key_factor = tl.load(scale + rows, mask=rows != -1, other=0)
-            tier = _tier(similarity.to(tl.float32) * (target_factor[:, None] * key_factor[None, :]), N)
+            cosine = similarity.to(tl.float32) * (target_factor[:, None] * key_factor[None, :])
         elif OWN_NORMS:
-            key_factor = _factor(squares)
-            tier = _tier(similarity.to(tl.float32) * (target_factor[:, None] * key_factor[None, :]), N)
+            cosine = similarity.to(tl.float32) * (target_factor[:, None] * norm_factor(squares)[None, :])
         else:
-            tier = _tier(similarity, N)
-        tier = tl.where((rows != -1)[None, :], tier, -1)
+            cosine = similarity
+        if COSINES:
+            known = (target_row != -1)[:, None] & (rows != -1)[None, :]
+            tl.store(own_cosines[:, None] + place[None, :], cosine, mask=known)
+        tier = tl.where((rows != -1)[None, :], tier_of(cosine, N), -1)
         packed = tl.zeros([BLOCK_B, GROUPS], tl.int32)
         if N <= 64:
             for group in tl.static_range((N + 3) // 4):  # unrolled: only innermost loops are pipelined
@@ -291,9 +292,9 @@ def count_shared_bags(
 
     tl.device_assert(wrong == 0, "history_rows: a row is not in the table")
     tiers = groups[:, None] * 4 + tl.arange(0, 4)[None, :]
-    place = counts + target[:, None, None] * N + tiers[None, :, :]
+    into = counts + target[:, None, None] * N + tiers[None, :, :]
     counted = (target_row != -1)[:, None, None] & (tiers < N)[None, :, :]
     if whole:
-        tl.store(place, total.to(tl.float32), mask=counted)
+        tl.store(into, total.to(tl.float32), mask=counted)
     else:
-        tl.atomic_add(place, total.to(tl.float32), mask=counted & (total > 0), sem="relaxed")
+        tl.atomic_add(into, total.to(tl.float32), mask=counted & (total > 0), sem="relaxed")

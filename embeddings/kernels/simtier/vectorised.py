@@ -18,14 +18,18 @@ def simtier(
     offsets: torch.Tensor,
     bag_index: torch.Tensor | None,
     num_tiers: int,
+    cosines: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Tier counts as in ``embeddings.kernels.simtier.reference``, similarities in float32.
+    """Tier counts and cosines as in ``embeddings.kernels.simtier.reference``, similarities in float32.
 
     A pair is a target and one behaviour of its bag. On CUDA the number of pairs is read back: one synchronisation.
     """
     pair_target, pair_rows = pairs(target_rows.numel(), history_rows, offsets, bag_index)
     known = (pair_rows != -1) & (target_rows != -1)[pair_target]
     similarity = _similarities(table, scale, target_rows, pair_rows.masked_fill(~known, 0), pair_target)
+    if cosines is not None:
+        first = int(offsets[0]) if bag_index is None else 0
+        cosines[first : first + known.numel()] = similarity.masked_fill(~known, 0)
     tier = similarity.clamp_(-1, 1).add_(1).mul_(num_tiers / 2).floor_().clamp_(max=num_tiers - 1).long()
     bins = target_rows.numel() * num_tiers
     place = torch.where(known, pair_target * num_tiers + tier, bins)  # one bin more takes what is not counted

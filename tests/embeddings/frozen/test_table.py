@@ -85,3 +85,18 @@ def test_modules_optimizers_and_state_dicts_do_not_see_it(store: FrozenStore) ->
     module.frozen = FrozenTable(store)
     assert set(module.state_dict()) == {"weight", "bias"}
     assert len(list(module.parameters())) == 2 and not list(module.buffers()) and not list(module.children())
+
+
+def test_cosines_are_those_of_the_gathered_vectors(store: FrozenStore) -> None:
+    """Alone or beside SimTier's counts, which stay as they are; bags of their own and shared ones."""
+    table, target = FrozenTable(store), torch.tensor([3, -1, 5, 3])
+    history, offsets = torch.tensor([1, -1, 4, 2, 8, 0]), torch.tensor([0, 2, 2, 5, 6])
+    for bag_index in (None, torch.tensor([2, 2, 0, 3])):
+        rows = FrozenRows(target, history, offsets, bag_index)
+        bags = [0, 1, 2, 3] if bag_index is None else bag_index.tolist()
+        pairs = [(t, h) for t, u in zip(target, bags, strict=True) for h in history[offsets[u] : offsets[u + 1]]]
+        expected = [float(table.gather(t).double() @ table.gather(h).double()) for t, h in pairs]
+        counts, cosines = table.tier_counts_and_cosines(rows, 7)
+        assert torch.equal(counts, table.tier_counts(rows, 7)) and counts.sum() > 0
+        assert torch.equal(cosines, table.cosines(rows)) and cosines.shape == (len(pairs), 1)
+        np.testing.assert_allclose(cosines[:, 0].numpy(), expected, atol=1e-6)

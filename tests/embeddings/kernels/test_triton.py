@@ -21,7 +21,8 @@ import torch
 
 from embeddings.kernels.make_attention import reference as make_reference
 from tests.embeddings.kernels.bags import TABLE_DTYPES, random_bags, table_beyond_32_bits
-from tests.embeddings.kernels.simtier.cases import Case, agrees, edge_case, exact_case, random_case
+from tests.embeddings.kernels.compiled import Compiled
+from tests.embeddings.kernels.simtier.cases import Case, agrees, cosines_agree, edge_case, exact_case, random_case
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = [
@@ -44,6 +45,7 @@ SHAPES = {
     "shared by many": dict(lengths=[9, 0, 3], width=20, shared_by=220),
     "bags without targets": dict(lengths=[3, 4], width=5, shared_by=0),
 }
+WITH_COSINES = ("odd", "int32", "wider than a tile", "longer than a piece", "shared", "shared, wide", "shared, long")
 EDGES = [-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, -1.5, 1.015625, -1.015625]
 
 
@@ -58,6 +60,8 @@ def _answers() -> dict:
                 for own in {False, dtype == torch.int8}:
                     case = functools.partial(random_case, 7, num_tiers=tiers, **options, dtype=dtype, own_norms=own)
                     checks[f"simtier {dtype} {shape} {tiers} {own}"] = lambda case=case: agrees(simtier, case())
+                    if shape in WITH_COSINES and tiers == 20:
+                        checks[f"cosines {dtype} {shape} {own}"] = lambda case=case: cosines_agree(simtier, case())
             if "many" in shape or ("long" in shape and dtype != torch.int8):
                 continue  # the reference takes seconds
             for hiddens in {"odd": (1, 36, 70), "wider than a tile": (70,)}.get(shape, (36,)):
@@ -177,7 +181,7 @@ def report() -> dict[str, str]:
     return json.loads(child.stdout)
 
 
-GROUPS = [f"{op} {dtype} " for op in ("simtier", "make") for dtype in TABLE_DTYPES]
+GROUPS = [f"{op} {dtype} " for op in ("simtier", "cosines", "make") for dtype in TABLE_DTYPES]
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "simtier table", "target_rows", "history_rows", "bag_index"])
@@ -195,59 +199,20 @@ def _kernels(dtype: torch.dtype, width: int) -> dict[str, tuple]:
 
     found = {}
     for scaled in (False, True) if dtype == torch.int8 else (False,):
-        how, also = (dtype, scaled, width, 20), ", scaled" if scaled else ""
-        for length in (20, 1000):
-            found[f"own bags of {length}{also}"] = simtier.count_own_bags, simtier.own_options(*how, length)
-        for targets in (8, 500):
-            name = f"shared bags, {targets} targets{also}"
-            found[name] = simtier.count_shared_bags, simtier.shared_options(*how, targets)
+        for cosines in (False, True):
+            how = (dtype, scaled, width, 20, cosines)
+            also = ", scaled" * scaled + ", cosines" * cosines
+            for length in (20, 1000):
+                found[f"own bags of {length}{also}"] = simtier.count_own_bags, simtier.own_options(*how, length)
+            for targets in (8, 500):
+                name = f"shared bags, {targets} targets{also}"
+                found[name] = simtier.count_shared_bags, simtier.shared_options(*how, targets)
     for hiddens in (36, 64):
         found[f"attend {hiddens}"] = make.attend, make.constants(dtype, width, hiddens, False)
         backward = make.constants(dtype, width, hiddens, False, backward=True)
         found[f"attend backward {hiddens}"] = make.attend_backward, backward
     shared = make.constants(dtype, width, 64, True)
     return found | {"attend, shared": (make.attend, shared)}
-
-
-class Compiled:
-    """A kernel compiled for compute capability ``arch``: its PTX, registers a thread, and accesses to local memory."""
-
-    INDICES = ("target_rows", "history_rows", "offsets", "bag_index", "sorted_bags", "order", "firsts")
-    COUNTS = ("targets", "bags", "splits", "table_rows", "items", "stride")
-    NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.int8: "i8"}
-
-    def __init__(self, kernel, options: dict, dtype: torch.dtype, arch: int, folder: Path) -> None:
-        import triton
-        from triton.backends.compiler import GPUTarget
-
-        launch = {name: value for name, value in options.items() if name not in kernel.arg_names}
-        constants = {name: value for name, value in options.items() if name in kernel.arg_names}
-        if not constants["SCALED"]:
-            constants["scale"] = None
-        if not constants.get("SHARED", True):
-            constants["bag_index"] = None
-        signature, aligned = {}, {}
-        for place, name in enumerate(kernel.arg_names):
-            if name in constants:
-                signature[name] = "constexpr"
-                continue
-            pointer = "*i64" if name in self.INDICES else "*" + (self.NAMES[dtype] if name == "table" else "fp32")
-            signature[name] = "i32" if name in self.COUNTS else pointer
-            if name not in self.COUNTS or name == "stride":  # what a launch finds out: multiples of 16
-                aligned[(place,)] = [["tt.divisibility", 16]]
-        source = triton.compiler.ASTSource(kernel, signature, constants, aligned)
-        found = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=launch)
-        self.ptx = found.asm["ptx"]
-        cubin = folder / "kernel.cubin"
-        cubin.write_bytes(found.asm["cubin"])
-        tools = triton.knobs.nvidia
-        usage = _output(tools.cuobjdump.path, "-res-usage", cubin)
-        self.registers = int(re.search(r"REG:(\d+)", usage)[1])
-        self.spills = len(re.findall(r"\b(?:LDL|STL)\b", _output(tools.nvdisasm.path, "-c", cubin)))
-
-
-def _output(*command: str | Path) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture

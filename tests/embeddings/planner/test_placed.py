@@ -102,7 +102,7 @@ def test_another_machine_or_store(changed: dict, says: str) -> None:
 def test_rows_of_vectors_that_are_needed_whole():
     cut, whole = dataclasses.replace(plan(), frozen={"v": "row_wise"}), dataclasses.replace(VECTORS, row_wise=False)
     check(cut)
-    with pytest.raises(InputError, match="cuts 'v' into rows, but the model needs whole vectors"):
+    with pytest.raises(InputError, match="cuts 'v' into rows, but the model wants more than sums over bags"):
         check(cut, dataclasses.replace(question(), frozen=(whole,)))
 
 

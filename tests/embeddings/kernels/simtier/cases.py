@@ -11,6 +11,24 @@ from tests.embeddings.kernels.bags import Bags, exact_bags, random_bags
 
 MARGIN = 1e-3  # distance from a tier's edge within which float32 and float64 may disagree
 
+SHAPES = {
+    "no targets": dict(lengths=[], width=4, num_tiers=5),
+    "one pair": dict(lengths=[1], width=1, num_tiers=2),
+    "one tier": dict(lengths=[3, 2], width=3, num_tiers=1),
+    "empty bags only": dict(lengths=[0, 0, 0], width=3, num_tiers=4),
+    "empty bags between": dict(lengths=[0, 3, 0, 0, 5, 0], width=8, num_tiers=7),
+    "odd": dict(lengths=[1, 7, 13], width=33, num_tiers=19),
+    "many tiers": dict(lengths=[50, 50], width=16, num_tiers=256),
+    "uncovered history": dict(lengths=[4, 0, 6], width=5, num_tiers=6, before=3, after=2),
+    "shared bags": dict(lengths=[6, 0, 9], width=5, num_tiers=6, shared_by=11),
+    "shared and uncovered": dict(lengths=[6, 4], width=5, num_tiers=6, shared_by=9, before=2, after=1),
+    "bags without targets": dict(lengths=[3, 4], width=5, num_tiers=6, shared_by=0),
+    "no bags, no targets, bag_index": dict(lengths=[], width=5, num_tiers=6, shared_by=0),
+    "panels of a shared bag": dict(lengths=[61, 0, 130], width=64, num_tiers=20, shared_by=75),
+    "wide panels": dict(lengths=[25, 1], width=128, num_tiers=256, shared_by=37),
+    "production-like": dict(lengths=[20] * 40, width=64, num_tiers=20),
+}
+
 
 @dataclass
 class Case(Bags):
@@ -33,12 +51,39 @@ class Case(Bags):
                 counts[b] = np.histogram(np.clip(vectors[known] @ vectors[target], -1, 1), bins=edges)[0]
         return counts
 
+    def expected_cosines(self) -> np.ndarray:
+        """Float64, where the op has them: as the history lies, or with shared bags a target's after the other's."""
+        vectors, found = self.dequantised(), []
+        for target, bag in zip(self.target_rows.tolist(), self.bags(), strict=True):
+            found += [vectors[target] @ vectors[r] if target >= 0 and r >= 0 else 0.0 for r in bag]
+        if self.bag_index is not None:
+            return np.array(found)
+        before, after = int(self.offsets[0]), len(self.history_rows) - int(self.offsets[-1])
+        return np.concatenate([np.zeros(before), found, np.zeros(after)])
+
 
 def agrees(function: Callable[..., torch.Tensor], case: Case) -> bool:
     """Are the function's counts exactly the expected ones?"""
     got = function(*case.arguments)
     expected = case.expected()
     return got.dtype == torch.float32 and got.shape == expected.shape and np.array_equal(got.cpu().numpy(), expected)
+
+
+def cosines_agree(
+    function: Callable[..., torch.Tensor], case: Case, allowed: float | None = None, device: str = "cpu"
+) -> bool:
+    """Are the function's cosines right, those of missing items 0, and its counts what they are without?
+
+    ``allowed`` error; by default float32's, and that of two bfloat16 parts, which float32 rows of shared bags may be.
+    """
+    expected = case.expected_cosines()
+    if allowed is None:
+        allowed = 2e-6 if case.bag_index is None or case.table.dtype == torch.int8 else 2e-5
+    got, arguments = torch.zeros(len(expected), device=device), case.on(device).arguments
+    counts = function(*arguments, got)
+    found = got.cpu().double().numpy()
+    right = np.abs(found - expected).max(initial=0) <= allowed and not found[expected == 0].any()
+    return bool(right) and torch.equal(counts, function(*arguments))
 
 
 def random_case(

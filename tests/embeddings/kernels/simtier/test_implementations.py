@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from embeddings.kernels.registry import IMPLEMENTATIONS
 from tests.embeddings.kernels.bags import TABLE_DTYPES
 from tests.embeddings.kernels.running import DEVICES, require, runnable
-from tests.embeddings.kernels.simtier.cases import Case, agrees, away_from_edges, edge_case, random_case
+from tests.embeddings.kernels.simtier.cases import SHAPES, Case, agrees, away_from_edges, edge_case, random_case
 
 
 @pytest.fixture(params=IMPLEMENTATIONS["simtier"])
@@ -32,25 +32,6 @@ def simtier(request, listed: str) -> Callable[..., torch.Tensor]:
     """An implementation, its arguments moved to a device."""
     require(listed, request.param)
     return lambda *arguments: IMPLEMENTATIONS["simtier"][listed](*Case(*arguments).on(request.param).arguments)
-
-
-SHAPES = {
-    "no targets": dict(lengths=[], width=4, num_tiers=5),
-    "one pair": dict(lengths=[1], width=1, num_tiers=2),
-    "one tier": dict(lengths=[3, 2], width=3, num_tiers=1),
-    "empty bags only": dict(lengths=[0, 0, 0], width=3, num_tiers=4),
-    "empty bags between": dict(lengths=[0, 3, 0, 0, 5, 0], width=8, num_tiers=7),
-    "odd": dict(lengths=[1, 7, 13], width=33, num_tiers=19),
-    "many tiers": dict(lengths=[50, 50], width=16, num_tiers=256),
-    "uncovered history": dict(lengths=[4, 0, 6], width=5, num_tiers=6, before=3, after=2),
-    "shared bags": dict(lengths=[6, 0, 9], width=5, num_tiers=6, shared_by=11),
-    "shared and uncovered": dict(lengths=[6, 4], width=5, num_tiers=6, shared_by=9, before=2, after=1),
-    "bags without targets": dict(lengths=[3, 4], width=5, num_tiers=6, shared_by=0),
-    "no bags, no targets, bag_index": dict(lengths=[], width=5, num_tiers=6, shared_by=0),
-    "panels of a shared bag": dict(lengths=[61, 0, 130], width=64, num_tiers=20, shared_by=75),
-    "wide panels": dict(lengths=[25, 1], width=128, num_tiers=256, shared_by=37),
-    "production-like": dict(lengths=[20] * 40, width=64, num_tiers=20),
-}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
