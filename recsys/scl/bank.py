@@ -15,8 +15,9 @@ _CHUNK = 8192  # rows at once, so that logits [W * B, K] never exist
 class MemoryBank(nn.Module):
     """The newest ``rows`` vectors of all ranks; each rank keeps those that it made itself, ``rows`` / W of them.
 
-    ``logsumexp`` is over the rows of all ranks, exactly. Vectors come as float16: of unit vectors that is exact to
-    .0005. Rows are neither parameters nor in a state dict; a checkpoint takes them as pieces of one tensor [K, M].
+    ``logsumexp`` is over the rows of all ranks, exactly. Vectors are kept as float16, which is exact to .001 of
+    unit vectors less their mean. Rows are neither parameters nor in a state dict; a checkpoint takes them as pieces
+    of one tensor [K, M].
 
         queue      [K / W, M]  float16
         items      [K / W]     int64, the rows' items
@@ -46,7 +47,7 @@ class MemoryBank(nn.Module):
     def push(self, vectors: torch.Tensor, items: torch.Tensor) -> None:
         """Put this rank's vectors in the places of its oldest.
 
-        vectors  [n, M]  unit vectors; of more than K / W, the last are kept
+        vectors  [n, M]  ``losses.centred`` keys; of more than K / W, the last are kept
         items    [n]     int64
         """
         rows = self.queue.size(0)

@@ -1,7 +1,5 @@
 """Settings of contrastive learning: the encoders and the losses."""
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from recsys.validation import Strict
@@ -43,16 +41,12 @@ class BankConfig(Strict):
 
     rows: int = Field(4096, ge=0, le=1_000_000, description="K vectors over all ranks; 0: no bank, no momentum encoder")
     momentum: float = Field(0.99, ge=0, lt=1, description="share of its own weights that the momentum encoder keeps")
-    holds: Literal["items", "both"] = Field("items", description="items alone, or the queries of other items too")
+    wait_epochs: int = Field(
+        0, ge=0, description="epochs without the bank, in which vectors move too fast for those of earlier steps"
+    )
     distinct: bool = Field(
         False, description="one row an item, none of the step's own items: for catalogues smaller than the bank"
     )
-
-    @model_validator(mode="after")
-    def _items_alone(self) -> "BankConfig":
-        if self.distinct and self.holds == "both":
-            raise ValueError("distinct keeps one vector an item, and holds is both; set holds to items")
-        return self
 
 
 class TripletConfig(Strict):

@@ -29,6 +29,16 @@ class Temperature(nn.Module):
             self.log_scale.clamp_(0.0, math.log(MAX_SCALE))
 
 
+def centred(keys: torch.Tensor, group: dist.ProcessGroup | None = None) -> torch.Tensor:
+    """``keys`` [B, M] less the mean of all ranks' keys of the step.
+
+    Encoders drift as they learn: all vectors of a later step lie a little to one side of those of an earlier one.
+    Queries that lie farther to that side would be nearer to this step's keys than to any row of the bank, whatever is
+    in them, and training goes that way. Only how keys of one step differ is told apart from drift.
+    """
+    return keys - gather_rows(keys, group).mean(0)
+
+
 def info_nce(
     queries: torch.Tensor,
     positives: torch.Tensor,
@@ -47,7 +57,7 @@ def info_nce(
 
         queries    [B, M]  unit vectors
         positives  [B, M]  unit vectors
-        keys       [B, M]  the momentum encoder's unit vectors of the positives; None: ``positives`` themselves
+        keys       [B, M]  the momentum encoder's vectors of the positives, ``centred``; None: ``positives`` themselves
         items      [B]     int64 ids of the positives' items
         scale      []      1 / tau
         returns    [B]     float32

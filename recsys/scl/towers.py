@@ -39,23 +39,31 @@ class Towers(nn.Module):
 
 
 class MomentumTwin(nn.Module):
-    """MoCo's key encoder: follows ``towers`` as a moving average, without gradients."""
+    """MoCo's key encoder: follows ``towers`` as a moving average, without gradients.
+
+    It never trains: BatchNorm takes its running statistics, which follow too. With those of the batch, a key would say
+    which other items its batch has, and the loss could fall by that (He et al., 2020, section 3.3).
+    """
 
     def __init__(self, towers: Towers, momentum: float) -> None:
         super().__init__()
-        self.towers = copy.deepcopy(towers).requires_grad_(False)
+        self.towers = copy.deepcopy(towers).requires_grad_(False).eval()
         self._momentum = momentum
 
     @torch.no_grad()
-    def follow(self, towers: Towers) -> None:
-        """One step towards ``towers``; buffers, such as BatchNorm's, are copied."""
-        own, other = list(self.towers.parameters()), list(towers.parameters())
-        torch._foreach_lerp_(own, other, 1 - self._momentum)
+    def follow(self, towers: Towers, *, at_once: bool = False) -> None:
+        """One step towards ``towers``, or all the way."""
+        share = 1.0 if at_once else 1 - self._momentum
+        own, other = [*self.towers.parameters()], [*towers.parameters()]
         for mine, theirs in zip(self.towers.buffers(), towers.buffers(), strict=True):
-            mine.copy_(theirs)
+            if mine.is_floating_point():
+                own.append(mine)
+                other.append(theirs)
+            else:
+                mine.copy_(theirs)
+        torch._foreach_lerp_(own, other, share)
 
     @torch.no_grad()
-    def keys(self, queries: torch.Tensor, positives: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors [B, M] of queries and of positives."""
-        q, p, _, _ = self.towers(queries, positives, positives[:0])
-        return q, p
+    def keys(self, items: torch.Tensor) -> torch.Tensor:
+        """Vectors [B, M] float32 of decoded items [B, ...]."""
+        return self.towers.item(items)

@@ -73,11 +73,15 @@ def same_buffers(towers: nn.Module) -> None:
     """Give all ranks rank 0's buffers, BatchNorm's running statistics above all. All ranks call it.
 
     DistributedDataParallel does so before each forward, so in between every rank has those of its own last rows: one
-    evaluation would mix encoders, and a checkpoint, whose pieces all ranks write, too.
+    evaluation would mix encoders, a checkpoint, whose pieces all ranks write, too, and momentum encoders would part.
     """
-    if dist.get_world_size() > 1:
-        for buffer in towers.buffers():
-            dist.broadcast(buffer, 0)
+    buffers = [buffer for buffer in towers.buffers() if buffer.is_floating_point()]  # steps are counted alike
+    if dist.get_world_size() == 1 or not buffers:
+        return
+    together = torch.cat([buffer.flatten() for buffer in buffers])
+    dist.broadcast(together, 0)
+    for buffer, part in zip(buffers, together.split([b.numel() for b in buffers]), strict=True):
+        buffer.copy_(part.view_as(buffer))
 
 
 def _tokenizer(config: SclConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Tokenizer:

@@ -158,7 +158,7 @@ class Run:
         try:
             while position.batch < self.reader.num_batches and position.step < self.steps:
                 lr = learning_rate(config.optimizer, position.step, config.train.epochs * self.reader.num_batches)
-                losses = self.step(next(batches), lr)
+                losses = self.step(next(batches), lr, position.epoch)
                 position.step, position.batch = position.step + 1, position.batch + 1
                 self.ranks.mark(f"after step {position.step}")
                 window.add(losses, pairs)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from recsys.scl.bank import MemoryBank
 from recsys.scl.config import SclModelConfig
-from recsys.scl.losses import info_nce, triplet
+from recsys.scl.losses import centred, info_nce, triplet
 from train.process import Ranks
+from train.scl.build import same_buffers
 from train.scl.reader import PairBatch
 from train.scl.saving import SclTrainable
 
@@ -35,14 +35,14 @@ class Step:
         self._autocast, self._clip = autocast, clip
         self._group = dist.group.WORLD if ranks.world_size > 1 else None
 
-    def __call__(self, batch: PairBatch, lr: float) -> Losses:
+    def __call__(self, batch: PairBatch, lr: float, epoch: int) -> Losses:
         parts = self._trainable
         batch = batch.to(self._ranks.device)
-        keys = self._keys(batch)
-        seen = None if keys is None else keys[1]  # the positives, as the bank's encoder sees them
+        bank = parts.bank if epoch >= self._model.bank.wait_epochs else None
+        keys = self._keys(batch.positives, waits=bank is None)
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):
             queries, positives, negatives, scale = parts.model(batch.queries, batch.positives, batch.negatives)
-        nce = info_nce(queries, positives, batch.items, scale, parts.bank, self._group, seen).mean()
+        nce = info_nce(queries, positives, batch.items, scale, bank, self._group, keys).mean()
         hard = self._hard(queries, positives, negatives, batch.negative_rows)
         loss = nce + self._model.triplet.weight * hard
         for group in parts.optimizer.param_groups:
@@ -53,8 +53,8 @@ class Step:
             torch.nn.utils.clip_grad_norm_(parts.towers.parameters(), self._clip)
         parts.optimizer.step()
         parts.towers.temperature.clamp()
-        if parts.bank is not None and keys is not None:
-            self._remember(parts.bank, keys, batch.items)
+        if bank is not None:
+            bank.push(keys, batch.items)
         return Losses(nce.detach(), hard.detach(), loss.detach())
 
     def _hard(
@@ -67,18 +67,14 @@ class Step:
         losses = triplet(queries, positives, negatives, rows, self._model.triplet.margin)
         return losses.sum() * self._ranks.world_size / count.clamp(min=1)
 
-    def _keys(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The momentum encoder's vectors of queries and positives, after it has followed the trained one."""
-        parts = self._trainable
-        if parts.twin is None:
+    def _keys(self, positives: torch.Tensor, waits: bool) -> torch.Tensor | None:
+        """The momentum encoder's vectors of the step's positives, after it has followed the trained one."""
+        twin = self._trainable.twin
+        if twin is None:
             return None
-        parts.twin.follow(parts.towers)
+        same_buffers(self._trainable.towers)
+        twin.follow(self._trainable.towers, at_once=waits)
+        if waits:
+            return None
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):
-            return parts.twin.keys(batch.queries, batch.positives)
-
-    def _remember(self, bank: MemoryBank, keys: tuple[torch.Tensor, torch.Tensor], items: torch.Tensor) -> None:
-        """Put ``keys`` into the bank, for later steps."""
-        queries, positives = keys
-        bank.push(positives, items)
-        if self._model.bank.holds == "both":
-            bank.push(queries, items)
+            return centred(twin.keys(positives), self._group)

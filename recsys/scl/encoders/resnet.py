@@ -15,7 +15,7 @@ class Pixels(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return (pixels.float() - self.mean) / self.std
+        return ((pixels.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 class Block(nn.Module):
@@ -46,4 +46,5 @@ def resnet(channels: list[int], blocks: int) -> nn.Module:
         for block in range(blocks):
             layers.append(Block(inner, outer, 2 if stage and not block else 1))
             inner = outer
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return network.to(memory_format=torch.channels_last)  # convolutions in bfloat16 take a quarter less time on a CPU

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from recsys.scl.bank import MemoryBank
-from recsys.scl.losses import MAX_SCALE, Temperature, info_nce, triplet
+from recsys.scl.losses import MAX_SCALE, Temperature, centred, info_nce, triplet
 from tests.recsys.scl import oracles
 
 
@@ -48,6 +48,21 @@ def test_leaving_the_place_where_the_bank_was_made_lowers_nothing():
         found.append(info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=keys + shift))
     torch.testing.assert_close(found[0], found[1], rtol=1e-2, atol=1e-2)  # half precision in the bank
     assert (found[0] - info_nce(queries, positives, items, torch.tensor(5.0), bank)).abs().max() > 0.1
+
+
+def test_a_drift_between_the_banks_step_and_this_one_lowers_nothing():
+    """Keys that all lie to one side of those of the step before, the bank's, and queries that went there too."""
+    draw = torch.Generator().manual_seed(4)
+    queries, positives, keys, rows = (unit(draw, n, 4) for n in (3, 3, 3, 8))
+    drift, items = torch.tensor([0.3, -0.2, 0.1, 0.4]), torch.arange(3)
+    bank = MemoryBank(8, 4)
+    bank.push(centred(rows), torch.arange(3, 11))
+    found = [
+        info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=centred(keys + shift))
+        for shift in (torch.zeros(4), drift)
+    ]
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(centred(keys).mean(0), torch.zeros(4))
 
 
 def test_pairs_of_one_item_are_no_negatives_of_each_other():

@@ -49,6 +49,19 @@ def test_max_steps_then_more_is_the_whole_run(config, tmp_path, steps):
     assert found[0] == wanted[0] and found[1][-1] == wanted[1][-1]
 
 
+def test_the_bank_waits(config, tmp_path):
+    """As long as it waits, it is as if there were none."""
+    runs = tmp_path / "runs"
+    for name, setting in (("none", "rows=0"), ("at_once", "wait_epochs=0"), ("late", "wait_epochs=2")):
+        trained(config, f"run.name={name}", f"model.bank.{setting}")
+    none, at_once, late = (figures(runs / name)[0] for name in ("none", "at_once", "late"))
+    steps = len(none) // 3
+    assert late[: 2 * steps] == none[: 2 * steps] != at_once[: 2 * steps]
+    first, second = 2 * steps, 2 * steps + 1
+    assert late[first] == none[first], "the bank is empty yet"
+    assert late[second] != none[second]
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_is_the_whole_run(config, tmp_path):
     runs = tmp_path / "runs"

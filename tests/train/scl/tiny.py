@@ -50,7 +50,7 @@ def write_config(folder: Path, data: Path) -> Path:
         f"data: {{path: {data}, test: test, batch_size: 8, eval_batch_size: 5, shuffle_rows: 25, workers: 2}}\n"
         "model:\n  width: 8\n  image: {size: 16, channels: [8, 8]}\n"
         "  text: {hidden: 16, heads: 2, layers: 1, max_length: 8, vocabulary: 100}\n"
-        "  bank: {rows: 32, momentum: 0.9, holds: both}\n"
+        "  bank: {rows: 32, momentum: 0.9}\n"
         "optimizer: {lr: 0.01, warmup_steps: 2}\ntrain: {epochs: 3, log_every: 1}\n"
         f"process: {{device: cpu, threads: 1}}\nrun: {{root: {folder / 'runs'}}}\n"
     )
