@@ -152,3 +152,17 @@ def test_semantic_attention_takes_the_cosines_of_the_vectors(data):
     for row, found in zip(rows, seen[0], strict=True):
         parts = [(unit[row["item"]] @ unit[i]) * weights["item"][i] for i in row["history"][-6:]]
         torch.testing.assert_close(found, sum(parts, torch.zeros(DIM)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("alone", ["text", None])
+def test_behaviours_are_left_out_before_ranks_are_asked_for_them(data, alone) -> None:
+    """Only while MAKE is trained alone."""
+    model, batch, *_ = made(data, schema(), alone=alone, multimodal={"mode": "make", "make": {"thinned": 0.5}})
+    asked: list[torch.Tensor] = []
+    model.exchanges.register_forward_pre_hook(lambda _, given: asked.append(given[0]["text"].history))
+    own = batch.frozen["text"].history.clone()
+    thin, whole = (model.train(training)(batch)[1][1] for training in (True, False))
+    assert torch.equal(asked[1], own) and torch.equal(batch.frozen["text"].history, own)
+    assert (not torch.equal(asked[0], own)) == (not torch.equal(thin, whole)) == (alone is not None)
+    batch.frozen["text"].history = asked[0]
+    assert torch.equal(model.eval()(batch)[1][1], thin)
