@@ -40,6 +40,14 @@ class MAKEConfig(Strict):
         "of all that MAKE hands over, so that each learns to do without the other (modality dropout)",
     )
 
+    thinned: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability that a behaviour is left out of a training row's history, drawn anew each time, while "
+        "MAKE is trained alone (python -m train make)",
+    )
+
     @model_validator(mode="after")
     def _trained(self) -> "MAKEConfig":
         if self.epoch is not None and self.run is None:

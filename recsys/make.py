@@ -1,6 +1,7 @@
 """MAKE, the multimodal knowledge extractor: attention over frozen vectors, an MLP, a logit of its own."""
 
 import itertools
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -91,13 +92,39 @@ class MAKEFeatures(nn.Module):
         return features
 
 
+def thinned(rows: FrozenRows, share: float) -> FrozenRows:
+    """``rows`` with each behaviour missing with probability ``share``; targets and bags stay.
+
+    Draws one number from torch's CPU generator, which checkpoints keep, and hashes the behaviours' places with it by
+    SplitMix64 (Steele et al., OOPSLA 2014), in int64, so that CPU and CUDA leave out the same ones.
+    """
+    key = int(torch.randint(2**62, ()))
+    x = torch.arange(rows.history.numel(), device=rows.history.device) * -0x61C8864680B583EB + key
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        x = (x ^ ((x >> shift) & ((1 << 64 - shift) - 1))) * factor  # torch's shift brings copies of the sign
+    drawn = (x ^ (x >> 31)) & 0xFFFFFF
+    return replace(rows, history=rows.history.masked_fill(drawn < share * 2**24, -1))
+
+
 class MAKEArch(nn.Module):
-    """MAKE of one modality trained alone, in the place of the ID model's dense part."""
+    """MAKE of one modality trained alone, in the place of the ID model's dense part.
+
+    Over several epochs it would come to know its training rows, and the ID model, which sees the same rows, would trust
+    it more than new rows warrant. So it sees another part of each history every time (``MAKEConfig.thinned``), as
+    shortened sequences make other views of a user in Xie et al., CL4SRec (arXiv 2010.14395).
+    """
 
     def __init__(self, name: str, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
         super().__init__()
         self.name = name
         self.make = MAKE(table, config)
+        self.thinned = config.thinned
+
+    def thin(self, frozen: dict[str, FrozenRows]) -> dict[str, FrozenRows]:
+        """The batch's rows by modality, before any rank asks for them: in training with behaviours left out."""
+        if not (self.training and self.thinned):
+            return frozen
+        return frozen | {self.name: thinned(frozen[self.name], self.thinned)}
 
     def forward(self, pooled: None, sequences: None, batch: Batch) -> torch.Tensor:
         """Logits [B], float32."""

@@ -1,5 +1,7 @@
 """The CTR model: ID embeddings, target attention, frozen multimodal features, one logit."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
@@ -117,6 +119,8 @@ class CTRModel(nn.Module):
         self.dense = _Head(dense_arch(schema, config, tables, frozen), autocast)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Output]:
+        if isinstance(self.dense.arch, MAKEArch):
+            batch = replace(batch, frozen=self.dense.arch.thin(batch.frozen))
         self.exchanges(batch.frozen)
         pooled, sequences = self.sparse(batch.pooled, batch.sequence)
         return self.dense(pooled, sequences, batch)

@@ -12,7 +12,7 @@ from embeddings.frozen.store import build_store
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import FrozenRows
 from recsys.config import MAKEConfig
-from recsys.make import MAKE, MAKEArch, MAKEAttention, MAKEFeatures
+from recsys.make import MAKE, MAKEArch, MAKEAttention, MAKEFeatures, thinned
 from tests.train import launch
 
 ROWS = FrozenRows(
@@ -153,6 +153,40 @@ def test_features_are_withheld_from_a_share_of_the_training_rows(tmp_path) -> No
         assert 0.27 < gone.float().mean() < 0.33
         torch.testing.assert_close(found[~gone], whole[~gone], rtol=0, atol=0)
     assert not torch.equal((module(rows) == 0).all(dim=1), gone), "drawn anew"
+
+
+def split_mix(x: int) -> int:
+    """SplitMix64's finaliser on Python's integers."""
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
+    return x ^ (x >> 31)
+
+
+def test_behaviours_are_left_out_where_the_hash_says_so() -> None:
+    rows = FrozenRows(torch.tensor([7, -1]), torch.arange(40_000) % 30, torch.tensor([0, 5, 40_000]), None)
+    before = torch.get_rng_state()
+    found = [thinned(rows, 0.3).history for _ in range(2)]
+    torch.set_rng_state(before)
+    for history in found:
+        key = int(torch.randint(2**62, ()))
+        drawn = [split_mix((0x9E3779B97F4A7C15 * place + key) % 2**64) % 2**24 / 2**24 for place in range(1000)]
+        assert [bool(r == -1) for r in history[:1000]] == [u < 0.3 for u in drawn]
+        gone = history == -1
+        assert 0.28 < gone.float().mean() < 0.32 and torch.equal(history[~gone], rows.history[~gone])
+    assert not torch.equal(*found), "drawn anew"
+    once = thinned(rows, 0.3)
+    assert once.target is rows.target and once.offsets is rows.offsets
+    assert torch.equal(rows.history, torch.arange(40_000) % 30)
+
+
+def test_a_make_that_is_trained_alone_sees_thinned_histories(tmp_path) -> None:
+    arch = MAKEArch("text", make_table(tmp_path), CONFIG.model_copy(update={"thinned": 0.5}))
+    batch = {"text": ROWS, "image": ROWS}
+    assert arch.eval().thin(batch) is batch
+    found = arch.train().thin(batch)
+    assert found["image"] is ROWS and (ROWS.history[found["text"].history != ROWS.history] != -1).all()
+    missing = [int((arch.thin(batch)["text"].history == -1).sum()) for _ in range(20)]
+    assert min(missing) >= 3 and max(missing) > 5, "three of eight were missing before"
 
 
 @pytest.mark.parametrize(

@@ -180,3 +180,17 @@ def test_one_pass_for_tiers_and_cosines_leaves_the_losses_as_they_are(data, mode
     fused = losses()
     monkeypatch.setattr(FrozenTable, "tier_counts_and_cosines", two_passes)
     assert fused == pytest.approx(losses(), rel=2e-6) and fused[0] != fused[2]
+
+
+@pytest.mark.parametrize("alone", ["text", None])
+def test_behaviours_are_left_out_before_ranks_are_asked_for_them(data, alone) -> None:
+    """Only while MAKE is trained alone."""
+    model, batch, *_ = made(data, schema(), alone=alone, multimodal={"mode": "make", "make": {"thinned": 0.5}})
+    asked: list[torch.Tensor] = []
+    model.exchanges.register_forward_pre_hook(lambda _, given: asked.append(given[0]["text"].history))
+    own = batch.frozen["text"].history.clone()
+    thin, whole = (model.train(training)(batch)[1][1] for training in (True, False))
+    assert torch.equal(asked[1], own) and torch.equal(batch.frozen["text"].history, own)
+    assert (not torch.equal(asked[0], own)) == (not torch.equal(thin, whole)) == (alone is not None)
+    batch.frozen["text"].history = asked[0]
+    assert torch.equal(model.eval()(batch)[1][1], thin)
