@@ -44,8 +44,8 @@ class MAKEConfig(Strict):
         0.0,
         ge=0,
         lt=1,
-        description="probability that a behaviour is left out of a training row's history, drawn anew each time, while "
-        "MAKE is trained alone (python -m train make)",
+        description="probability that a behaviour is left out of a training row's history, for all rows that share it; "
+        "drawn anew each time, while MAKE is trained alone (python -m train make)",
     )
 
     @model_validator(mode="after")
@@ -96,14 +96,14 @@ class MultimodalConfig(Strict):
         return self
 
     @property
-    def scored(self) -> bool:
+    def takes_cosines(self) -> bool:
         """Whether the ID attention takes the cosines of the behaviours."""
         return self.sa_ta or self.mode == "simscore"
 
     @property
     def per_behaviour(self) -> bool:
         """Whether each behaviour's cosine or vector is wanted, and not only sums over behaviours."""
-        return self.scored or self.mode == "vector"
+        return self.takes_cosines or self.mode == "vector"
 
     @property
     def parts(self) -> list[str]:
@@ -132,6 +132,10 @@ class ModelConfig(Strict):
     def parts(self, name: str) -> list[str]:
         """What a modality's vectors go through."""
         return self.modality(name).parts if not self.alone else ["make"] if self.alone == name else []
+
+    def takes_cosines(self, name: str) -> bool:
+        """Whether the ID attention takes the cosines of a modality's behaviours."""
+        return self.alone is None and self.modality(name).takes_cosines
 
     def per_behaviour(self, name: str) -> bool:
         """Whether each behaviour's cosine or vector is wanted, which rows over ranks never send."""

@@ -68,9 +68,9 @@ def footprint(
         widths_of = {f: t.embedding_dim for t in tables for f in t.features}
         features = 2 * sum(widths_of[f.name] for f in schema.pooled) + 2 * arch.interaction.width
     for name, m in frozen.items():
-        length, parts = lengths.get(schema.modalities[name].history, 1.0), config.parts(name)
-        scored = "simscore" in parts or "sa_ta" in parts
-        activations[f"vectors.{name}"] = length * (2 * m.width * ("vector" in parts) + scored)
+        length = lengths.get(schema.modalities[name].history, 1.0)
+        each = 2 * m.width * ("vector" in config.parts(name)) + config.takes_cosines(name)
+        activations[f"vectors.{name}"] = length * each
     ids = sum(lengths.get(f.name, 1.0) for f in schema.features if f.kind != "dense")
     rows_of = sum(lengths.get(schema.modalities[m].history, 1.0) + 2 for m in frozen)
     batch = ID_BYTES * (ids + rows_of + 2 * len(schema.features) + 3)

@@ -93,7 +93,8 @@ class MAKEFeatures(nn.Module):
 
 
 def thinned(rows: FrozenRows, share: float) -> FrozenRows:
-    """``rows`` with each behaviour missing with probability ``share``; targets and bags stay.
+    """``rows`` with each behaviour missing with probability ``share``; targets and bags stay. Rows that share a bag go
+    without the same ones.
 
     Draws one number from torch's CPU generator, which checkpoints keep, and hashes the behaviours' places with it by
     SplitMix64 (Steele et al., OOPSLA 2014), in int64, so that CPU and CUDA leave out the same ones.

@@ -64,7 +64,7 @@ class DenseArch(nn.Module):
         # first what waits for other ranks' frozen rows: meanwhile the ID embeddings arrive, which are waited for below
         found = {name: module(batch.frozen[name]) for name, module in self.multimodal.items()}
         multimodal = [feature for features_of, _ in found.values() for feature in features_of]
-        cosines = {name: of_pairs for name, (_, of_pairs) in found.items()}
+        cosines = {name: of_pairs for name, (_, of_pairs) in found.items() if of_pairs is not None}
         features = [batch.dense]
         if pooled is not None and batch.pooled is not None:
             features += pooled_embeddings(pooled, batch.pooled, self.schema.pooled)

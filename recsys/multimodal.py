@@ -48,52 +48,44 @@ class TierFeatures(nn.Module):
 
     @torch.no_grad()
     def with_cosines(self, rows: FrozenRows) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same and, of the same pass, what ``SimilarityScores`` gives."""
+        """The same and, of the same pass, ``FrozenTable.cosines``."""
         assert isinstance(self.table, FrozenTable), "refused where the plan is made"
         counts, cosines = self.table.tier_counts_and_cosines(rows, self.width)
         return counts.log1p(), cosines
 
 
-class SimilarityScores(nn.Module):
-    """The cosine of target and behaviour: side information of each behaviour (SimScore), or for SA-TA."""
-
-    def __init__(self, table: FrozenTable) -> None:
-        super().__init__()
-        self.table = table
-
-    @torch.no_grad()
-    def forward(self, rows: FrozenRows) -> torch.Tensor:
-        """Rows to [P, 1], P the behaviours of all impressions, one after the other; 0 where a side has no vector."""
-        return self.table.cosines(rows)
-
-
-class JoinedFeatures(nn.Module):
+class ModalityFeatures(nn.Module):
     """Features of one modality and, where the ID attention takes them, its behaviours' cosines.
 
     SimTier computes those cosines anyway. So where both are wanted, the vectors are read once.
+
+    Args:
+        cosines: whether the attention takes them: side information of each behaviour (SimScore), or SA-TA.
     """
 
-    def __init__(self, parts: list[nn.Module], scores: SimilarityScores | None) -> None:
+    def __init__(self, table: FrozenTable | RowWiseTable, parts: list[nn.Module], cosines: bool) -> None:
         super().__init__()
+        self.table = table
         self.parts = nn.ModuleList(parts)
-        self.scores = scores
+        self.cosines = cosines
         self.width = sum(part.width for part in parts)
 
     def forward(self, rows: FrozenRows) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """Rows to each part's features, together [B, width], and to cosines [P, 1] or None."""
         features, cosines = [], None
         for part in self.parts:
-            if self.scores is not None and isinstance(part, TierFeatures):
+            if self.cosines and isinstance(part, TierFeatures):
                 found, cosines = part.with_cosines(rows)
             else:
                 found = part(rows)
             features.append(found)
-        if self.scores is not None and cosines is None:
-            cosines = self.scores(rows)
+        if self.cosines and cosines is None:
+            with torch.no_grad():
+                cosines = self.table.cosines(rows)
         return features, cosines
 
 
-def multimodal_features(table: FrozenTable | RowWiseTable, config: MultimodalConfig) -> JoinedFeatures | None:
+def multimodal_features(table: FrozenTable | RowWiseTable, config: MultimodalConfig) -> ModalityFeatures | None:
     """What turns one modality's rows into features and cosines, or None where nothing is made of them."""
     makers = {
         "vector": lambda: VectorFeatures(table),
@@ -103,8 +95,7 @@ def multimodal_features(table: FrozenTable | RowWiseTable, config: MultimodalCon
     # Over ranks only sums travel back; a cosine for each behaviour is as many bytes as the row number that went there.
     assert not (config.per_behaviour and isinstance(table, RowWiseTable)), "refused where the plan is made"
     parts = [makers[part]() for part in config.parts if part in makers]
-    scores = SimilarityScores(table) if config.scored else None
-    return JoinedFeatures(parts, scores) if parts or scores else None
+    return ModalityFeatures(table, parts, config.takes_cosines) if parts or config.takes_cosines else None
 
 
 class FrozenExchanges(nn.Module):

@@ -153,7 +153,7 @@ def _use(config: Config, name: str, width: int) -> dict[str, int]:
     """
     parts, modality = config.model.parts(name), config.model.modality(name)
     of_make = ("make" in parts) * (1 if modality.make.frozen and not config.model.alone else 2)
-    similar = any(part in parts for part in ("simtier", "simscore", "sa_ta"))
+    similar = "simtier" in parts or config.model.takes_cosines(name)
     return {
         "reads": ("vector" in parts) + similar + of_make,
         "results": ("simtier" in parts) * modality.num_tiers + of_make * width,

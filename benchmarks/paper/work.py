@@ -47,7 +47,10 @@ def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | 
     settings = SclConfig if job.verb == "scl" else Config
     section = "make" if job.verb == "make" else ""
     wanted = _flat(load_settings(settings, plan.config, job.settings, section).model_dump())
-    had = _flat(load_settings(settings, str(folder / "config.yaml")).model_dump())
+    try:
+        had = _flat(load_settings(settings, str(folder / "config.yaml")).model_dump())
+    except InputError as error:  # of a time when there were other settings
+        return str(error)
     for key, value in wanted.items():
         if not key.startswith(_ELSEWHERE) and had.get(key) != value:
             return f"{key} is {had.get(key)}, wanted {value}"

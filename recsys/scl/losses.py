@@ -34,7 +34,11 @@ def centred(keys: torch.Tensor, group: dist.ProcessGroup | None = None) -> torch
 
     Encoders drift as they learn: all vectors of a later step lie a little to one side of those of an earlier one.
     Queries that lie farther to that side would be nearer to this step's keys than to any row of the bank, whatever is
-    in them, and training goes that way. Only how keys of one step differ is told apart from drift.
+    in them, and training goes that way. Only how keys of one step differ is told apart from drift. Of a step whose
+    pairs are all of one item nothing is left.
+
+        keys     [B, M]  float32 unit vectors, as many on every rank
+        returns  [B, M]  float32
     """
     return keys - gather_rows(keys, group).mean(0)
 
@@ -57,7 +61,7 @@ def info_nce(
 
         queries    [B, M]  unit vectors
         positives  [B, M]  unit vectors
-        keys       [B, M]  the momentum encoder's vectors of the positives, ``centred``; None: ``positives`` themselves
+        keys       [B, M]  the momentum encoder's vectors of the positives, ``centred``; with a bank
         items      [B]     int64 ids of the positives' items
         scale      []      1 / tau
         returns    [B]     float32
@@ -72,7 +76,8 @@ def info_nce(
     masked[row, row + rank * items.numel()] = False
     total = logits.masked_fill(masked, -math.inf).logsumexp(1)
     if bank is not None:
-        seen = own if keys is None else (queries * keys.float()).sum(1)
+        assert keys is not None, "rows of the bank are compared with a key"
+        seen = (queries * keys.float()).sum(1)
         total = torch.logaddexp(total, bank.logsumexp(queries, items) + own - seen)
     return total - own
 

@@ -55,8 +55,8 @@ class MomentumTwin(nn.Module):
         """One step towards ``towers``, or all the way."""
         share = 1.0 if at_once else 1 - self._momentum
         own, other = [*self.towers.parameters()], [*towers.parameters()]
-        for mine, theirs in zip(self.towers.buffers(), towers.buffers(), strict=True):
-            if mine.is_floating_point():
+        for (name, mine), theirs in zip(self.towers.named_buffers(), towers.buffers(), strict=True):
+            if name.endswith(("running_mean", "running_var")):
                 own.append(mine)
                 other.append(theirs)
             else:

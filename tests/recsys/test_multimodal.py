@@ -11,7 +11,7 @@ from embeddings.frozen.store import build_store
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import FrozenRows
 from recsys.config import MultimodalConfig
-from recsys.multimodal import SimilarityScores, multimodal_features
+from recsys.multimodal import multimodal_features
 
 COUNT, WIDTH, TIERS = 30, 4, 7
 TARGETS, BAGS = [3, -1, 5, 7, 0], [[1, -1, 4], [2, 3], [], [-1, -1], [9]]
@@ -82,7 +82,7 @@ def test_simtier_is_the_log_of_counts_a_tier(table, bags):
 
 def test_simscore_is_the_cosine_of_each_behaviour(table, bags):
     rows, bags = bags
-    found = SimilarityScores(table)(rows)
+    found = table.cosines(rows)
     wanted = [vector(table, t) @ vector(table, b) for t, bag in zip(TARGETS, bags, strict=True) for b in bag]
     assert found.shape == (len(wanted), 1)
     np.testing.assert_allclose(found[:, 0].numpy(), wanted, atol=1e-6)
@@ -98,14 +98,14 @@ def test_no_mode_is_no_module(table):
 def test_cosines_alone_add_no_features_of_their_own(table, bags, config):
     module = multimodal_features(table, MultimodalConfig(**config))
     assert module.width == 0 and module(bags[0])[0] == []
-    assert torch.equal(module(bags[0])[1], SimilarityScores(table)(bags[0]))
+    assert torch.equal(module(bags[0])[1], table.cosines(bags[0]))
 
 
 @pytest.mark.parametrize("mode", ["simtier", "simtier+make"])
 def test_tiers_and_cosines_come_of_one_pass(table, bags, mode, monkeypatch):
     rows, _ = bags
     own = multimodal_features(table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
-    tiers, cosines = features(own, rows), SimilarityScores(table)(rows)
+    tiers, cosines = features(own, rows), table.cosines(rows)
     module = multimodal_features(table, MultimodalConfig(mode=mode, num_tiers=TIERS, sa_ta=True))
     passes = []
     both = FrozenTable.tier_counts_and_cosines
@@ -137,11 +137,11 @@ def test_no_bag_at_all(table):
     for mode in ("vector", "simtier"):
         module = multimodal_features(table, MultimodalConfig(mode=mode))
         assert features(module, empty).shape == (0, module.width)
-    assert SimilarityScores(table)(empty).shape == (0, 1)
+    assert table.cosines(empty).shape == (0, 1)
 
 
 def test_frozen_vectors_belong_to_no_module(table):
-    modules: list[nn.Module] = [SimilarityScores(table)]
+    modules: list[nn.Module] = []
     modules += [multimodal_features(table, MultimodalConfig(mode=mode)) for mode in ("vector", "simtier")]
     for module in modules:
         assert not list(module.parameters()) and not list(module.buffers()) and not module.state_dict()

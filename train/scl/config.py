@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recsys.scl.config import AugmentConfig, SclModelConfig
 from recsys.validation import Strict
@@ -63,3 +63,13 @@ class SclConfig(RunSettings):
     train: SclTrainConfig = SclTrainConfig()
     process: ProcessConfig = ProcessConfig()
     run: RunConfig = RunConfig()
+
+    @model_validator(mode="after")
+    def _bank_begins(self) -> "SclConfig":
+        wait, epochs = self.model.bank.wait_epochs, self.train.epochs
+        if self.model.bank.rows and 0 < epochs <= wait:
+            raise ValueError(
+                f"model.bank.wait_epochs is {wait} of {epochs} epochs, so the bank would never be used; "
+                f"lower it, or set model.bank.rows=0"
+            )
+        return self

@@ -118,12 +118,20 @@ def _simtier_cosines(
     _check(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
     pairs = history_rows.shape[0]
     if bag_index is not None:
+        _check_bags(bag_index, offsets.numel() - 1)
         pairs = int(offsets.diff().index_select(0, bag_index).sum())
     cosines = torch.zeros(pairs, device=table.device)
     counts = find("simtier", implementation, table.device)(
         table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, cosines
     )
     return counts, cosines
+
+
+def _check_bags(bag_index: torch.Tensor, bags: int) -> None:
+    """On the host, where a look at the numbers waits for nothing. Raises IndexError."""
+    outside = bag_index[(bag_index < 0) | (bag_index >= bags)] if not bag_index.is_cuda else bag_index[:0]
+    if outside.numel():
+        raise IndexError(f"bag {int(outside[0])} is outside the {bags} bags")
 
 
 @_simtier_cosines.register_fake

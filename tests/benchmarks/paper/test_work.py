@@ -75,6 +75,10 @@ def test_done_is_done_and_nothing_else(plan: Plan):
         work.is_done(job("a", (), "train.seed=4"), plan, [], {"text": "x"})
     (folder / "run.json").write_text(json.dumps({"status": "failed", "stores": {}}))
     assert not work.is_done(wanted, plan, [], {})
+    with open(folder / "config.yaml", "a") as config:
+        config.write("gone: 1\n")
+    with pytest.raises(InputError, match=r"made with other settings: .*unknown key 'gone'.*remove that folder, or"):
+        work.is_done(wanted, plan, [], {})
 
 
 def test_make_is_done_once_every_modality_is(plan: Plan):

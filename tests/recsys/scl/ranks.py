@@ -10,14 +10,14 @@ import torch.distributed as dist
 from torch.nn import functional as F
 
 from recsys.scl.bank import MemoryBank
-from recsys.scl.losses import info_nce
+from recsys.scl.losses import centred, info_nce
 
 PAIRS, WIDTH, ROWS, ROUNDS = 6, 5, 24, 4  # of both ranks
 
 
-def loss_and_gradients(queries, positives, items, scale, bank, group):
+def loss_and_gradients(queries, positives, keys, items, scale, bank, group):
     queries, positives, scale = (x.clone().requires_grad_() for x in (queries, positives, scale))
-    loss = info_nce(queries, positives, items, scale, bank, group).mean()
+    loss = info_nce(queries, positives, items, scale, bank, group, centred(keys, group)).mean()
     loss.backward()
     return {"loss": loss.detach(), "queries": queries.grad, "positives": positives.grad, "scale": scale.grad}
 
@@ -34,10 +34,10 @@ def main() -> None:
         items = torch.randint(0, 5, (PAIRS,), generator=draw)
         one.push(vectors, items)
         shared.push(vectors[own], items[own])
-    queries, positives = F.normalize(torch.randn(2, PAIRS, WIDTH, generator=draw), dim=-1)
+    queries, positives, keys = F.normalize(torch.randn(3, PAIRS, WIDTH, generator=draw), dim=-1)
     items, scale = torch.randint(0, 9 if distinct else 5, (PAIRS,), generator=draw), torch.tensor(10.0)
-    whole = loss_and_gradients(queries, positives, items, scale, one, None)
-    part = loss_and_gradients(queries[own], positives[own], items[own], scale, shared, dist.group.WORLD)
+    whole = loss_and_gradients(queries, positives, keys, items, scale, one, None)
+    part = loss_and_gradients(queries[own], positives[own], keys[own], items[own], scale, shared, dist.group.WORLD)
     wanted = {"queries": whole["queries"][own] * ranks, "positives": whole["positives"][own] * ranks}
     differences = {name: float((part[name] - wanted[name]).abs().max()) for name in wanted}
     for name in ("loss", "scale"):  # DistributedDataParallel takes the mean of the ranks

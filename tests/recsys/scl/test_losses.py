@@ -27,7 +27,7 @@ def test_info_nce_is_its_formula(batch: int, rows: int):
         vectors, of = unit(draw, rows, 6), torch.randint(0, 4, (rows,), generator=draw)
         bank.push(vectors, of)
         kept = [(v.half().double().tolist(), i) for v, i in zip(vectors, of.tolist(), strict=True)]
-    found = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank)
+    found = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank, keys=positives)
     wanted = oracles.info_nce(queries.tolist(), positives.tolist(), items.tolist(), 0.07, kept)
     assert found.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     keys = unit(draw, batch, 6)
@@ -47,7 +47,8 @@ def test_leaving_the_place_where_the_bank_was_made_lowers_nothing():
         bank.push(rows + shift, torch.arange(3, 11))
         found.append(info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=keys + shift))
     torch.testing.assert_close(found[0], found[1], rtol=1e-2, atol=1e-2)  # half precision in the bank
-    assert (found[0] - info_nce(queries, positives, items, torch.tensor(5.0), bank)).abs().max() > 0.1
+    unmoved = info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=keys)
+    assert (found[0] - unmoved).abs().max() > 0.1
 
 
 def test_a_drift_between_the_banks_step_and_this_one_lowers_nothing():
@@ -79,14 +80,18 @@ def test_gradients_are_those_of_the_formula_with_the_bank_as_a_constant():
     bank = MemoryBank(16, 4)
     bank.push(unit(draw, 7, 4), of)
     upstream = torch.rand(5, generator=draw)
-    (info_nce(queries, positives, items, log_scale.exp(), bank) * upstream).sum().backward()
+    seen = unit(draw, 5, 4)
+    found = info_nce(queries, positives, items, log_scale.exp(), bank, keys=seen)
+    (found * upstream).sum().backward()
     found = [queries.grad, positives.grad, log_scale.grad]
 
     q, p, s = (x.detach().double().requires_grad_() for x in (queries, positives, log_scale))
     keys = torch.cat([p, bank.queue[:7].double()])
     same = items[:, None] == torch.cat([items, of])[None, :]
     same[torch.arange(5), torch.arange(5)] = False
-    logits = (q @ keys.T * s.exp()).masked_fill(same, -math.inf)
+    logits = q @ keys.T
+    logits[:, 5:] += (q * (p - seen.double())).sum(1, keepdim=True)
+    logits = (logits * s.exp()).masked_fill(same, -math.inf)
     (F.cross_entropy(logits, torch.arange(5), reduction="none") * upstream.double()).sum().backward()
     for ours, theirs in zip(found, (q.grad, p.grad, s.grad), strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-5)

@@ -41,10 +41,10 @@ def test_learns_the_pairs_and_writes_the_encoder(query: str, items: str, tmp_pat
 
 @pytest.mark.parametrize("steps", [4, 6, 11])
 def test_max_steps_then_more_is_the_whole_run(config, tmp_path, steps):
-    runs = tmp_path / "runs"
-    trained(config, "run.name=whole")
-    trained(config, f"train.max_steps={steps}")
-    assert f"resumed from step-{steps:08d}" in trained(config, "run.resume=true").out
+    runs, late = tmp_path / "runs", "model.bank.wait_epochs=1"  # of the first six steps
+    trained(config, "run.name=whole", late)
+    trained(config, f"train.max_steps={steps}", late)
+    assert f"resumed from step-{steps:08d}" in trained(config, "run.resume=true", late).out
     found, wanted = figures(runs / "run"), figures(runs / "whole")
     assert found[0] == wanted[0] and found[1][-1] == wanted[1][-1]
 
@@ -102,8 +102,13 @@ def test_two_ranks_are_one(config, tmp_path):
     assert [e["acc@1"] for e in one[1]] == pytest.approx([e["acc@1"] for e in two[1]], abs=0.1)
 
 
+def test_a_bank_that_would_never_begin_is_refused(config):
+    done = verb("scl", "--config", config, "model.bank.wait_epochs=3")
+    assert done.status != 0 and "wait_epochs is 3 of 3 epochs, so the bank would never be used" in done.err
+
+
 def test_an_untrained_encoder_is_written_and_measured(config, tmp_path):
-    trained(config, "train.epochs=0", "data.test=null")
+    trained(config, "train.epochs=0", "data.test=null", "model.bank.wait_epochs=1")
     (only,) = rows(tmp_path / "runs" / "run", "evaluation")
     assert only["step"] == 0 and only["candidates"] == 4 and load_encoder(tmp_path / "runs" / "run" / "encoder")
 

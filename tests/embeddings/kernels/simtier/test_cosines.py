@@ -130,6 +130,11 @@ def test_compiles_into_one_graph() -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="num_tiers is 0; allowed: 1 to 256"):
         simtier_cosines(*replace(SAMPLES["plain"], num_tiers=0).arguments)
+    case = random_case(0, **SHAPES["shared bags"])
+    for wrong in (3, -1):
+        case.bag_index[4] = wrong
+        with pytest.raises(IndexError, match=f"bag {wrong} is outside the 3 bags"):
+            simtier_cosines(*case.arguments)
 
 
 def _wrong(change: Callable[[np.ndarray, Case], np.ndarray]) -> Callable[..., torch.Tensor]:
@@ -144,7 +149,16 @@ def _wrong(change: Callable[[np.ndarray, Case], np.ndarray]) -> Callable[..., to
     return function
 
 
+def _by_bag(cosines: np.ndarray, case: Case) -> np.ndarray:
+    """In the order of the bags that targets share, in place of the targets'."""
+    of = np.array(case.bag_of())
+    ends = np.cumsum(case.offsets.diff().numpy()[of])
+    parts = np.split(cosines, ends[:-1])
+    return np.concatenate([parts[target] for target in np.argsort(of, kind="stable")])
+
+
 WRONG = {
+    "in the order of bags": _by_bag,
     "clamped": lambda cosines, case: cosines.clip(-1, 1),
     "a tier's middle": lambda cosines, case: np.floor(cosines * 10) / 10 + 0.05,
     "missing behaviours count as -1": lambda cosines, case: np.where(cosines == 0, -1, cosines),
@@ -157,6 +171,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_variants_are_rejected(name: str) -> None:
     cases = [random_case(1, [7, 0, 12, 5], 8, 10), edge_case(4, [0.5, 1.5, -1.5], torch.float32)]
+    cases.append(random_case(0, **SHAPES["shared bags"]))
     right = _wrong(lambda cosines, case: cosines)
     assert all(cosines_agree(right, case) for case in cases)
     assert not all(cosines_agree(_wrong(WRONG[name]), case) for case in cases)
