@@ -10,7 +10,7 @@ from benchmarks.paper.figures import of_data
 from benchmarks.paper.plots import plot
 from benchmarks.paper.runs import not_yet_written, row_of
 from benchmarks.paper.tables import DRAWN, figure6a
-from benchmarks.paper.work import folders, is_done, run_all
+from benchmarks.paper.work import folders, is_done, refuse_outlived, run_all
 from benchmarks.render import ROOT, rewrite
 from embeddings.frozen.store import FrozenStore
 from recsys.schema import Schema, load_schema
@@ -47,6 +47,7 @@ def reproduce(
     stores = _checksums(schema, read_config.data.path)
     modalities = list(schema.modalities)
     done = {job.name for job in wanted.values() if is_done(job, plan, modalities, stores)}
+    refuse_outlived(list(wanted.values()), done, plan)
     print(f"{len(wanted)} runs, {len(done)} of them done", flush=True)
     run_all(list(wanted.values()), done, plan, at_once, threads)
     results = out or RESULTS

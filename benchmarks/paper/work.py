@@ -42,6 +42,17 @@ def is_done(job: Job, plan: Plan, modalities: Sequence[str], stores: dict[str, s
     return len(found) == len(folders(job, plan, modalities)) and all(state == "done" for state in states)
 
 
+def refuse_outlived(wanted: Sequence[Job], done: set[str], plan: Plan) -> None:
+    """Raises InputError for a run that is done although one that it began with is not: it had other weights."""
+    for job in wanted:
+        missing = sorted(set(job.needs) - done)
+        if job.name in done and missing:
+            raise InputError(
+                f"run '{Path(plan.root) / job.name}' began with '{missing[0]}', which is to be trained anew; "
+                f"remove that folder too, or choose another --root"
+            )
+
+
 def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | None:
     """The first thing in which the run in ``folder`` differs from what ``job`` wants, in words."""
     settings = SclConfig if job.verb == "scl" else Config

@@ -81,6 +81,14 @@ def test_done_is_done_and_nothing_else(plan: Plan):
         work.is_done(wanted, plan, [], {})
 
 
+def test_what_began_with_weights_that_are_gone_is_refused(plan: Plan):
+    wanted = [job("alone", ()), job("joined", ("alone",))]
+    work.refuse_outlived(wanted, {"alone", "joined"}, plan)
+    work.refuse_outlived(wanted, {"alone"}, plan)
+    with pytest.raises(InputError, match="joined' began with 'alone', which is to be trained anew; remove that folder"):
+        work.refuse_outlived(wanted, {"joined"}, plan)
+
+
 def test_make_is_done_once_every_modality_is(plan: Plan):
     wanted = Job(name="m", verb="make", model="alone", seed=0, settings=())
     left(plan, "m/text")
