@@ -1,6 +1,7 @@
 """What every test shares: one thread a process, the shared data folder, the GPU marker and the slow tests' time box."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -13,6 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Where no compiler built the native kernels, processes say so once; the tests of their words are about others.
 os.environ.setdefault("PYTHONWARNINGS", "ignore:SimTier and MAKE run as plain torch")
+# Tests that a shell started in the background ignore ^C, and child processes inherit that; some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -201,7 +201,7 @@ def test_sigterm_that_cannot_be_honoured_in_time(config, tmp_path, monkeypatch):
             time.sleep(60)
 
     monkeypatch.setattr(loop.Run, "_log", strike)
-    done = verb("ctr", "--config", config(), "train.checkpoint_every=3", "process.grace_s=1")
+    done = verb("ctr", "--config", config(), "train.checkpoint_every=3", "process.grace_s=4")
     one_line(done, "terminated", status=143)
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
 
