@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 from omegaconf import OmegaConf
 
-from benchmarks.harness import append, run_command
+from benchmarks.harness import append_all, run_command
 from embeddings.errors import InputError
 from train.run_folder import write_json
 
@@ -192,7 +192,7 @@ def main(data: str, root: str, rows: int, searches: int, seeds: int, seed: int, 
     from benchmarks.render import chain as table
 
     chain = Chain(Path(data), Path(root), ranks, rest["overrides"], VECTORS, MODES)
-    print(table([append("chain", row) for row in chain.whole(rows, searches, seed, seeds)]))
+    print(table(append_all("chain", chain.whole(rows, searches, seed, seeds))))
     print(f"{sum(chain.seconds.values()) / 60:.1f} minutes: {chain.seconds}")
 
 
