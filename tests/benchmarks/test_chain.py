@@ -49,7 +49,7 @@ SMALL = ("--rows", "9", "--searches", "5", "--seeds", "2")
 def ran(tmp_path, monkeypatch):
     """Runs the chain in ``tmp_path`` and returns what it printed."""
     monkeypatch.setattr(chain, "Chain", Played)
-    monkeypatch.setattr(chain, "append", lambda name, row: harness.append(name, row, tmp_path / "results"))
+    monkeypatch.setattr(chain, "append_all", lambda name, rows: harness.append_all(name, rows, tmp_path / "results"))
     said.clear()
 
     def run(*words: str) -> str:
@@ -122,7 +122,7 @@ def test_a_step_that_fails_ends_the_chain(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.slow
 def test_the_whole_chain_on_a_tiny_market(tmp_path, monkeypatch):
-    monkeypatch.setattr(chain, "append", lambda name, row: harness.append(name, row, tmp_path / "results"))
+    monkeypatch.setattr(chain, "append_all", lambda name, rows: harness.append_all(name, rows, tmp_path / "results"))
     monkeypatch.setattr(chain, "VECTORS", {k: chain.VECTORS[k] for k in ("raw", "scl")})
     monkeypatch.setattr(chain, "MODES", ("simtier+make",))
     data, runs = tmp_path / "data", tmp_path / "runs"
