@@ -57,12 +57,12 @@ lint: setup-test       ## check style and layout of the code
 	@ruff format --check $(CODE)
 
 chain: setup            ## the whole method on generated pictures and titles: SCL, encode, MAKE, CTR
-	@python -m benchmarks.chain
+	@python -m benchmarks.paper.chain
 
 bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi
-	@python -m benchmarks.train_step --data $(DEMO_DATA) --modes none,simtier --batch-size 4096 --fuxictr
-	@python -m benchmarks.memory --out data/shop-large
+	@python -m benchmarks.training.step --data $(DEMO_DATA) --modes none,simtier --batch-size 4096 --fuxictr
+	@python -m benchmarks.data.memory --out data/shop-large
 	@python -m benchmarks.render
 
 clean:                 ## remove the environments and what tools left behind; data/ and runs/ stay

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from embeddings.errors import InputError
-from train.run_folder import git_state, versions
+from train.run.run_folder import git_state, versions
 
 RESULTS = Path(__file__).with_name("results")
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from benchmarks.fuxictr_peer.table import quality as peer_quality
-from benchmarks.paper import accuracy
+from benchmarks.paper import encoder_accuracy as accuracy
+from benchmarks.paper.figure6a import of_size
 from benchmarks.paper.figures import Mean
 from benchmarks.paper.tables import DRAWN, drawn, drawn6a, four, markdown
-from benchmarks.paper.vectors import of_size
+from benchmarks.peers.fuxictr.table import quality as peer_quality
 from embeddings.errors import InputError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -29,3 +29,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the known name closest to ``name``, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{found[0]}'?" if found else ""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """The first line of what ``error`` says, cut to ``most`` characters; its class too where that is a single word."""
+    text = (str(error).strip().splitlines() or [""])[0][:most]
+    return text if " " in text else f"{type(error).__name__} {text}".strip()

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
+from embeddings.hashing import GOLDEN_RATIO, as_int64, logical_shift, splitmix64_tensor
+
 _EPOCH = 0x9FB21C651E98DF25  # any large odd number: epochs get streams of their own
 _CHUNK = 1 << 19  # numbers at once: what a large table is filled by must not add to what a rank holds at most
 
@@ -26,11 +28,8 @@ def uniform_rows(seed: int, first_row: int, rows: int, columns: slice, width: in
     """
     row = torch.arange(first_row, first_row + rows, dtype=torch.int64).unsqueeze(1)
     column = torch.arange(columns.start, columns.stop, dtype=torch.int64)
-    z = (row * width + column + 1) * _signed(0x9E3779B97F4A7C15) + _signed(seed * 0xD1B54A32D192ED03)
-    z = (z ^ _shift(z, 30)) * _signed(0xBF58476D1CE4E5B9)
-    z = (z ^ _shift(z, 27)) * _signed(0x94D049BB133111EB)
-    z = z ^ _shift(z, 31)
-    return _shift(z, 40).to(torch.float32) * 2.0**-23 - 1.0
+    z = (row * width + column + 1) * as_int64(GOLDEN_RATIO) + as_int64(seed * 0xD1B54A32D192ED03)
+    return logical_shift(splitmix64_tensor(z), 40).to(torch.float32) * 2.0**-23 - 1.0
 
 
 @torch.no_grad()
@@ -59,14 +58,3 @@ def _fill(tensor: torch.Tensor, offsets: list[int], total_rows: int, width: int,
     for start in range(0, tensor.shape[0], rows):
         part = tensor[start : start + rows]
         part.copy_(uniform_rows(seed, offsets[0] + start, part.shape[0], columns, width) * bound)
-
-
-def _signed(value: int) -> int:
-    """The low 64 bits of ``value`` as the int64 that torch can hold; its products wrap around as the mixer wants."""
-    value &= (1 << 64) - 1
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _shift(z: torch.Tensor, bits: int) -> torch.Tensor:
-    """Logical right shift of int64."""
-    return (z >> bits) & ((1 << (64 - bits)) - 1)

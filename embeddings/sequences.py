@@ -23,7 +23,7 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
-from embeddings.planner.geometry import CUTS_COLUMNS, TYPES
+from embeddings.planner.shard_layout import CUTS_COLUMNS, TYPES
 from embeddings.sequence_blocks import BlockSharding
 
 _GRID = ShardingType.GRID_SHARD.value

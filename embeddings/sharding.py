@@ -10,11 +10,11 @@ from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharde
 
 from embeddings.errors import InputError
 from embeddings.host_memory import host_bytes
-from embeddings.managed import managed_sharders
-from embeddings.planner.geometry import TYPES
 from embeddings.planner.hardware import GIB, Hardware, load_hardware
-from embeddings.planner.placed import Placed, Plan
+from embeddings.planner.shard_layout import TYPES
+from embeddings.planner.sharding_plan import Placed, Plan
 from embeddings.sequences import SequenceSharder
+from embeddings.zch import managed_sharders
 
 _PARTS = {"H200": "h200", "H100": "h100-80", "L4": "l4", "A100": "a100-40"}  # as CUDA names devices
 

@@ -17,7 +17,7 @@ class TableConfig:
     features        names of the KeyedJaggedTensor's keys that read it
     pooled          held by the EmbeddingBagCollection, else by the EmbeddingCollection of the sequences
     mean_length     mean ids per feature and example; the planner's pooling factor
-    managed         rows are given to ids as they come (embeddings/managed.py)
+    managed         rows are given to ids as they come (embeddings/zch.py)
     """
 
     name: str

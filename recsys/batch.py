@@ -7,7 +7,7 @@ import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from torchrec.streamable import Pipelineable
 
-from embeddings.frozen.rows import FrozenRows
+from embeddings.frozen.frozen_rows import FrozenRows
 
 __all__ = ["Batch", "FrozenRows"]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scaling import page as scaling_page
+from benchmarks.planner.scaling import page as scaling_page
 from embeddings.planner.hardware import Hardware, Speed, shipped
 from recsys.schema import Schema
 from train.config import Config
-from train.describe import describe
+from train.config_docs import describe
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ def test_paths_named_in_documents_exist(page: str) -> None:
 
 
 def test_scaling_page_is_what_the_planner_says() -> None:
-    assert (ROOT / "docs" / "scaling.md").read_text() == scaling_page(), "stale: python -m benchmarks.scaling"
+    assert (ROOT / "docs" / "scaling.md").read_text() == scaling_page(), "stale: python -m benchmarks.planner.scaling"
 
 
 def test_every_shipped_part_and_key_is_documented() -> None:

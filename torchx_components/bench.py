@@ -28,7 +28,7 @@ def bench(
 
     Args:
         arguments: what python -m benchmarks.BENCHMARK takes, after a bare --
-        benchmark: a module of benchmarks/ that runs by itself: kernels, train_step, memory, quality, precision ...
+        benchmark: a command below benchmarks: kernels, training.step, data.memory, planner, frozen, paper ...
         h: named resource of the scheduler, instead of cpu, gpu and memMB; a local run needs none
         name: the job's name
         image: container image with tierwise in it, for schedulers that run containers
@@ -40,8 +40,7 @@ def bench(
         max_retries: how often the scheduler starts a failed job again, where it can
         logs: folder for what is printed
     """
-    (folder,) = find_spec("benchmarks").submodule_search_locations
-    runnable = [p.stem for p in Path(folder).glob("*.py") if '__name__ == "__main__"' in p.read_text()]
+    runnable = runnable_benchmarks()
     if benchmark not in runnable:
         raise SystemExit(
             f"error: no benchmark '{benchmark}'{nearest(benchmark, runnable)}; there are {sorted(runnable)}"
@@ -51,3 +50,14 @@ def bench(
         m=f"benchmarks.{benchmark}", name=name, logs=logs,
         h=h, image=image, cpu=cpu, gpu=gpu, memMB=memMB, env=env, mounts=mounts, max_retries=max_retries,
     )  # fmt: skip
+
+
+def runnable_benchmarks() -> List[str]:
+    """What python -m benchmarks.NAME runs: packages with a __main__.py, and modules that are scripts."""
+    (folder,) = find_spec("benchmarks").submodule_search_locations
+    root, names = Path(folder), []
+    for path in sorted(root.rglob("*.py")):
+        if '__name__ == "__main__"' in path.read_text() and not path.stem.endswith("rank"):
+            parts = path.relative_to(root).with_suffix("").parts
+            names.append(".".join(parts[:-1] if parts[-1] == "__main__" else parts))
+    return names

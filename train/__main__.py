@@ -8,22 +8,26 @@ import sys
 import click
 
 from embeddings.errors import DISK_FULL, MENDABLE, InputError, nearest
-from train.sigterm import sigterm_as_interrupt
+from train.distributed.signals import sigterm_as_interrupt
 
 # verb -> (module, one-line help). The module has a click command named `command`.
 VERBS = {
-    "prepare": ("train.prepare", "Write standard rows and a frozen store (shop, microlens)."),
-    "store": ("train.store", "Build, verify or show a frozen store."),
-    "encode": ("train.encode", "Encode items into a frozen store."),
-    "check": ("train.check", "Check a config, and its data set's schema, without training."),
-    "collisions": ("train.collisions", "Count ids that share a row of their table, and say how large it should be."),
-    "scl": ("train.scl.verb", "Train encoders of items on pairs of a query and what was then bought."),
-    "make": ("train.make", "Train MAKE on frozen vectors alone, before a CTR model takes it."),
-    "ctr": ("train.ctr", "Train a CTR model."),
-    "evaluate": ("train.evaluate", "Evaluate a run's checkpoint on a split."),
-    "predict": ("train.predict", "Write a run's scores to parquet."),
-    "report": ("train.report", "Compare runs: a table and an HTML report with plots."),
-    "env": ("train.env", "Print versions and what was found on this machine."),
+    "prepare": ("train.commands.prepare", "Write standard rows and a frozen store (shop, microlens)."),
+    "store": ("train.commands.store", "Build, verify or show a frozen store."),
+    "encode": ("train.commands.encode", "Encode items into a frozen store."),
+    "check": ("train.commands.check", "Check a config, and its data set's schema, without training."),
+    "collisions": (
+        "train.commands.collisions",
+        "Count ids that share a row of their table, and say how many rows it needs.",
+    ),
+    "scl": ("train.commands.scl", "Train encoders of items on pairs of a query and what was then bought."),
+    "make": ("train.commands.make", "Train MAKE on frozen vectors alone, before a CTR model takes it."),
+    "ctr": ("train.commands.ctr", "Train a CTR model."),
+    "evaluate": ("train.commands.evaluate", "Evaluate a run's checkpoint on a split."),
+    "predict": ("train.commands.predict", "Write a run's scores to parquet."),
+    "plan": ("train.commands.plan", "Plan where the tables of a run go, without a GPU."),
+    "report": ("train.commands.report", "Compare runs: a table and an HTML report with plots."),
+    "env": ("train.commands.env", "Print versions and what was found on this machine."),
 }
 
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError, nearest
-from recsys.config import ModelConfig
+from recsys.models.config import ModelConfig
 from recsys.schema import Schema
 from recsys.validation import Strict, validated
 

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.paper.runs import key_of
+from benchmarks.paper.result_rows import key_of
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.paper import published, vectors
+from benchmarks.paper import figure6a as vectors
+from benchmarks.paper import published
 from benchmarks.paper.experiments import PRETRAINED, TABLE3
 from benchmarks.paper.figures import Mean, Rows, by_epoch, frequency_gains, gains
 from benchmarks.paper.tables import CURVES, NAMES, Runs
-from train.report.look import COLOURS, STYLE
+from train.report.plot_style import COLOURS, STYLE
 
 _FORM = {"svg.fonttype": "none"}  # text as text: a tenth of the bytes
 

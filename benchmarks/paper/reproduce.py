@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.harness import RESULTS, append_all, read
-from benchmarks.paper import vectors
+from benchmarks.paper import figure6a as vectors
 from benchmarks.paper.experiments import Job, Plan, jobs
 from benchmarks.paper.figures import of_data
 from benchmarks.paper.plots import plot
-from benchmarks.paper.runs import not_yet_written, row_of
+from benchmarks.paper.result_rows import not_yet_written, row_of
+from benchmarks.paper.run_jobs import folders, is_done, refuse_outlived, run_all
 from benchmarks.paper.tables import DRAWN, figure6a
-from benchmarks.paper.work import folders, is_done, refuse_outlived, run_all
 from benchmarks.render import ROOT, rewrite
 from embeddings.frozen.store import FrozenStore
 from recsys.schema import Schema, load_schema

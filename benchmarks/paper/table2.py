@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import RESULTS, append_all, read
-from benchmarks.paper.accuracy import AT, MODELS, table
+from benchmarks.paper.encoder_accuracy import AT, MODELS, table
 from benchmarks.paper.experiments import Job, Plan
 from benchmarks.paper.figures import of_data
-from benchmarks.paper.runs import about, evaluations, not_yet_written
-from benchmarks.paper.work import is_done, run_all
+from benchmarks.paper.result_rows import about, evaluations, not_yet_written
+from benchmarks.paper.run_jobs import is_done, run_all
 from benchmarks.render import rewrite
-from recsys.scl.pairs import load_pairs
+from recsys.scl.pairs_schema import load_pairs
 from train.config import load_settings
 from train.scl.config import SclConfig
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.paper import published, vectors
+from benchmarks.paper import figure6a as vectors
+from benchmarks.paper import published
 from benchmarks.paper.experiments import PRETRAINED, TABLE3
 from benchmarks.paper.figures import Mean, Rows, by_epoch, frequency_gains, gains, of_data
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import InputError
-from embeddings.frozen.layout import META, REBUILD, file_digest, map_array, read_meta
-from embeddings.frozen.lookup import RowIndex
-from embeddings.frozen.writer import write_store
+from embeddings.frozen.id_index import RowIndex
+from embeddings.frozen.store_files import META, REBUILD, file_digest, map_array, read_meta
+from embeddings.frozen.store_writer import write_store
 
 
 class FrozenStore:

@@ -2,9 +2,9 @@
 
 import torch
 
-from embeddings.frozen.memory import copied, shared
-from embeddings.frozen.rows import FrozenRows
+from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.table_memory import copied, shared
 from embeddings.kernels.make_attention.op import make_attention, make_attention_backward
 from embeddings.kernels.simtier.op import simtier, simtier_cosines
 

@@ -4,16 +4,16 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from embeddings.errors import InputError
-from embeddings.planner.assess import fixed_parts
-from embeddings.planner.choose import options_of
-from embeddings.planner.estimate import Machine
-from embeddings.planner.geometry import possible_types
+from embeddings.planner.bin_packing import NoPlan
+from embeddings.planner.cost_model import Machine
+from embeddings.planner.frozen_placement import place_frozen
 from embeddings.planner.hardware import Hardware, load_hardware, shipped
-from embeddings.planner.pack import NoPlan
-from embeddings.planner.problem import Constraint, Problem
+from embeddings.planner.plan_cost import fixed_parts
+from embeddings.planner.planner_input import Constraint, Problem
 from embeddings.planner.report import size
-from embeddings.planner.vectors import place_frozen
-from embeddings.planner.world import find_world_size, fits
+from embeddings.planner.search import options_of
+from embeddings.planner.shard_layout import possible_types
+from embeddings.planner.world_size import find_world_size, fits
 
 WANTED = 3
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from embeddings.planner.assess import Assessment
-from embeddings.planner.geometry import CUTS_COLUMNS
 from embeddings.planner.hardware import GIB
-from embeddings.planner.placed import Placed
+from embeddings.planner.plan_cost import Assessment
+from embeddings.planner.shard_layout import CUTS_COLUMNS
+from embeddings.planner.sharding_plan import Placed
 
 _FEW = 16  # ranks printed one by one
 _FULLEST = 8  # of more than that

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embeddings.errors import InputError, nearest
-from recsys.datasets.flags import check_at_least
-from recsys.datasets.rows import PROVENANCE, data_folder
-from recsys.scl.pairs import Items, Pairs, Query, Reference, save_pairs
+from recsys.datasets.io.data_folder import PROVENANCE, data_folder
+from recsys.datasets.io.flags import check_at_least
+from recsys.scl.pairs_schema import Items, Pairs, Query, Reference, save_pairs
 
 PHOTOS, PRODUCTS = "photos.parquet", "products.parquet"
 SPLITS = {"train": "train", "val": "validation"}  # of the data set -> ours

@@ -12,8 +12,8 @@ import numpy as np
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore, build_store
-from recsys.datasets.negatives import NegativeSampler
-from recsys.datasets.rows import Count, Lists, SplitWriter, data_folder, row_group_rows, write_description
+from recsys.datasets.io.data_folder import Count, Lists, SplitWriter, data_folder, row_group_rows, write_description
+from recsys.datasets.io.negative_sampling import NegativeSampler
 from recsys.schema import Feature, Modality, Schema, Table
 
 PAIRS = "MicroLens-50k_pairs.tsv"

@@ -11,11 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from embeddings.errors import InputError
-from recsys.datasets.flags import check_at_least
-from recsys.datasets.lines import headed, number, separated, wrong_line
-from recsys.datasets.pictures import write_pictures, write_titles
-from recsys.datasets.rows import Count, Lists, SplitWriter, data_folder, picked, row_group_rows, write_description
-from recsys.datasets.timeline import Timeline
+from recsys.datasets.io.data_folder import (
+    Count,
+    Lists,
+    SplitWriter,
+    data_folder,
+    picked,
+    row_group_rows,
+    write_description,
+)
+from recsys.datasets.io.flags import check_at_least
+from recsys.datasets.io.item_content import write_pictures, write_titles
+from recsys.datasets.io.text_lines import headed, number, separated, wrong_line
+from recsys.datasets.io.timeline import Timeline
 from recsys.schema import Feature, Schema, Table
 
 CLICK = 4  # stars

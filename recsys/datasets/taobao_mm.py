@@ -14,13 +14,21 @@ import numpy as np
 from tqdm import tqdm
 
 from embeddings.errors import InputError
-from embeddings.frozen.sources import build_from_parquet
-from recsys.datasets.flags import check_at_least
-from recsys.datasets.joined import Keyed, concatenated, left_join
-from recsys.datasets.parquet import Part, num_rows, parquet_files, stream
-from recsys.datasets.rows import Columns, Count, SplitWriter, data_folder, picked, row_group_rows, write_description
-from recsys.datasets.seen import Seen
-from recsys.datasets.users import held_out
+from embeddings.frozen.build_store import build_from_parquet
+from recsys.datasets.io.data_folder import (
+    Columns,
+    Count,
+    SplitWriter,
+    data_folder,
+    picked,
+    row_group_rows,
+    write_description,
+)
+from recsys.datasets.io.dataset_statistics import Seen
+from recsys.datasets.io.flags import check_at_least
+from recsys.datasets.io.join import Keyed, concatenated, left_join
+from recsys.datasets.io.parquet_source import Part, num_rows, parquet_files, stream
+from recsys.datasets.io.user_split import held_out
 from recsys.schema import Feature, Modality, Schema, Table
 
 VECTORS = "scl_embedding_int8_p90.parquet"

@@ -6,8 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from recsys.scl.bank import MemoryBank
-from recsys.scl.gathering import gather_rows, gathered
+from recsys.scl.all_gather import gather_rows, gathered
+from recsys.scl.memory_bank import MemoryBank
 
 MAX_SCALE = 100.0  # 1 / tau, the bound of Radford et al. (2021)
 

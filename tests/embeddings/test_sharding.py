@@ -8,11 +8,11 @@ import torch
 from torchrec.distributed.types import ShardingType
 
 from embeddings.errors import InputError
-from embeddings.planner.choose import Search
-from embeddings.planner.estimate import Machine
-from embeddings.planner.problem import Constraint
+from embeddings.planner.cost_model import Machine
+from embeddings.planner.planner_input import Constraint
+from embeddings.planner.search import Search
 from embeddings.sharding import sharders, this_machine, torchrec_plan
-from tests.embeddings.planner.problems import cuda, problem, table
+from tests.embeddings.planner.planner_inputs import cuda, problem, table
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.train.distributed.test_lost_ranks import ranks_of
 from tests.train.launch import about, finished, rows, start, verb
-from tests.train.test_lost_ranks import ranks_of
 
 pytestmark = pytest.mark.slow
 KILLS_ALONE, KILLS_OF_RANKS = 14, 8  # more than 20 together

@@ -61,9 +61,11 @@ def test_plan_and_bench_run_their_modules_alone():
     assert words(rendered("plan.py:plan", "--", "--world-size", "8"), "python") == [
         "python", "-m", "torchx_components.logged", "runs/plan/logs/plan.log", "embeddings.plan", "--world-size", "8",
     ]  # fmt: skip
-    line = words(rendered("bench.py:bench", "--benchmark", "memory", "--logs", "b c", "--", "--out", "a b"), "python")
+    line = words(
+        rendered("bench.py:bench", "--benchmark", "data.memory", "--logs", "b c", "--", "--out", "a b"), "python"
+    )
     assert line == [
-        "python", "-m", "torchx_components.logged", "b c/bench.log", "benchmarks.memory", "--out", "a b",
+        "python", "-m", "torchx_components.logged", "b c/bench.log", "benchmarks.data.memory", "--out", "a b",
     ]  # fmt: skip
 
 

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from tests.torchx_components.rendering import rendered, words
-from train.ctr import command
-from train.evaluate import command as evaluate
+from train.commands.ctr import command
+from train.commands.evaluate import command as evaluate
 
 
 @pytest.fixture

@@ -11,17 +11,19 @@ import numpy as np
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import Batch
+from recsys.features.batch_assembly import Assembler
+from recsys.features.columns import needed_fields
+from recsys.features.read_counters import Counters
+from recsys.features.row_block import RowBlock
 from recsys.schema import Schema
-from train.data.assemble import Assembler
-from train.data.columns import announce_unread, check_columns, needed_fields
-from train.data.counters import Counters
-from train.data.files import chunk_rows, find_files, fingerprint, read_footers
-from train.data.groups_read import StandIns
-from train.data.lanes import Lanes
-from train.data.plan import Plan, make_plan
-from train.data.position import Position, cannot_divide, cannot_resume
-from train.data.stream import RowSource, Window, selections, window_rows
-from train.data.worker import Worker
+from train.data.column_check import announce_unread, check_columns
+from train.data.parquet_files import chunk_rows, find_files, fingerprint, read_footers
+from train.data.prefetch import Worker
+from train.data.read_position import Position, cannot_divide, cannot_resume
+from train.data.resharding import Lanes
+from train.data.row_groups import StandIns
+from train.data.shard_plan import Plan, make_plan
+from train.data.shuffle_buffer import RowSource, selections, window_rows
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +231,7 @@ class RowReader:
         for window, rows in self._lanes.batches(self._rows_before(epoch, start), partial(self._lane, epoch)):
             yield self._assembled(window, rows, 0)
 
-    def _assembled(self, window: Window, rows: slice | np.ndarray, repeated: int) -> tuple[Batch, Counters]:
+    def _assembled(self, window: RowBlock, rows: slice | np.ndarray, repeated: int) -> tuple[Batch, Counters]:
         """The batch of ``rows``, of which the first ``repeated`` are another batch's too; stand-ins follow them."""
         corrupt = 0
         if window.filled is not None and window.filled[rows].any():
@@ -242,7 +244,7 @@ class RowReader:
         batch.repeated, counted.corrupt = repeated, corrupt
         return batch, counted
 
-    def _lane(self, epoch: int, lane: int, first: int) -> Iterator[tuple[Window, slice | np.ndarray]]:
+    def _lane(self, epoch: int, lane: int, first: int) -> Iterator[tuple[RowBlock, slice | np.ndarray]]:
         """The batches of rank ``lane`` of the run's first ranks, from number ``first`` on."""
         workers = self._plan.workers
         streams = [
@@ -252,7 +254,7 @@ class RowReader:
         for batch in range(first, self._plan.num_batches):
             yield next(streams[batch % workers])
 
-    def _selections(self, epoch: int, shard: int, first: int) -> Iterator[tuple[Window, slice | np.ndarray]]:
+    def _selections(self, epoch: int, shard: int, first: int) -> Iterator[tuple[RowBlock, slice | np.ndarray]]:
         plan = self._plan
         if first >= plan.batches_per_shard:
             return

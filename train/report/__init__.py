@@ -1,5 +1,1 @@
 """The report: what runs achieved, as a table in the terminal and as one HTML page with plots."""
-
-from train.report.verb import command
-
-__all__ = ["command"]

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from train.report.frequency import Column, by_frequency
-from train.report.look import STYLE, bar_look, legend, line_look, plain, short
-from train.report.rows import Comparison, Row
+from train.report.comparison import Comparison, Row
+from train.report.item_frequency import Column, by_frequency
+from train.report.plot_style import STYLE, bar_look, legend, line_look, plain, short
 
 _MOST_POINTS = 300
 

@@ -11,17 +11,17 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from embeddings.errors import InputError
-from recsys.scl.bank import MemoryBank
 from recsys.scl.encoders import Encoder, build_encoder
 from recsys.scl.encoders.build import needs_vocabulary
-from recsys.scl.encoders.words import train_tokenizer
-from recsys.scl.pairs import Pairs
+from recsys.scl.encoders.tokenizer import train_tokenizer
+from recsys.scl.memory_bank import MemoryBank
+from recsys.scl.pairs_schema import Pairs
 from recsys.scl.towers import MomentumTwin, Towers
-from train.process import Ranks, on_first
+from train.distributed.process_group import Ranks, on_first
+from train.scl.checkpoint_state import SclTrainable
 from train.scl.config import OptimizerConfig, SclConfig
-from train.scl.items import ItemContents
-from train.scl.rows import PairRows
-from train.scl.saving import SclTrainable
+from train.scl.item_contents import ItemContents
+from train.scl.pair_rows import PairRows
 
 VOCABULARY = "vocabulary.json"  # of a run's folder
 _QUERIES_AT_ONCE = 8192

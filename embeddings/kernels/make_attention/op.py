@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from embeddings.kernels.arguments import check_bags, named
+from embeddings.kernels.check_arguments import check_bags, named
 from embeddings.kernels.registry import implementation as find
 
 _BAGS = "Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, Tensor? bag_index"

@@ -2,7 +2,7 @@
 
 import torch
 
-from embeddings.kernels.arguments import check_bags
+from embeddings.kernels.check_arguments import check_bags
 from embeddings.kernels.registry import implementation as find
 
 MAX_TIERS = 256

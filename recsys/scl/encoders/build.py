@@ -7,10 +7,10 @@ from tokenizers import Tokenizer
 
 from recsys.scl.config import SclModelConfig
 from recsys.scl.encoders.encoder import Encoder
-from recsys.scl.encoders.pictures import PictureDecoder
+from recsys.scl.encoders.image_decoder import PictureDecoder
 from recsys.scl.encoders.resnet import resnet
+from recsys.scl.encoders.tokenizer import WordDecoder
 from recsys.scl.encoders.transformer import Transformer
-from recsys.scl.encoders.words import WordDecoder
 
 
 def needs_vocabulary(kind: str, config: SclModelConfig) -> bool:

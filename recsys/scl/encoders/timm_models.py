@@ -10,7 +10,7 @@ from torch import nn
 from embeddings.errors import InputError, nearest
 from recsys.scl.config import ImageEncoderConfig
 from recsys.scl.encoders.encoder import Encoder
-from recsys.scl.encoders.pictures import PictureDecoder
+from recsys.scl.encoders.image_decoder import PictureDecoder
 from recsys.scl.encoders.resnet import MEAN, STD, Pixels
 from recsys.scl.encoders.torchvision_operators import importable_torchvision
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from recsys.scl.encoders.words import PADDING
+from recsys.scl.encoders.tokenizer import PADDING
 
 
 class Transformer(nn.Module):

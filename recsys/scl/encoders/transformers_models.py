@@ -13,9 +13,9 @@ from torch import nn
 from embeddings.errors import InputError
 from recsys.scl.config import TextEncoderConfig
 from recsys.scl.encoders.encoder import Encoder, Undecodable
+from recsys.scl.encoders.tokenizer import PADDING, padded
 from recsys.scl.encoders.torchvision_operators import importable_torchvision
 from recsys.scl.encoders.transformer import mean_of_tokens
-from recsys.scl.encoders.words import PADDING, padded
 
 _POOLING = "1_Pooling/config.json"  # of sentence-transformers; other folders have none, and mean is taken
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.paper.accuracy import MODELS, drawn
+from benchmarks.paper.encoder_accuracy import MODELS, drawn
 from benchmarks.paper.experiments import Plan
 from benchmarks.paper.table2 import jobs
 from tests.train.launch import finished, one_line, start

@@ -9,7 +9,7 @@ import pytest
 from iopath.common.file_io import PathHandler, g_pathmgr
 
 from embeddings.errors import InputError
-from embeddings.frozen import writer
+from embeddings.frozen import store_writer as writer
 from embeddings.frozen.store import FrozenStore, build_store
 
 DTYPES = ("float32", "float16", "int8")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from embeddings.frozen.rows import FrozenRows
+from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.table import FrozenTable
 

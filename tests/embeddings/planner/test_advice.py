@@ -6,11 +6,11 @@ import re
 import pytest
 
 from embeddings.planner.advice import advice, shortage
-from embeddings.planner.choose import Search
-from embeddings.planner.pack import NoPlan
-from embeddings.planner.problem import Constraint, Dense, Frozen, Problem
-from embeddings.planner.world import find_world_size, fits
-from tests.embeddings.planner.problems import cpu, cuda, problem, table
+from embeddings.planner.bin_packing import NoPlan
+from embeddings.planner.planner_input import Constraint, Dense, Frozen, Problem
+from embeddings.planner.search import Search
+from embeddings.planner.world_size import find_world_size, fits
+from tests.embeddings.planner.planner_inputs import cpu, cuda, problem, table
 
 BIG = problem(table("big", 40_000_000, 32), table("small", 1000, 32))  # 4.9 GiB
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from embeddings.planner.choose import Search
-from embeddings.planner.estimate import shard_cost
-from embeddings.planner.geometry import cut
-from embeddings.planner.problem import Constraint, Dense
+from embeddings.planner.cost_model import shard_cost
+from embeddings.planner.planner_input import Constraint, Dense
 from embeddings.planner.report import ranks
-from tests.embeddings.planner.problems import cpu, cuda, problem, table
+from embeddings.planner.search import Search
+from embeddings.planner.shard_layout import cut
+from tests.embeddings.planner.planner_inputs import cpu, cuda, problem, table
 
 WHOLE = Constraint(sharding_types=["table_wise"])
 
@@ -28,8 +28,8 @@ def test_a_managed_table_keeps_the_id_of_every_row():
 
 @pytest.mark.filterwarnings("ignore:To copy construct:UserWarning")  # TorchRec's own
 def test_managed_ids_are_as_torchrec_has_them():
-    from embeddings.managed import managed_bags
     from embeddings.tables import TableConfig
+    from embeddings.zch import managed_bags
 
     config = TableConfig(
         name="t", num_embeddings=1024, embedding_dim=16, features=("f",), pooled=True, mean_length=(1.0,), managed=True
@@ -70,7 +70,7 @@ def test_the_report_shows_it_apart_from_the_tables(machine) -> None:
 
 def test_a_table_that_fits_once_may_not_fit_twice():
     from embeddings.planner.advice import shortage
-    from embeddings.planner.pack import NoPlan
+    from embeddings.planner.bin_packing import NoPlan
 
     p = problem(table("t", 10_000_000, 16), default=WHOLE)  # 0.63 GiB
     for machine, kind in ((cpu(1, 1.0), "memory"), (cuda(1, 1.0, ddr_gib=0.5), "host's memory")):

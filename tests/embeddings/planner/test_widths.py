@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.planner.choose import Search
-from embeddings.planner.geometry import CUTS_COLUMNS
-from embeddings.planner.pack import NoPlan
-from embeddings.planner.placed import Plan, check_plan
-from embeddings.planner.problem import Constraint, Problem
-from tests.embeddings.planner.problems import cuda, problem, table
+from embeddings.planner.bin_packing import NoPlan
+from embeddings.planner.planner_input import Constraint, Problem
+from embeddings.planner.search import Search
+from embeddings.planner.shard_layout import CUTS_COLUMNS
+from embeddings.planner.sharding_plan import Plan, check_plan
+from tests.embeddings.planner.planner_inputs import cuda, problem, table
 
 MACHINE = cuda(4, 8.0, local=2)
 BY_COLUMNS = Constraint(sharding_types=["column_wise"])  # the cheapest plan would have shards of 32 and of 64

@@ -10,7 +10,7 @@ import pytest
 
 from embeddings.errors import InputError
 from recsys.datasets.grocery import GroceryConfig, prepare
-from recsys.scl.pairs import load_pairs
+from recsys.scl.pairs_schema import load_pairs
 
 COARSE = {0: 0, 1: 0, 2: 0, 3: 1}
 

@@ -10,8 +10,8 @@ import pytest
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from recsys.datasets import taobao_mm
+from recsys.datasets.io.user_split import held_out
 from recsys.datasets.taobao_mm import TaobaoConfig, prepare
-from recsys.datasets.users import held_out
 from recsys.schema import load_schema
 from tests.recsys.datasets.folders import digests, rows
 from tests.recsys.datasets.taobao import (

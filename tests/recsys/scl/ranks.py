@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch.nn import functional as F
 
-from recsys.scl.bank import MemoryBank
 from recsys.scl.losses import centred, info_nce
+from recsys.scl.memory_bank import MemoryBank
 
 PAIRS, WIDTH, ROWS, ROUNDS = 6, 5, 24, 4  # of both ranks
 

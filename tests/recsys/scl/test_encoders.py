@@ -11,9 +11,9 @@ from PIL import Image
 from embeddings.errors import InputError
 from recsys.scl.config import ImageEncoderConfig, SclModelConfig, TextEncoderConfig
 from recsys.scl.encoders import Encoder, Undecodable, build_encoder, joined, load_encoder, save_encoder
-from recsys.scl.encoders.pictures import PictureDecoder
+from recsys.scl.encoders.image_decoder import PictureDecoder
+from recsys.scl.encoders.tokenizer import train_tokenizer
 from recsys.scl.encoders.torchvision_operators import importable_torchvision
-from recsys.scl.encoders.words import train_tokenizer
 
 TEXTS = ["a red apple", "", "juicy pear, Apples & more apples"]
 

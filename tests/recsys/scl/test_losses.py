@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recsys.scl.bank import MemoryBank
 from recsys.scl.losses import MAX_SCALE, Temperature, centred, info_nce, triplet
+from recsys.scl.memory_bank import MemoryBank
 from tests.recsys.scl import oracles
 
 

@@ -126,7 +126,7 @@ def test_going_on_from_any_position_is_as_if_never_stopped(tmp_path, reader, wor
 
 def test_skipped_row_groups_are_not_read(tmp_path, reader, monkeypatch):
     write_split(tmp_path, [40], group=4)
-    import train.data.groups_read as stream
+    import train.data.row_groups as stream
 
     read = []
     real = stream.open_file
@@ -189,7 +189,7 @@ def test_more_workers_than_rows_are_announced(tmp_path, reader, caplog):
 
 
 def test_a_giant_row_group_is_read_in_pieces(tmp_path, reader, monkeypatch):
-    import train.data.files as files
+    import train.data.parquet_files as files
 
     monkeypatch.setattr(files, "CHUNK_ROWS", (1, 32_768))
     monkeypatch.setattr(files, "CHUNK_BYTES", 1000)

@@ -11,11 +11,11 @@ import torch.distributed as dist
 
 from recsys.scl.encoders import build_encoder
 from recsys.scl.towers import Towers
-from train.process import Ranks
+from train.distributed.process_group import Ranks
 from train.scl.build import build_trainable, same_buffers
 from train.scl.config import SclConfig
-from train.scl.reader import PairBatch
-from train.scl.step import Step
+from train.scl.pair_reader import PairBatch
+from train.scl.train_step import Step
 
 EPOCHS, PAIRS = (0, 0, 1, 1, 1), 6
 SETTINGS = {

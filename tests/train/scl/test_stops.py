@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import torch
 
 from tests.train.launch import about, rows, verb
-from train.checkpoint import state
-from train.checkpoint.pieces import whole
-from train.scl import loop
+from train.checkpoint.shards import whole
+from train.ctr import checkpoint_state as state
+from train.scl import trainer as loop
 
 
 def test_the_last_epoch_is_validated_by_whoever_goes_on(config, tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_pat
         now[0] += 61
         return validate(self, pace)
 
-    monkeypatch.setattr("train.pace.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("train.run.checkpoint_schedule.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(loop.Run, "_validate", slowly)
     done = verb("scl", "--config", config, "train.epochs=2", "train.checkpoint_minutes=1", "train.keep=99")
     assert done.status == 0, done.err

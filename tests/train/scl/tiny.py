@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from recsys.scl.pairs import Items, Pairs, Query, Reference, save_pairs
+from recsys.scl.pairs_schema import Items, Pairs, Query, Reference, save_pairs
 
 COLOURS = {-5: (220, 30, 30), 2: (30, 220, 30), 7: (30, 30, 220), 1 << 40: (200, 200, 30)}
 NAMES = {-5: "red square", 2: "green square", 7: "blue square", 1 << 40: "yellow square"}

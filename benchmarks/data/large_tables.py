@@ -1,0 +1,133 @@
+"""Many distinct ids: python -m benchmarks.data.large_tables --out FOLDER.
+
+Generates ids that are multiples of 4096, counts collisions of a table as ``python -m train collisions`` does, in a
+process of its own, and compares with counting every id; then measures what taking an id to its row costs the reader.
+"""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from embeddings.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+STEP = 4096
+FILE_ROWS = 1_000_000
+TABLE = "item"
+
+
+def ids_at(places: np.ndarray, distinct: int) -> np.ndarray:
+    """Distinct ids in an order without locality, one for each of ``places`` from 0 to ``distinct`` - 1."""
+    factor = next(f for f in range(2_654_435_761, 2_654_435_961) if np.gcd(f, distinct) == 1)
+    return places * factor % distinct * STEP  # below 2^63 for less than 2^31 ids
+
+
+def make_ids(out: str, distinct: int, rows: int) -> None:
+    """Every id once, and beside it one that is drawn with a long tail, unless they are there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from recsys.schema import Schema, save_schema
+
+    folder, about = Path(out), {"distinct": distinct, "rows": rows}
+    if (folder / "made.json").is_file() and json.loads((folder / "made.json").read_text()) == about:
+        return
+    if folder.exists() and not (folder / "made.json").is_file() and any(folder.iterdir()):
+        raise InputError(f"'{out}' is no folder of this benchmark; name another one with --out")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "train").mkdir(parents=True)
+    (folder / "made.json").write_text("{}")
+    random = np.random.default_rng(0)
+    for start in range(0, distinct, FILE_ROWS):
+        places = np.arange(start, min(start + FILE_ROWS, distinct))
+        again = (distinct * random.random(places.size) ** 3).astype(np.int64)
+        columns = {"item": ids_at(places, distinct), "again": ids_at(again, distinct)}
+        pq.write_table(pa.table(columns), folder / "train" / f"{start // FILE_ROWS:05}.parquet", use_dictionary=False)
+    tables = {TABLE: {"num_embeddings": rows, "ids": "hash"}}
+    features = [{"name": name, "kind": "id", "table": TABLE} for name in ("item", "again")]
+    save_schema(Schema.model_validate({"tables": tables, "features": features, "user": "item"}), out)
+    (folder / "made.json").write_text(json.dumps(about))
+
+
+def counted(out: str) -> dict:
+    """Counts and shares as the verb finds them, in a process of its own, with its seconds and peak memory."""
+    code = "import sys; from benchmarks.data.large_tables import _child; _child(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, out], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _child(out: str) -> None:
+    from recsys.features.read_counters import Counters
+    from recsys.schema import load_schema
+    from train.commands.collisions import measured
+
+    started = time.perf_counter()
+    sample, found = measured(out, "train", load_schema(out), Counters())[TABLE]
+    distinct, error = sample.distinct()
+    shares = {way: {k: round(v, 7) for k, v in vars(shared).items()} for way, shared in found.items()}
+    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    about = {"lookups": sample.seen, "distinct": round(distinct), "distinct_error": round(error), "shares": shares}
+    print(json.dumps({**about, "seconds": round(seconds, 1), "peak_bytes": peak}), flush=True)
+
+
+def true_shares(distinct: int, rows: int) -> dict[str, float]:
+    """Share of ids that share a row, by counting all of them."""
+    from recsys.features.table_rows import table_rows
+    from recsys.schema import Table
+
+    result = {}
+    for way in ("modulo", "hash"):
+        taken = ids_at(np.arange(distinct), distinct)
+        table_rows(taken, Table(num_embeddings=rows, ids=way), taken)
+        taken.sort()
+        new = np.concatenate([[True], taken[1:] != taken[:-1]])
+        alone = np.count_nonzero(new & np.concatenate([new[1:], [True]]))
+        result[way] = round(1 - alone / distinct, 7)
+    return result
+
+
+def speeds(rows: int, repeats: int = 200, count: int = 200_000) -> dict[str, float]:
+    """Million ids a second, one thread, ids of a batch in cache; the median."""
+    from recsys.features.table_rows import table_rows
+    from recsys.schema import Table
+
+    ids = np.random.default_rng(1).integers(0, 1 << 62, count)
+    out, result = np.empty_like(ids), {}
+    for way in ("modulo", "hash", "managed"):
+        table, samples = Table(num_embeddings=rows, ids=way), []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            table_rows(ids, table, out)
+            samples.append(time.perf_counter() - started)
+        result[way] = round(count / sorted(samples)[repeats // 2] / 1e6, 1)
+    return result
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--out", "folder", required=True, help="Where the ids are, or are written; they stay there.")
+@click.option("--distinct", default=100_000_000, show_default=True, type=click.IntRange(1000, (1 << 31) - 1))
+@click.option("--rows", default=1 << 27, show_default=True, help="Rows of the table.", type=click.IntRange(1))
+@click.option("--results", default=None, help="Folder for the row; default: benchmarks/results.")
+def main(folder: str, distinct: int, rows: int, results: str | None) -> None:
+    """Count collisions of many distinct ids. Appends to large_tables.jsonl."""
+    from benchmarks.harness import RESULTS, append
+
+    make_ids(folder, distinct, rows)
+    found = counted(folder)
+    about = {"shapes": {"distinct": distinct, "rows": rows, "step": STEP}}
+    truth = {"true_shares": true_shares(distinct, rows), "million_ids_per_s": speeds(rows)}
+    row = append("large_tables", {**about, **found, **truth}, Path(results) if results else RESULTS)
+    print(json.dumps({k: v for k, v in row.items() if k not in ("versions", "machine", "git")}), flush=True)
+
+
+if __name__ == "__main__":
+    from benchmarks.harness import run_command
+
+    sys.exit(run_command(main, "benchmarks.data.large_tables"))

@@ -1,0 +1,135 @@
+"""Runs jobs side by side: those that are done are left alone, those that were interrupted go on."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from benchmarks.paper.experiments import Job, Plan
+from embeddings.errors import InputError
+from train.config import Config, load_settings
+from train.run.run_folder import LOGS
+from train.scl.config import SclConfig
+
+_ELSEWHERE = ("run.", "process.", "sharding.", "make.", "model.alone")  # nothing that a result depends on
+_WAIT_S = 60.0  # for children to save after SIGTERM
+
+
+def folders(job: Job, plan: Plan, modalities: Sequence[str]) -> list[Path]:
+    """The run folders that a job leaves: make trains one MAKE a modality."""
+    top = Path(plan.root) / job.name
+    return [top / m for m in modalities] if job.verb == "make" else [top]
+
+
+def is_done(job: Job, plan: Plan, modalities: Sequence[str], stores: dict[str, str]) -> bool:
+    """Whether all runs of ``job`` are done.
+
+    Args:
+        stores: modality -> checksum of its vectors now.
+
+    Raises InputError for a run, done or begun, that was made with other settings or other vectors.
+    """
+    found = [folder for folder in folders(job, plan, modalities) if (folder / "run.json").is_file()]
+    for folder in found:
+        if other := _other(job, plan, folder, stores):
+            raise InputError(
+                f"run '{folder}' was made with other settings: {other}; remove that folder, or choose another --root"
+            )
+    states = [json.loads((folder / "run.json").read_text())["status"] for folder in found]
+    return len(found) == len(folders(job, plan, modalities)) and all(state == "done" for state in states)
+
+
+def refuse_outlived(wanted: Sequence[Job], done: set[str], plan: Plan) -> None:
+    """Raises InputError for a run that is done although one that it began with is not: it had other weights."""
+    for job in wanted:
+        missing = sorted(set(job.needs) - done)
+        if job.name in done and missing:
+            raise InputError(
+                f"run '{Path(plan.root) / job.name}' began with '{missing[0]}', which is to be trained anew; "
+                f"remove that folder too, or choose another --root"
+            )
+
+
+def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | None:
+    """The first thing in which the run in ``folder`` differs from what ``job`` wants, in words."""
+    settings = SclConfig if job.verb == "scl" else Config
+    section = "make" if job.verb == "make" else ""
+    wanted = _flat(load_settings(settings, plan.config, job.settings, section).model_dump())
+    try:
+        had = _flat(load_settings(settings, str(folder / "config.yaml")).model_dump())
+    except InputError as error:  # of a time when there were other settings
+        return str(error)
+    for key, value in wanted.items():
+        if not key.startswith(_ELSEWHERE) and had.get(key) != value:
+            return f"{key} is {had.get(key)}, wanted {value}"
+    for name, checksum in json.loads((folder / "run.json").read_text()).get("stores", {}).items():
+        if stores.get(name) != checksum:
+            return f"the vectors of modality '{name}' have changed since"
+    return None
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def run_all(wanted: Sequence[Job], done: set[str], plan: Plan, at_once: int, threads: int) -> None:
+    """Run every job of ``wanted`` that is not in ``done``, ``at_once`` at a time, a job after those that it needs.
+
+    Raises InputError where one fails, after those beside it have saved and stopped.
+    """
+    waiting = [job for job in wanted if job.name not in done]
+    finished, running, total = set(done), {}, len(waiting)
+    try:
+        while waiting or running:
+            for job in [j for j in waiting if set(j.needs) <= finished][: at_once - len(running)]:
+                waiting.remove(job)
+                running[job.name] = (job, *_start(job, plan, threads))
+                print(f"[{total - len(waiting)}/{total}] {job.verb} {job.name}", flush=True)
+            assert running, "jobs wait for jobs that nobody runs"
+            time.sleep(0.1)
+            for name, (job, process, log) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                log.close()
+                del running[name]
+                if process.returncode:
+                    raise InputError(f"run '{job.name}' failed with status {process.returncode}: {_last(log.name)}")
+                finished.add(name)
+    finally:
+        _stop(running.values())
+
+
+def _start(job: Job, plan: Plan, threads: int) -> tuple[subprocess.Popen, TextIO]:
+    logs = Path(plan.root) / job.name / LOGS
+    logs.mkdir(parents=True, exist_ok=True)
+    log = open(logs / "output.txt", "a")
+    command = [sys.executable, "-m", "train", job.verb, "--config", plan.config, *job.settings]
+    command += [f"process.threads={threads}", "run.resume=auto"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT), log
+
+
+def _last(path: str) -> str:
+    """What the end of a log says went wrong, and where the rest is."""
+    lines = [line for line in Path(path).read_text(errors="replace").splitlines() if line.strip()]
+    said = [line for line in lines[-20:] if "error" in line.lower()] or lines or ["it said nothing"]
+    return f"{said[-1].removeprefix('error: ')} (all of it is in '{path}')"
+
+
+def _stop(running) -> None:
+    """Let children that are still there save, as they do on SIGTERM, and wait for them."""
+    for _, process, _ in running:
+        process.terminate()
+    until = time.monotonic() + _WAIT_S
+    for _, process, log in running:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()

@@ -1,0 +1,59 @@
+"""Unit costs from measured steps: least squares above floors, over what each plan makes the critical rank do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.optimize import nnls
+
+from embeddings.planner.cost_model import Machine
+from embeddings.planner.hardware import Hardware, Speed
+from embeddings.planner.plan_cost import assess
+from embeddings.planner.planner_input import Problem
+from embeddings.planner.sharding_plan import Plan
+
+NAMES = tuple(f.name for f in fields(Speed))
+_NONE = dict.fromkeys(NAMES, 0.0)
+_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A plan that ran, and its median step."""
+
+    problem: Problem
+    plan: Plan
+    step_ms: float
+
+
+def work(problem: Problem, plan: Plan, hardware: Hardware) -> np.ndarray:
+    """How much of each unit every rank does in a step: [W, units], in the order of NAMES."""
+    machine = Machine.of(hardware, plan.world_size)
+    columns = []
+    for name in NAMES:
+        speed = Speed(**{**_NONE, name: 1.0})
+        a = assess(plan, problem, Machine.of(hardware.with_(speed=speed), machine.world_size))
+        columns.append(a.fixed.base_ms + a.exchanges_ms + a.rank_ms)
+    return np.stack(columns, axis=1)
+
+
+def fit(measured: Sequence[Measured], hardware: Hardware, floors: Speed) -> tuple[Speed, np.ndarray]:
+    """Unit costs, none below its floor, that make predictions least wrong, relative to each step, and the predictions.
+
+    Which rank is critical depends on the costs, so the two are found in turns. Units whose work the measured plans do
+    not have, or have always alike, would come out as nothing without a floor.
+    """
+    least = np.array([getattr(floors, name) or 0.0 for name in NAMES])
+    works = [work(m.problem, m.plan, hardware) for m in measured]
+    times = np.array([m.step_ms for m in measured])
+    rows = np.stack([w.mean(axis=0) for w in works])
+    costs = np.zeros(len(NAMES))
+    for _ in range(_ROUNDS):
+        scale = rows.max(axis=0) + 1e-12
+        above = nnls(rows / scale / times[:, None], 1 - rows @ least / times)[0] / scale
+        before, costs = costs, least + above
+        rows = np.stack([w[int((w @ costs).argmax())] for w in works])
+        if np.allclose(before, costs, rtol=1e-6):
+            break
+    predictions = np.array([float((w @ costs).max()) for w in works])
+    return Speed(**dict(zip(NAMES, (float(c) for c in costs), strict=True))), predictions

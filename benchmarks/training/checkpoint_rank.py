@@ -1,0 +1,116 @@
+"""One rank of benchmarks.training.checkpoint: trains in turns with and without a save; rank 0 writes what it found."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch.distributed as dist
+from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
+
+from recsys.schema import Schema, load_schema, save_schema
+from train.checkpoint import Checkpoints
+from train.config import load_config
+from train.ctr.build import build, make_reader
+from train.distributed.process_group import Ranks, on_first, process_group
+
+_USERS = 100_000
+
+
+def make_data(folder: Path, items: int, rows: int) -> None:
+    """Rows of one user, one item and a history of 20 items, all of them drawn evenly: no row is in a cache."""
+    schema = {
+        "tables": {"user": {"num_embeddings": _USERS}, "item": {"num_embeddings": items}},
+        "features": [
+            {"name": "user", "kind": "id", "table": "user"},
+            {"name": "item", "kind": "id", "table": "item"},
+            {"name": "history", "kind": "sequence", "table": "item", "target": "item", "max_length": 20},
+        ],
+    }
+    save_schema(Schema.model_validate(schema), str(folder))
+    draw = np.random.default_rng(0).integers
+    history = pa.ListArray.from_arrays(np.arange(0, 20 * rows + 1, 20, dtype=np.int32), draw(0, items, 20 * rows))
+    columns = {
+        "label": draw(0, 2, rows),
+        "user": draw(0, _USERS, rows),
+        "item": draw(0, items, rows),
+        "history": history,
+    }
+    (folder / "train").mkdir()
+    pq.write_table(pa.table(columns), folder / "train" / "part-0.parquet", row_group_size=20_000)
+    (folder / "run.yaml").write_text(
+        f"data: {{path: {folder}, shuffle_rows: 0}}\n"
+        "model: {embedding_dim: 16, over_arch: [256, 128]}\n"
+        "sharding: {sharding_types: [row_wise]}\n"
+    )
+
+
+class Turns:
+    """Steps without an end, so many in a turn."""
+
+    def __init__(self, folder: Path, ranks: Ranks, batch_size: int) -> None:
+        config = load_config(str(folder / "run.yaml"), (f"data.batch_size={batch_size}", f"run.root={folder}"))
+        schema = load_schema(config.data.path)
+        self.ranks, self.batch_size = ranks, batch_size
+        self.reader = make_reader(config, schema, {}, ranks, "train", training=True)
+        self.trainable = build(schema, config, {}, {"history": 20.0}, ranks)
+        self.pipeline = TrainPipelineSparseDist(self.trainable.model, self.trainable.optimizer, ranks.device)
+        self.checkpoints = Checkpoints(folder, ranks, keep=1)
+        self.batches = self._endless()
+        self.step = 0
+
+    def _endless(self):
+        epoch = 0
+        while True:
+            yield from self.reader.epoch(epoch)
+            epoch += 1
+
+    def run(self, steps: int, save: bool) -> tuple[float, float, float]:
+        """Seconds of a turn; of them, of the copy, and until the save was on disk (0 without one).
+
+        A turn with a save begins with its copy, and goes on until its last file is on disk.
+        """
+        dist.barrier()
+        began, copied, written = time.monotonic(), 0.0, 0.0
+        if save:
+            self.checkpoints.save(self.trainable, {"step": self.step}, best=False)
+            copied = time.monotonic() - began
+        for _ in range(steps):
+            self.pipeline.progress(self.batches)
+            self.step += 1
+            if save and not written and not self.checkpoints.writing:
+                written = time.monotonic() - began
+        self.checkpoints.finish()
+        dist.barrier()
+        took = time.monotonic() - began
+        return took, copied, (written or took) if save else 0.0
+
+
+def main(folder: Path, items: int, batch_size: int, steps: int, pairs: int) -> None:
+    config = load_config(str(Path(__file__).parents[2] / "configs" / "shop.yaml"), ("process.device=cpu",))
+    with process_group(config.process) as ranks:
+        on_first(ranks, lambda: make_data(folder, items, 400_000))
+        turns = Turns(folder, ranks, batch_size)
+        turns.pipeline._model.train()
+        turns.run(5, save=False)
+        turns.run(steps, save=True)  # the memory of the copy is there from the first save on
+        found: dict[str, list[float]] = {"with": [], "without": [], "copy_s": [], "write_s": []}
+        for pair in range(pairs):
+            for save in (True, False) if pair % 2 == 0 else (False, True):
+                took, copied, written = turns.run(steps, save)
+                found["with" if save else "without"].append(round(took, 3))
+                if save:
+                    found["copy_s"].append(round(copied, 3))
+                    found["write_s"].append(round(written, 3))
+        if ranks.first:
+            newest = turns.checkpoints.folder.newest()
+            size = sum(p.stat().st_size for p in newest.iterdir())
+            (folder / "found.json").write_text(json.dumps({**found, "checkpoint_bytes": size}))
+        turns.batches.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -1,0 +1,210 @@
+"""Training speed beside its peers, in one run: python -m benchmarks.training.step --data data/microlens.
+
+Contenders take turns, round after round, so that a machine that drifts drifts for all:
+
+    ours     two ranks of one thread each, the real command: reader, pipeline, sharded tables
+    twin     the same model in plain PyTorch, one process of two threads, all rows in memory
+             (benchmarks.peers.pytorch_baseline); padded as one writes it, and jagged with our own attention
+    fuxictr  FuxiCTR's DIN with its fastest loader, two threads, ids only (benchmarks.peers.fuxictr)
+
+All see the same rows a step: ours takes --batch-size on each rank, the peers twice that.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embeddings.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+RANKS = 2
+WINDOW = 20  # steps; speeds are medians over windows
+STEPS = 240  # of training a sample, at the default batch
+MODES = ("none", "simtier")
+FUXICTR_LOADERS = ("npz-0", "npz-1")  # round one picks; its Ray loader came within a tenth of these, and hung at times
+
+
+def settings(data: str, mode: str, batch_size: int) -> dict[str, Any]:
+    """The run's config: everything not named here is the default."""
+    return {
+        "data": {"path": str(Path(data).resolve()), "batch_size": batch_size, "test": None},
+        "model": {"multimodal": {"mode": mode}},
+        "train": {"log_every": WINDOW},
+        "process": {"threads": 1, "device": "cpu"},
+    }
+
+
+def epochs_for(steps: int, rows: int, global_batch: int) -> int:
+    """Whole epochs of at least ``steps`` steps."""
+    return max(1, -(-steps // max(1, rows // global_batch)))
+
+
+def ours(config: Mapping[str, Any], folder: str) -> dict[str, float]:
+    """Run the ctr command on two ranks; its own examples/s, and those of whole epochs with their start-up."""
+    launch(config, folder, "train", "ctr")
+    run = Path(folder) / "bench"
+    logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    speed = json.loads((run / "run.json").read_text())["examples_per_s"]
+    if speed is None:
+        raise InputError(
+            f"an epoch of '{config['data']['path']}' has under {WINDOW} steps; use more rows or a smaller batch"
+        )
+    return {"examples_per_s": speed, "with_start_up": whole_epochs(logged, config["data"]["batch_size"] * RANKS)}
+
+
+def whole_epochs(logged: Sequence[Mapping[str, Any]], global_batch: int) -> float:
+    """Examples/s over all rows of metrics.jsonl, an epoch's first window with the reader's start-up included."""
+    seconds = examples = step = 0
+    for row in logged:
+        if row["kind"] == "train":
+            examples += (row["step"] - step) * global_batch
+            seconds += (row["step"] - step) * global_batch / row["examples_per_s"]
+            step = row["step"]
+    return examples / seconds
+
+
+def launch(config: Mapping[str, Any], folder: str, module: str, *arguments: str) -> None:
+    """Run ``module`` on two ranks with ``config`` written to a file; the run's folder is ``folder/bench``."""
+    from omegaconf import OmegaConf
+
+    whole = {**config, "run": {"name": "bench", "root": folder, "overwrite": True}}
+    path = Path(folder) / "config.yaml"
+    OmegaConf.save(OmegaConf.create(whole), path)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", "-m", module]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *arguments, "--config", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        print(done.stdout, done.stderr, sep="", file=sys.stderr)
+        raise InputError(f"the run on {RANKS} ranks ended with status {done.returncode}; see its words above")
+
+
+def twin(config: Mapping[str, Any], variants: Sequence[tuple[str, str]], steps: int) -> dict[str, float]:
+    """``layout-tables`` -> examples/s of the twin, measured in a process of its own."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_twin, config, list(variants), steps).result()
+
+
+def _twin(config: Mapping[str, Any], variants: list[tuple[str, str]], steps: int) -> dict[str, float]:
+    from benchmarks.peers.pytorch_baseline import measure
+    from train.config import Config
+
+    batch_size = RANKS * config["data"]["batch_size"]
+    return measure(
+        Config.model_validate(config), variants, batch_size=batch_size, threads=RANKS, steps=steps, window=WINDOW
+    )
+
+
+def fuxictr(config: Mapping[str, Any], loaders: Sequence[str]) -> dict[str, float]:
+    """Loader -> examples/s of FuxiCTR's DIN."""
+    from benchmarks.peers.fuxictr.peer import measure
+
+    batch_size = RANKS * config["data"]["batch_size"]
+    rows = measure(config["data"]["path"], loaders=tuple(loaders), threads=RANKS, batch_size=batch_size)
+    return {row["loader"]: row["examples_per_s"] for row in rows}
+
+
+def compare(config: Mapping[str, Any], rounds: int, steps: int, with_fuxictr: bool) -> Iterator[dict[str, Any]]:
+    """After each round, what is known so far: contender -> measurement.
+
+    All variants of a peer run in round one, the fastest of them in the others.
+    """
+    from benchmarks.harness import measurement
+    from benchmarks.peers.pytorch_baseline import LAYOUTS, TABLES
+
+    own, start_up = [], []
+    wanted = {f"twin_{layout}": [f"{layout}-{tables}" for tables in TABLES] for layout in LAYOUTS}
+    wanted["fuxictr"] = list(FUXICTR_LOADERS) if with_fuxictr else []
+    variants: dict[str, dict[str, list[float]]] = {peer: defaultdict(list) for peer in wanted}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="train-step-") as folder:
+            found = ours(config, folder)
+        own.append(found["examples_per_s"])
+        start_up.append(found["with_start_up"])
+        for peer, names in wanted.items():
+            if not names:
+                continue
+            if peer != "fuxictr":
+                speeds = twin(config, [tuple(n.split("-")) for n in names], steps)
+            else:
+                speeds = fuxictr(config, names)
+            for name, speed in speeds.items():
+                variants[peer][name].append(speed)
+            wanted[peer] = [max(speeds, key=speeds.__getitem__)]
+        result = {"ours": measurement(own, threads=1, ranks=RANKS, with_start_up=measurement(start_up)["median"])}
+        for peer, names in wanted.items():
+            for name in names:
+                first = {n: round(s[0]) for n, s in variants[peer].items()}
+                result[peer] = measurement(variants[peer][name], threads=RANKS, variant=name, first_round=first)
+        yield result
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--data", "folders", required=True, multiple=True, help="Data folder; repeat it for several.")
+@click.option("--modes", default="none", show_default=True, help=f"Comma-separated, of {', '.join(MODES)}.")
+@click.option("--batch-size", default=1024, show_default=True, type=click.IntRange(1), help="Rows a step and rank.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--steps", default=STEPS, show_default=True, type=click.IntRange(WINDOW), help="Training steps a sample.")
+@click.option("--fuxictr", "with_fuxictr", is_flag=True, help="Measure FuxiCTR too, where the mode is none.")
+@click.option("--out", default=None, help="Folder for the rows; default: benchmarks/results.")
+def main(
+    folders: tuple[str, ...], modes: str, batch_size: int, rounds: int, steps: int, with_fuxictr: bool, out: str | None
+) -> None:
+    """Measure training speed beside the peers, and where the time goes; rows in train_step.jsonl and profile.jsonl."""
+    wanted = modes.split(",")
+    if unknown := set(wanted) - set(MODES):
+        raise InputError(f"modes {sorted(unknown)} have no twin; allowed: {', '.join(MODES)}")
+
+    from benchmarks.harness import RESULTS, append, ratios
+    from benchmarks.training.profile import profile
+    from recsys.schema import load_schema
+
+    results = Path(out) if out else RESULTS
+    for data in folders:
+        rows = split_rows(data)
+        schema = load_schema(data)
+        shapes = {
+            "rows": rows,
+            "ranks": RANKS,
+            "features": len(schema.features),
+            "histories": [f.max_length for f in schema.features if f.kind == "sequence"],
+        }
+        for mode in wanted:
+            config = settings(data, mode, batch_size)
+            config["train"]["epochs"] = epochs_for(steps, rows, RANKS * batch_size)
+            contenders: dict[str, Any] = {}
+            for contenders in compare(config, rounds, steps, with_fuxictr and mode == "none"):
+                print(Path(data).name, mode, {k: c["samples"] for k, c in contenders.items()}, flush=True)
+            name = Path(data).resolve().name
+            about = {"data": name, "mode": mode, "batch_size": batch_size, "flags": sys.argv[1:], "shapes": shapes}
+            row = append(
+                "train_step", {**about, "contenders": contenders, "ratios": ratios(contenders, "ours")}, results
+            )
+            print(json.dumps({"data": about["data"], "mode": mode, "ratios": row["ratios"]}), flush=True)
+            shares = append("profile", {**about, **profile(config)}, results)
+            print(json.dumps({k: shares[k] for k in ("step_ms", "shares")}), flush=True)
+
+
+def split_rows(data: str) -> int:
+    """Rows of the training split, by its footers."""
+    from train.data.parquet_files import find_files, read_footers
+
+    return int(sum(f.group_rows.sum() for f in read_footers(find_files(data, "train"))))
+
+
+if __name__ == "__main__":
+    from benchmarks.harness import run_command
+
+    sys.exit(run_command(main, "benchmarks.training.step"))

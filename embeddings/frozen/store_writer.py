@@ -1,0 +1,181 @@
+"""Writes a frozen store, block by block: never more than a block of vectors in memory beside the source."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from iopath.common.file_io import g_pathmgr
+
+from embeddings.errors import InputError
+from embeddings.frozen.quantise import DTYPES, encoded
+from embeddings.frozen.store_files import FORMAT, META, whole_checksum
+
+BLOCK_BYTES = 32 << 20  # of one float64 block of vectors
+
+
+def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, encoder: str, overwrite: bool) -> None:
+    """Write a frozen store; see ``embeddings.frozen.store.build_store``."""
+    path = os.fspath(path)
+    ids, vectors = _checked(ids, vectors, dtype)
+    check_target(path, overwrite)
+    order = None if (ids[1:] > ids[:-1]).all() else np.argsort(ids, kind="stable")
+    if order is not None:
+        ids = ids[order]
+        repeats = np.flatnonzero(ids[1:] == ids[:-1])
+        if repeats.size:
+            raise InputError(
+                f"id {ids[repeats[0]]} repeats ({repeats.size} repeats in all); allowed: one vector for each id; "
+                "drop the repeats before building"
+            )
+    with _written_beside(path, overwrite) as folder:
+        files = _write_arrays(folder, ids, vectors, order, dtype)
+        meta = {
+            "format": FORMAT,
+            "width": vectors.shape[1],
+            "dtype": dtype,
+            "encoder": encoder,
+            "count": ids.size,
+            "files": files,
+            "checksum": whole_checksum(files),
+        }
+        with open(os.path.join(folder, META), "w") as f:
+            json.dump(meta, f, indent=2)
+            f.write("\n")
+
+
+def _checked(ids: np.ndarray, vectors: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    if dtype not in DTYPES:
+        raise InputError(f"dtype '{dtype}' of a frozen store; allowed: {', '.join(DTYPES)}")
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise InputError(f"ids are {ids.dtype} {list(ids.shape)}; allowed: integers [N]; convert them first")
+    if vectors.ndim != 2 or not (vectors.dtype.kind == "f" or vectors.dtype == np.int8):
+        raise InputError(
+            f"vectors are {vectors.dtype} {list(vectors.shape)}; allowed: float or int8 [N, M]; convert them first"
+        )
+    if ids.size != vectors.shape[0]:
+        raise InputError(
+            f"{ids.size} ids but {vectors.shape[0]} vectors; allowed: one vector for each id, in the same order"
+        )
+    if not vectors.size:
+        raise InputError(
+            f"vectors are {list(vectors.shape)}: nothing to store; allowed: at least one vector of width 1"
+        )
+    if ids.dtype == np.uint64 and int(ids.max()) >= 2**63:
+        raise InputError(
+            f"id {ids.max()} does not fit int64; allowed: signed 64-bit ids; reinterpret with .view('int64')"
+        )
+    return ids.astype(np.int64, copy=False), vectors
+
+
+def check_target(path: str, overwrite: bool) -> None:
+    """Raise InputError where a store must not be written to ``path``: before any work."""
+    if not g_pathmgr.exists(path) or (g_pathmgr.isdir(path) and not g_pathmgr.ls(path)):
+        return
+    if not g_pathmgr.exists(os.path.join(path, META)):
+        raise InputError(f"'{path}' exists and is no frozen store, so it is not replaced; choose another path")
+    if not overwrite:
+        raise InputError(f"frozen store '{path}' exists; pass --overwrite (overwrite=True) or choose another path")
+
+
+@contextlib.contextmanager
+def _written_beside(path: str, overwrite: bool) -> Iterator[str]:
+    """A fresh local folder whose files become ``path`` when the block ends well, and vanish when it does not."""
+    if remote := "://" in path:
+        folder = tempfile.mkdtemp(prefix="frozen-store-")
+    else:
+        parent, name = os.path.split(os.path.abspath(path))
+        folder = os.path.join(parent, f".{name}.partial-{os.getpid()}")
+    try:
+        if not remote:
+            shutil.rmtree(folder, ignore_errors=True)  # of a killed process that had our id
+            os.makedirs(folder)
+        yield folder
+        if remote:
+            _upload(folder, path, overwrite)
+        else:
+            _replace(path, folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot write '{path}': {error}; free space, mend permissions or choose another path"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(path: str, folder: str) -> None:
+    old = folder + ".old"
+    if os.path.isdir(path):
+        os.rename(path, old)
+    try:
+        os.rename(folder, path)
+    except OSError:
+        if os.path.isdir(old):
+            os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _upload(folder: str, path: str, overwrite: bool) -> None:
+    g_pathmgr.mkdirs(path)
+    for name in sorted(os.listdir(folder), key=lambda name: name == META):  # meta.json last: it makes the store
+        g_pathmgr.copy_from_local(os.path.join(folder, name), os.path.join(path, name), overwrite=overwrite)
+
+
+def _write_arrays(
+    folder: str, ids: np.ndarray, vectors: np.ndarray, order: np.ndarray | None, dtype: str
+) -> dict[str, dict[str, Any]]:
+    """Write ids, vectors and scale; return bytes and digest of each file."""
+    count, width = vectors.shape
+    step = max(1, BLOCK_BYTES // (8 * width))
+    with contextlib.ExitStack() as stack:
+        writers = {
+            "ids.npy": stack.enter_context(_NpyWriter(folder, "ids.npy", (count,), "int64")),
+            "vectors.npy": stack.enter_context(_NpyWriter(folder, "vectors.npy", (count, width), dtype)),
+        }
+        if dtype == "int8":
+            writers["scale.npy"] = stack.enter_context(_NpyWriter(folder, "scale.npy", (count,), "float32"))
+        for start in range(0, count, step):
+            block = ids[start : start + step]
+            source = vectors[start : start + step] if order is None else vectors[order[start : start + step]]
+            values, scale = encoded(block, source, dtype)
+            writers["ids.npy"].append(block)
+            writers["vectors.npy"].append(values)
+            if scale is not None:
+                writers["scale.npy"].append(scale)
+    return {name: writer.entry for name, writer in writers.items()}
+
+
+class _NpyWriter:
+    """A .npy file written block by block, with the digest of what was written."""
+
+    def __init__(self, folder: str, name: str, shape: tuple[int, ...], dtype: str) -> None:
+        self._file = open(os.path.join(folder, name), "wb")
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        descr = np.lib.format.dtype_to_descr(self._dtype)
+        np.lib.format.write_array_header_1_0(self, {"descr": descr, "fortran_order": False, "shape": shape})
+
+    def write(self, data: Any) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._bytes += memoryview(data).nbytes
+
+    def append(self, block: np.ndarray) -> None:
+        self.write(np.ascontiguousarray(block, dtype=self._dtype).reshape(-1).view(np.uint8))
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
+
+    def __enter__(self) -> "_NpyWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()

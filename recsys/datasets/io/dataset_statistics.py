@@ -1,0 +1,62 @@
+"""What passed by while rows were written: how many ids each table will hold, and how many items have no vector."""
+
+import numpy as np
+
+from embeddings.frozen.store import FrozenStore
+from recsys.datasets.io.data_folder import Columns, Lists
+
+EVERY = 64  # of the rows' histories so many are looked up: random reads of every behaviour would take hours
+
+
+class Seen:
+    """Counts over columns ``user``, ``item``, ``history`` and those of ``ids``, whose different values are kept.
+
+    ``ids`` names id columns of up to some 100,000 different values, and for each the list column that shares its table.
+    """
+
+    def __init__(self, store: FrozenStore, ids: dict[str, str | None]) -> None:
+        self._store = store
+        self._ids = ids
+        self._values: dict[str, set[int]] = {name: set() for name in ids}
+        self._last_user: int | None = None
+        self._users = self._rows = self._bare = 0
+        self._lookups = {"targets": 0, "behaviours": 0}
+        self._missing = {"targets": 0, "behaviours": 0}
+
+    def add(self, columns: Columns) -> None:
+        """Count the next rows."""
+        users, items, history = columns["user"], columns["item"], columns["history"]
+        assert isinstance(users, np.ndarray) and isinstance(items, np.ndarray) and isinstance(history, Lists)
+        if not users.size:
+            return
+        self._users += int((users[1:] != users[:-1]).sum()) + int(users[0] != self._last_user)
+        self._last_user = int(users[-1])
+        sample = np.arange(-self._rows % EVERY, users.size, EVERY)
+        self._rows += users.size
+        self._bare += int((np.diff(history.offsets) == 0).sum())
+        self._look_up("targets", items)
+        self._look_up("behaviours", history.rows(sample).values)
+        for name, listed in self._ids.items():
+            found = [columns[name], columns[listed].rows(sample).values] if listed else [columns[name]]
+            for values in found:
+                self._values[name].update(np.unique(values).tolist())
+
+    def _look_up(self, role: str, ids: np.ndarray) -> None:
+        self._lookups[role] += ids.size
+        self._missing[role] += int((self._store.rows(ids) < 0).sum())
+
+    def table_rows(self) -> dict[str, int]:
+        """Rows of hashed tables, twice the ids that each will hold: of users by how often one follows another."""
+        counts = {"user": self._users, "item": self._store.count, **{n: len(v) for n, v in self._values.items()}}
+        return {name: 2 * max(count, 1) for name, count in counts.items()}
+
+    def facts(self) -> dict[str, int]:
+        """What prepare.json tells besides the splits' sizes."""
+        return {
+            "vectors": self._store.count,
+            "targets": self._lookups["targets"],
+            "targets_without_vector": self._missing["targets"],
+            "behaviours_looked_up": self._lookups["behaviours"],
+            "behaviours_without_vector": self._missing["behaviours"],
+            "rows_without_history": self._bare,
+        }

@@ -1,0 +1,138 @@
+"""Streams the parquet tables of a raw data set as numpy columns, a bounded number of rows at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from embeddings.errors import InputError, nearest
+from recsys.datasets.io.data_folder import Columns, Lists
+
+READ_BYTES = 1 << 18  # of a column's pages at once, so that a row group of any size streams
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some consecutive rows of a table.
+
+    columns  name -> [n] int64, or Lists of n rows
+    """
+
+    file: Path
+    first_row: int
+    columns: Columns
+
+    def one_hot(self, name: str) -> np.ndarray:
+        """The label in the lists of column ``name``, [0, 1] a click and [1, 0] none: [n] int8. Raises InputError."""
+        column = self.columns[name]
+        assert isinstance(column, Lists)
+        wrong = np.diff(column.offsets) != 2
+        if not wrong.any():
+            pairs = column.values.reshape(-1, 2)
+            wrong = (pairs.min(axis=1) != 0) | (pairs.max(axis=1) != 1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            got = column.rows(np.array([row])).values.tolist()
+            raise InputError(f"{self._row(row)}: {name} is {got}; allowed: [1, 0] or [0, 1]; get the file again")
+        return pairs[:, 1].astype(np.int8)
+
+    def check_aligned(self, first: str, second: str) -> None:
+        """Raise InputError unless the lists of both columns have the same lengths, row by row."""
+        lengths = []
+        for name in (first, second):
+            column = self.columns[name]
+            assert isinstance(column, Lists)
+            lengths.append(np.diff(column.offsets))
+        if (wrong := np.flatnonzero(lengths[0] != lengths[1])).size:
+            one, other = lengths[0][wrong[0]], lengths[1][wrong[0]]
+            raise InputError(
+                f"{self._row(int(wrong[0]))}: {first} has {one} values, {second} {other}; allowed: one for each of the "
+                "other's; get the file again"
+            )
+
+    def _row(self, row: int) -> str:
+        return f"'{self.file}' row {self.first_row + row} (the first is 0)"
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """``folder/*.parquet`` sorted by name; none where there is no such folder."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def num_rows(files: Sequence[Path]) -> int:
+    """Rows of all ``files`` by their footers. Raises InputError naming a file that is no whole parquet file."""
+    total = 0
+    for file in files:
+        with _opened(file) as table:
+            total += table.metadata.num_rows
+    return total
+
+
+def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> Iterator[Part]:
+    """The named columns of ``file``, at most ``rows`` rows at a time. A null id is 0, a null list is empty.
+
+    Raises InputError naming the file for a column that is missing or of another type, no rows, or data
+    that cannot be read.
+    """
+    with _opened(file) as table:
+        _check(file, table.schema_arrow, ids, lists)
+        if not table.metadata.num_rows:
+            raise InputError(f"'{file}' has no rows; get the file again")
+        done = 0
+        batches = table.iter_batches(rows, columns=[*ids, *lists], use_threads=False)
+        while True:
+            try:
+                batch = next(batches, None)  # decodes
+            except MemoryError:
+                raise
+            except (pa.ArrowException, OSError) as error:
+                raise _unreadable(file, error, f"after row {done}") from error
+            if batch is None:
+                return
+            columns: Columns = {name: _ids(batch.column(name)) for name in ids}
+            columns.update({name: _lists(batch.column(name)) for name in lists})
+            yield Part(file, done, columns)
+            done += batch.num_rows
+
+
+def _opened(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file, buffer_size=READ_BYTES, pre_buffer=False, page_checksum_verification=True)
+    except FileNotFoundError as error:
+        raise InputError(f"'{file}' does not exist; get the data set again, or mend --source") from error
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error, "its footer") from error
+
+
+def _unreadable(file: Path, error: Exception, where: str) -> InputError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return InputError(f"'{file}' cannot be read, {where} ({reason}): it is cut or corrupt; get the file again")
+
+
+def _check(file: Path, schema: pa.Schema, ids: Sequence[str], lists: Sequence[str]) -> None:
+    for name in (*ids, *lists):
+        if name not in schema.names:
+            hint = nearest(name, schema.names)
+            raise InputError(f"'{file}' has no column '{name}'{hint}; columns: {schema.names}; get the file again")
+        kind = schema.field(name).type
+        listed = pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
+        inner = kind.value_type if listed else kind
+        if listed != (name in lists) or not pt.is_integer(inner) or inner == pa.uint64():
+            wanted = "a list of signed integers" if name in lists else "signed integers"
+            raise InputError(f"'{file}', column '{name}' is {kind}; allowed: {wanted}; get the file again")
+
+
+def _ids(array: pa.Array) -> np.ndarray:
+    return array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+
+
+def _lists(array: pa.Array) -> Lists:
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = np.zeros(lengths.size + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return Lists(_ids(array.flatten()), offsets)

@@ -1,0 +1,88 @@
+"""SparseArch: ids to ID embeddings, through collections that TorchRec shards."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor, KeyedTensor
+
+from embeddings.tables import TableConfig, bag_collection, sequence_collection
+from embeddings.zch import managed_bags, managed_sequences
+from recsys.schema import Feature, Schema
+
+
+def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str, float]) -> list[TableConfig]:
+    """The schema's tables.
+
+    Args:
+        embedding_dim: width of tables that name none.
+        mean_lengths: feature name -> mean ids per row, for the planner; 1 where absent.
+    """
+    configs = []
+    for name, table in schema.tables.items():
+        features = [f for f in schema.features if f.table == name]
+        configs.append(
+            TableConfig(
+                name=name,
+                num_embeddings=table.num_embeddings,
+                embedding_dim=table.embedding_dim or embedding_dim,
+                features=tuple(f.name for f in features),
+                pooled=name not in schema.sequence_tables,
+                mean_length=tuple(mean_lengths.get(f.name, 1.0) for f in features),
+                managed=table.ids == "managed",
+            )
+        )
+    return configs
+
+
+class SparseArch(nn.Module):
+    """Both collections, and both of managed tables. Each may be absent; each takes its features out of all.
+
+    Traced by TorchRec's pipeline, so ``forward`` only calls them.
+    """
+
+    def __init__(self, tables: list[TableConfig]) -> None:
+        super().__init__()
+        for name, make, pooled, managed in (
+            ("bags", bag_collection, True, False),
+            ("sequences", sequence_collection, False, False),
+            ("managed_bags", managed_bags, True, True),
+            ("managed_sequences", managed_sequences, False, True),
+        ):
+            own = [t for t in tables if (t.pooled, t.managed) == (pooled, managed)]
+            setattr(self, name, make(own) if own else None)
+
+    def forward(
+        self, pooled: KeyedJaggedTensor | None, sequence: KeyedJaggedTensor | None
+    ) -> tuple[KeyedTensor | None, dict[str, JaggedTensor] | None]:
+        bags = self.bags(pooled) if self.bags is not None else None
+        sequences = self.sequences(sequence) if self.sequences is not None else None
+        if self.managed_bags is not None:
+            bags = _joined(bags, self.managed_bags(pooled)[0])
+        if self.managed_sequences is not None:
+            sequences = _joined(sequences, self.managed_sequences(sequence)[0])
+        return bags, sequences
+
+
+@torch.fx.wrap
+def _joined(own, managed) -> dict:
+    """Outputs of two collections by feature."""
+    parts = [
+        part.to_dict() if hasattr(part, "to_dict") else dict(part.items())
+        for part in (own, managed)
+        if part is not None
+    ]
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def pooled_embeddings(output: KeyedTensor, ids: KeyedJaggedTensor, features: list[Feature]) -> list[torch.Tensor]:
+    """[B, D] per feature in schema order, whatever order the sharding plan gave; means where the schema wants them.
+
+    output  sums of embeddings per feature; a dict where some tables are managed
+    ids     what was looked up; an empty bag gives zeros
+    """
+    sums = dict(output) if isinstance(output, dict) else output.to_dict()
+    for f in features:
+        if f.kind == "bag" and f.pooling == "mean":
+            sums[f.name] = sums[f.name] / ids[f.name].lengths().clamp(min=1).unsqueeze(1)
+    return [sums[f.name] for f in features]

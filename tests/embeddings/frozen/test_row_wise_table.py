@@ -1,0 +1,166 @@
+"""A table over ranks gives what a whole one gives: counts to the bit, MAKE to rounding, forward and backward."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from embeddings.frozen.frozen_rows import FrozenRows
+from embeddings.frozen.row_wise_table import RowWiseTable
+from embeddings.frozen.store import FrozenStore, build_store
+from embeddings.frozen.table import FrozenTable
+from tests.embeddings.frozen.ranks import on_ranks
+
+COUNT, WIDTH, TIERS, HIDDEN, ROOM = 203, 16, 7, 5, 64
+RANKS = (1, 2, 3, 4)
+
+
+@pytest.fixture(scope="module", params=["float32", "float16", "int8"])
+def store(request, tmp_path_factory: pytest.TempPathFactory) -> FrozenStore:
+    vectors = np.random.default_rng(0).normal(size=(COUNT, WIDTH))
+    path = tmp_path_factory.mktemp("store") / request.param
+    return build_store(str(path), np.arange(COUNT), vectors, dtype=request.param)
+
+
+def rows_of(seed: int, targets: int | None = None, count: int = COUNT) -> FrozenRows:
+    """Random rows: an empty bag, missing items and, for odd seeds, bags with several targets."""
+    draw = np.random.default_rng(seed)
+    targets = 6 + 3 * seed % 11 if targets is None else targets
+    lengths = draw.integers(1, 25, targets)
+    lengths[1:2] = 0
+    return FrozenRows(
+        torch.from_numpy(draw.integers(-1, count, targets)),
+        torch.from_numpy(draw.integers(-1, count, lengths.sum())),
+        torch.from_numpy(np.concatenate([[0], lengths.cumsum()])),
+        torch.from_numpy(draw.integers(0, targets, targets)) if seed % 2 and targets else None,
+    )
+
+
+def parameters() -> list[torch.Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    shapes = [(HIDDEN, 4 * WIDTH), (HIDDEN,), (HIDDEN,), (HIDDEN,)]
+    return [torch.randn(s, generator=draw).requires_grad_() for s in shapes]
+
+
+def upstream(rank: int, targets: int) -> torch.Tensor:
+    return torch.randn(targets, WIDTH, generator=torch.Generator().manual_seed(40 + rank))
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+def test_counts_are_those_of_the_whole_table(store: FrozenStore, ranks: int) -> None:
+    found = on_ranks(ranks, lambda r, group: RowWiseTable(store, group, room=ROOM).tier_counts(rows_of(r), TIERS))
+    whole = FrozenTable(store)
+    for rank, counts in enumerate(found):
+        expected = whole.tier_counts(rows_of(rank), TIERS)
+        assert expected.sum() > 0 and counts.dtype == torch.float32
+        assert torch.equal(counts, expected)
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+def test_attention_and_its_gradients_are_those_of_the_whole_table(store: FrozenStore, ranks: int) -> None:
+    """Each rank's own loss; gradients summed over ranks, as DistributedDataParallel does."""
+
+    def step(table: FrozenTable | RowWiseTable, rank: int) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        own = parameters()
+        pooled = table.attention(rows_of(rank), *own)
+        counts = table.tier_counts(rows_of(rank + 20), TIERS)  # takes the room of the targets that backward needs
+        return pooled.detach(), counts, list(torch.autograd.grad(pooled, own, upstream(rank, len(pooled))))
+
+    found = on_ranks(ranks, lambda r, group: step(RowWiseTable(store, group, room=ROOM), r))
+    expected = [step(FrozenTable(store), rank) for rank in range(ranks)]
+    for (pooled, counts, _), (right, right_counts, _) in zip(found, expected, strict=True):
+        assert right.abs().sum() > 0
+        torch.testing.assert_close(pooled, right, rtol=1e-5, atol=1e-5)
+        assert torch.equal(counts, right_counts)
+    for number in range(4):
+        summed = sum(gradients[number] for *_, gradients in found)
+        right = sum(gradients[number] for *_, gradients in expected)
+        torch.testing.assert_close(summed, right, rtol=1e-4, atol=1e-4 * float(right.abs().max()))
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_without_targets_or_behaviours(store: FrozenStore, ranks: int) -> None:
+    def rows(rank: int) -> FrozenRows:
+        if rank == 1:
+            return rows_of(5, targets=0)
+        if rank == 2:
+            return FrozenRows(torch.tensor([3, -1]), torch.tensor([-1, -1]), torch.tensor([0, 2, 2]))
+        return rows_of(rank)
+
+    def step(r: int, group) -> tuple[torch.Tensor, torch.Tensor]:
+        table = RowWiseTable(store, group, room=ROOM)
+        return table.tier_counts(rows(r), TIERS), table.attention(rows(r), *parameters())
+
+    whole = FrozenTable(store)
+    for rank, (counts, pooled) in enumerate(on_ranks(ranks, step)):
+        assert torch.equal(counts, whole.tier_counts(rows(rank), TIERS))
+        torch.testing.assert_close(pooled, whole.attention(rows(rank), *parameters()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_fewer_rows_than_ranks_can_share_evenly(tmp_path: Path, count: int) -> None:
+    store = build_store(str(tmp_path / "s"), np.arange(count), np.eye(count, 3) + 0.1, dtype="float32")
+
+    def step(r: int, group) -> torch.Tensor:
+        return RowWiseTable(store, group, room=ROOM).tier_counts(rows_of(r, count=count), TIERS)
+
+    for rank, counts in enumerate(on_ranks(4, step)):
+        assert torch.equal(counts, FrozenTable(store).tier_counts(rows_of(rank, count=count), TIERS))
+
+
+def test_each_rank_holds_its_own_rows_alone(store: FrozenStore) -> None:
+    def held(r: int, group) -> tuple[int, int, int]:
+        table = RowWiseTable(store, group, room=10)
+        assert table.local(table.everyone(rows_of(r, targets=0))).table.shape[0] == (
+            table.shard.last - table.shard.first
+        )
+        return table.shard.first, table.shard.last, table.width
+
+    assert on_ranks(4, held) == [(0, 51, WIDTH), (51, 102, WIDTH), (102, 153, WIDTH), (153, 203, WIDTH)]
+
+
+def test_a_shared_history_travels_once_and_missing_rows_never(store: FrozenStore) -> None:
+    """40 targets with one history of 8, two of them missing; the other rank sends nothing."""
+    history = torch.tensor([5, -1, 190, 7, 60, -1, 100, 202])
+
+    def arrived(r: int, group) -> tuple[int, int]:
+        targets = 40 * (1 - r)
+        bags = FrozenRows(
+            torch.full((targets,), 3),
+            history[: 8 * (1 - r)],
+            torch.tensor([0, 8])[: 2 - r],
+            torch.zeros(targets).long(),
+        )
+        exchange = RowWiseTable(store, group, room=1).everyone(bags)
+        return exchange.rows.history.numel(), sum(v.numel() for v in exchange.vectors)
+
+    vector = WIDTH * store.vectors.dtype.itemsize
+    assert on_ranks(2, arrived) == [(4, vector), (2, vector)]  # rows below 102 here, the others there; one target
+
+
+def test_one_exchange_serves_both_kernels(store: FrozenStore) -> None:
+    def same(r: int, group) -> bool:
+        table, rows = RowWiseTable(store, group, room=ROOM), rows_of(r)
+        table.tier_counts(rows, TIERS)
+        first = rows.exchange
+        table.attention(rows, *parameters())
+        return first is not None and rows.exchange is first
+
+    assert on_ranks(2, same) == [True, True]
+
+
+def test_more_targets_than_room_are_a_defect(store: FrozenStore) -> None:
+    def step(r: int, group) -> None:
+        RowWiseTable(store, group, room=2).tier_counts(rows_of(r), TIERS)
+
+    with pytest.raises(AssertionError, match="room for 2"):
+        on_ranks(1, step)
+
+
+def test_no_gradient_reaches_the_vectors_and_nothing_is_collected(store: FrozenStore) -> None:
+    def tensors(r: int, group) -> list[bool]:
+        table = RowWiseTable(store, group, room=ROOM)
+        return [t.requires_grad for t in (table._table, table._scale) if t is not None]
+
+    assert not any(on_ranks(1, tensors)[0])

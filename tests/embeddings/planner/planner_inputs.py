@@ -1,0 +1,35 @@
+"""Small questions for the planner."""
+
+from typing import Any
+
+from embeddings.planner.cost_model import Machine
+from embeddings.planner.hardware import Hardware, Speed
+from embeddings.planner.planner_input import Problem, Table
+
+MIB = 2**20
+
+
+def table(name: str, rows: int = 1000, columns: int = 16, pooled: bool = True, *lengths: float) -> Table:
+    module = "sparse.bags" if pooled else "sparse.sequences"
+    return Table(name=name, rows=rows, columns=columns, module=module, pooled=pooled, mean_length=lengths or (1.0,))
+
+
+def problem(*tables: Table, **more: Any) -> Problem:
+    return Problem(tables=tables, **{"batch_size": 64, **more})
+
+
+def cuda(world_size: int, hbm_gib: float = 1.0, local: int = 8, **more: Any) -> Machine:
+    settings: dict[str, Any] = {
+        "name": "part", "device": "cuda", "hbm_gib": hbm_gib, "hbm_gb_per_s": 1000.0, "ddr_gib": 64.0, "tflops": 100.0,
+        "ddr_gb_per_s": 100.0, "pcie_gb_per_s": 20.0, "intra_gb_per_s": 200.0, "inter_gb_per_s": 20.0, "spare": 0.0,
+        "speed": Speed(exchange_us=100.0),
+    }  # fmt: skip
+    return Machine.of(Hardware(**{**settings, "local_world_size": local, **more}), world_size)
+
+
+def cpu(world_size: int, ddr_gib: float = 16.0, local: int = 8, **more: Any) -> Machine:
+    settings: dict[str, Any] = {
+        "name": "host", "device": "cpu", "ddr_gib": ddr_gib, "ddr_gb_per_s": 10.0, "intra_gb_per_s": 2.0,
+        "inter_gb_per_s": 1.0, "spare": 0.0,
+    }  # fmt: skip
+    return Machine.of(Hardware(**{**settings, "local_world_size": local, **more}), world_size)

@@ -1,0 +1,35 @@
+"""Shards are cut as TorchRec cuts them."""
+
+import pytest
+import torch
+from torchrec.distributed.sharding_plan import calculate_shard_sizes_and_offsets
+
+from embeddings.planner.shard_layout import TYPES, block_widths, cut, possible_types
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize(
+    ("rows", "columns", "world", "local"), [(10, 16, 4, 2), (3, 32, 4, 4), (1000, 24, 6, 3), (1, 8, 1, 1)]
+)
+@pytest.mark.parametrize("narrowest", [4, 8, None])
+def test_cut_equals_torchrec(kind: str, rows: int, columns: int, world: int, local: int, narrowest: int | None) -> None:
+    sizes, offsets = calculate_shard_sizes_and_offsets(
+        torch.empty(rows, columns, device="meta"), world, local, kind, narrowest
+    )
+    (width, *_) = block_widths(columns, narrowest)
+    if narrowest is None:
+        width = columns  # TorchRec's narrowest is 128
+    ours = cut(kind, rows, columns, world, local, width)
+    assert ours[:, 2:].tolist() == sizes
+    # TorchRec's empty shards begin where the table ends too
+    assert ours[:, :2].tolist() == [[min(r, rows), c] for r, c in offsets]
+
+
+def test_widths():
+    assert block_widths(128, None) == [32, 64] and block_widths(48, None) == [48] and block_widths(16, None) == [16]
+    assert block_widths(48, 8) == [8] and block_widths(48, 10) == [12] and block_widths(30, 4) == [30]
+
+
+def test_possible_types():
+    assert possible_types(managed=False) == TYPES
+    assert possible_types(managed=True) == ("row_wise",)

@@ -1,0 +1,61 @@
+"""Frozen rows over ranks travel while IDs are looked up, and are back before the IDs' vectors are waited for."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import embeddings.frozen.row_wise_exchange as exchange
+import embeddings.frozen.row_wise_table as row_wise
+import recsys.models.ctr
+from embeddings.frozen.row_wise_table import RowWiseTable
+from embeddings.frozen.table import FrozenTable
+from recsys.batch import Batch
+from recsys.models.config import ModelConfig
+from recsys.models.ctr import CTRModel
+from recsys.models.sparse import table_configs
+from tests.embeddings.frozen.ranks import on_ranks
+from tests.train import tiny
+from train.ctr.build import open_stores
+from train.data.reader import RowReader
+
+
+@pytest.fixture
+def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What begins, as it begins."""
+    found: list[str] = []
+
+    def noted(module: object, name: str, word: str) -> None:
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a: (found.append(word), function(*a))[1])
+
+    noted(exchange, "all_to_all", "rows")  # sizes, then rows
+    noted(exchange, "to_all", "vectors")
+    noted(row_wise, "summed", "results")
+    noted(recsys.models.ctr, "pooled_embeddings", "wait for IDs")
+    return found
+
+
+def test_the_exchange_surrounds_the_lookup_of_ids(tmp_path: Path, order: list[str]) -> None:
+    data = tiny.make_data(tmp_path / "data")
+    config = ModelConfig(embedding_dim=4, over_arch=[6])
+    store = open_stores(tiny.SCHEMA, config, str(data))["text"]
+
+    def batch() -> Batch:
+        return next(RowReader(str(data), "train", tiny.SCHEMA, {"text": store}, batch_size=32).epoch(0))
+
+    def model(table: FrozenTable | RowWiseTable) -> CTRModel:
+        torch.manual_seed(0)
+        made = CTRModel(tiny.SCHEMA, config, table_configs(tiny.SCHEMA, 4, {}), {"text": table})
+        made.sparse.to_empty(device="cpu")
+        for weight in made.sparse.parameters():
+            torch.nn.init.normal_(weight)
+        made.sparse.register_forward_pre_hook(lambda *_: order.append("look up IDs"))
+        return made
+
+    def losses(rank: int, group) -> float:
+        return model(RowWiseTable(store, group, room=64))(batch())[0].item()
+
+    (spread,) = on_ranks(1, losses)
+    assert order == ["rows", "rows", "look up IDs", "vectors", "results", "wait for IDs"]
+    assert spread == model(FrozenTable(store))(batch())[0].item()

@@ -1,0 +1,123 @@
+"""DIN's target attention against the paper's formula, one example at a time."""
+
+import pytest
+import torch
+
+from recsys.models.target_attention import TargetAttention, bag_of
+
+
+def unit(width: int, hidden: list[int], seed: int = 0) -> TargetAttention:
+    torch.manual_seed(seed)
+    return TargetAttention(width, hidden).double()
+
+
+def by_the_paper(unit: TargetAttention, target, behaviours, lengths) -> torch.Tensor:
+    """Eq. 3: sum over behaviours k of a([q; k; q - k; q * k]) k, with a first layer on all four parts.
+
+    The unit's weights A on q and B, D on [k; q * k] are spread over four blocks W_q + W_diff = A, W_k - W_diff = B,
+    with an arbitrary W_diff: any such first layer is the same function.
+    """
+    width = target.shape[1]
+    diff = torch.randn(unit.query.weight.shape, dtype=torch.float64)
+    in_key, in_product = unit.pair.weight[:, :width], unit.pair.weight[:, width:]
+    first = torch.cat([unit.query.weight - diff, in_key + diff, diff, in_product], dim=1)
+    linears = [layer for layer in unit.score if isinstance(layer, torch.nn.Linear)]
+    result, start = [], 0
+    for q, length in zip(target, lengths.tolist(), strict=True):
+        total = torch.zeros(width, dtype=torch.float64)
+        for k in behaviours[start : start + length]:
+            hidden = first @ torch.cat([q, k, q - k, q * k]) + unit.query.bias
+            for linear in linears:
+                hidden = linear.weight @ (hidden * torch.sigmoid(hidden)) + linear.bias
+            total = total + hidden * k
+        result.append(total)
+        start += length
+    return torch.stack(result)
+
+
+CASES = [[3, 0, 1, 5], [0, 0, 0], [1], [0], [1, 1, 1], [40]]
+
+
+@pytest.mark.parametrize("hidden", [[6], [7, 3]])
+@pytest.mark.parametrize("lengths", CASES)
+def test_equals_the_papers_formula(lengths, hidden):
+    attention, lengths = unit(5, hidden), torch.tensor(lengths)
+    target, behaviours = torch.randn(len(lengths), 5).double(), torch.randn(int(lengths.sum()), 5).double()
+    found = attention(target, behaviours, lengths)
+    torch.testing.assert_close(found, by_the_paper(attention, target, behaviours, lengths), rtol=1e-10, atol=1e-12)
+    assert (found[lengths == 0] == 0).all()
+
+
+def test_gradients():
+    attention, lengths = unit(3, [4]), torch.tensor([2, 0, 1, 3])
+    target = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    behaviours = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    names, values = zip(*attention.named_parameters(), strict=True)
+
+    def pooled(target, behaviours, *values):
+        return torch.func.functional_call(
+            attention, dict(zip(names, values, strict=True)), (target, behaviours, lengths)
+        )
+
+    assert torch.autograd.gradcheck(pooled, (target, behaviours, *values))
+
+
+def test_bags_do_not_touch_each_other():
+    attention, lengths = unit(4, [4]), torch.tensor([2, 3])
+    target, behaviours = torch.randn(2, 4).double(), torch.randn(5, 4).double()
+    before = attention(target, behaviours, lengths)
+    behaviours[2:] = torch.nan
+    torch.testing.assert_close(attention(target, behaviours, lengths)[0], before[0])
+
+
+def test_bag_of():
+    assert bag_of(torch.tensor([2, 0, 1]), 3).tolist() == [0, 0, 2]
+    assert bag_of(torch.tensor([], dtype=torch.int64), 0).tolist() == []
+
+
+def test_semantic_attention_mixes_cosines_into_the_weights():
+    """MUSE's formula for each behaviour, with and without the softmax that it has and DIN has not."""
+    lengths, width = torch.tensor([3, 0, 1, 5]), 4
+    target, behaviours = torch.randn(4, width).double(), torch.randn(9, width).double()
+    cosines = torch.rand(9, 2).double() * 2 - 1
+    for softmax in (False, True):
+        mixed = TargetAttention(width, [6], modalities=2, softmax=softmax).double()
+        plain = TargetAttention(width, [6]).double()
+        plain.load_state_dict({k: v for k, v in mixed.state_dict().items() if k != "gamma"})
+        with torch.no_grad():
+            mixed.gamma.copy_(torch.tensor([0.7, -0.4, 0.3, 1.2, -0.8]))
+        found = mixed(target, behaviours, lengths, cosines)
+        one, start = torch.ones(1, dtype=torch.int64), 0
+        for b, length in enumerate(lengths.tolist()):
+            weights = []
+            for i in range(start, start + length):
+                k = behaviours[i]
+                alpha = (plain(target[b : b + 1], k[None], one)[0] @ k) / (k @ k)  # one behaviour's own weight
+                r, s = cosines[i]
+                weights.append(0.7 * alpha - 0.4 * r + 0.3 * s + 1.2 * alpha * r - 0.8 * alpha * s)
+            weights = torch.stack(weights) if weights else torch.zeros(0, dtype=torch.float64)
+            weights = weights.softmax(0) if softmax else weights
+            wanted = (weights[:, None] * behaviours[start : start + length]).sum(0)
+            # softmax runs in float32, as under autocast it must not run in bfloat16
+            torch.testing.assert_close(found[b], wanted, rtol=1e-5 if softmax else 1e-10, atol=1e-6)
+            start += length
+
+
+def test_semantic_attention_begins_as_plain_attention_and_learns_its_gammas():
+    lengths = torch.tensor([3, 0, 2])
+    mixed, plain = TargetAttention(4, [6], modalities=1), TargetAttention(4, [6])
+    plain.load_state_dict({k: v for k, v in mixed.state_dict().items() if k != "gamma"})
+    target, behaviours, cosines = torch.randn(3, 4), torch.randn(5, 4), torch.rand(5, 1)
+    found = mixed(target, behaviours, lengths, cosines)
+    assert torch.equal(found, plain(target, behaviours, lengths))
+    found.square().sum().backward()
+    assert (mixed.gamma.grad != 0).all()
+
+
+def test_softmax_of_large_scores_is_finite():
+    attention = TargetAttention(2, [3], softmax=True)
+    attention.score[-1].bias.data.fill_(1e4)
+    behaviours = torch.randn(4, 2)
+    found = attention(torch.randn(3, 2), behaviours, torch.tensor([3, 0, 1]))
+    assert found.isfinite().all() and (found[1] == 0).all()
+    torch.testing.assert_close(found[2], behaviours[3])  # the weights of a bag sum to one

@@ -1,0 +1,20 @@
+"""Trains the same data under several sharding plans; started by torchrun from test_sharding_equality.py."""
+
+import json
+import sys
+
+from train.config import load_config
+from train.ctr.trainer import train
+from train.distributed.process_group import process_group
+
+
+def main() -> None:
+    jobs = json.loads(open(sys.argv[1]).read())
+    first = load_config(jobs[0]["config"], tuple(jobs[0]["overrides"]))
+    with process_group(first.process) as ranks:
+        for job in jobs:
+            train(load_config(job["config"], tuple(job["overrides"])), ranks)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The trainer takes a plan.json as it is, refuses another model's, and keeps the plan that it used."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from embeddings.errors import InputError
+from embeddings.planner.sharding_plan import load_plan
+from recsys.schema import load_schema
+from tests.train import tiny
+from tests.train.launch import one_line, verb
+from train.__main__ import run as start
+from train.commands.plan import command
+from train.config import load_config
+from train.ctr.planner_input import AssumedStore, Assumptions, facts, load_assumptions, problem_of
+
+
+def plan(config: Path, *arguments: object) -> int:
+    """``python -m embeddings.plan`` in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["plan", "--config", str(config), *map(str, arguments)])
+        return start(command, "plan")
+
+
+def test_a_plan_is_taken_as_it_is_and_kept(config, tmp_path: Path) -> None:
+    path, given = config(), tmp_path / "given.json"
+    assert plan(path, "--world-size", 1, "--out", given, "sharding.sharding_types=[row_wise]") == 0
+    done = verb("ctr", "--config", path, "--plan", given, "run.name=a", "train.epochs=1")
+    assert done.status == 0, done.err
+    used = load_plan(tmp_path / "runs" / "a" / "plan.json")
+    assert used == load_plan(given)
+    assert {p.sharding_type for p in used.tables.values()} == {"row_wise"}
+    assert f"plan: {given}" in (tmp_path / "runs" / "a" / "config.yaml").read_text()
+    given.unlink()  # scoring may have other ranks, and plans for itself
+    assert verb("evaluate", tmp_path / "runs" / "a", "--split", "test").status == 0
+
+
+def test_without_one_the_planner_chooses_and_its_plan_is_kept(config, tmp_path: Path) -> None:
+    assert verb("ctr", "--config", config(), "run.name=b", "train.epochs=1").status == 0
+    used = load_plan(tmp_path / "runs" / "b" / "plan.json")
+    assert {p.sharding_type for p in used.tables.values()} == {"table_wise"}
+    assert (used.world_size, used.device, used.frozen) == (1, "cpu", {"text": "replicated"})
+
+
+def test_a_plan_of_another_model_or_world_is_refused(config, tmp_path: Path) -> None:
+    path, given = config(), tmp_path / "given.json"
+    assert plan(path, "--world-size", 1, "--out", given) == 0
+    one_line(verb("ctr", "--config", path, "--plan", given, "run.name=c", "model.embedding_dim=8"),
+             f"plan '{given}'", "do not cover", "plan again")  # fmt: skip
+    assert plan(path, "--world-size", 2, "--out", given) == 0
+    one_line(verb("ctr", "--config", path, "--plan", given, "run.name=c"), "for world size 2, this run has 1")
+    given.write_text(given.read_text()[:100])
+    one_line(verb("ctr", "--config", path, "--plan", given, "run.name=c"), "not readable JSON")
+    one_line(verb("ctr", "--config", path, "--plan", tmp_path / "no.json", "run.name=c"), "does not exist")
+    assert not (tmp_path / "runs" / "c" / "plan.json").exists()
+
+
+def test_where_nothing_fits_the_trainer_advises_as_the_planner_does(config, own: Path, capsys) -> None:
+    schema = (own / "schema.yaml").read_text()
+    assert schema.count(f"num_embeddings: {tiny.ITEMS}") == 1
+    (own / "schema.yaml").write_text(schema.replace(f"num_embeddings: {tiny.ITEMS}", "num_embeddings: 1000000000000"))
+    done = verb("ctr", "--config", config(own))
+    assert done.status == 2 and "Traceback" not in done.err, done.err
+    first, *changes = done.errors
+    assert first.startswith("error: no plan fits 1 rank of cpu-host: ")
+    assert changes[0] in ("each of these makes it fit:", "this makes it fit:") and changes[1].startswith("  1. ")
+    assert plan(config(own), "--world-size", 1) == 2
+    assert capsys.readouterr().err.splitlines() == done.errors
+
+
+def test_speeds_of_another_device_are_refused(config) -> None:
+    one_line(verb("ctr", "--config", config(), "sharding.hardware=h200"), "describes cuda, this run is on cpu")
+
+
+def test_the_planners_question_is_the_run(config, data: Path) -> None:
+    run = load_config(str(config()), ("sparse_optimizer.name=adagrad", "sharding.tables.tag.min_partition=4"))
+    schema = load_schema(str(data))
+    lengths, stores, notes = facts(run, schema, Assumptions())
+    found = problem_of(run, schema, lengths, stores)
+    tables = {t.name: (t.rows, t.columns, t.module, t.pooled) for t in found.tables}
+    assert tables == {
+        "user": (tiny.USERS, 4, "sparse.bags", True),
+        "item": (tiny.ITEMS, 4, "sparse.sequences", False),
+        "tag": (16, 4, "sparse.bags", True),
+    }
+    assert notes == [] and found.batch_size == 32 and found.optimizer == "adagrad"
+    assert found.constraints["tag"].min_partition == 4
+    (text,) = found.frozen
+    assert (text.rows, text.width, text.dtype, text.results) == (tiny.ITEMS, tiny.WIDTH, "float32", 20)
+    assert 1 < text.mean_length < 6 and found.table("item").mean_length == (1.0, text.mean_length)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reads", "results"),
+    [
+        ((), 1, 20),
+        (("model.multimodal.mode=make",), 2, 2 * tiny.WIDTH),
+        (("model.multimodal.mode=simtier+make",), 3, 20 + 2 * tiny.WIDTH),
+        (("model.multimodal.mode=make", "model.multimodal.make={frozen: true, run: x}"), 1, tiny.WIDTH),
+        (("model.multimodal.mode=simscore", "model.multimodal.sa_ta=true"), 1, 0),
+        (("model.multimodal.mode=simtier+make", "model.multimodal.sa_ta=true"), 3, 20 + 2 * tiny.WIDTH),
+        (("model.multimodal.mode=none", "model.alone=text"), 2, 2 * tiny.WIDTH),
+    ],
+)
+def test_how_often_vectors_are_read(config, data: Path, settings: tuple[str, ...], reads: int, results: int) -> None:
+    run, schema = load_config(str(config()), settings), load_schema(str(data))
+    (text,) = problem_of(run, schema, *facts(run, schema, Assumptions())[:2]).frozen
+    assert (text.reads, text.results) == (reads, results)
+
+
+def test_assumptions(config, data: Path, tmp_path: Path) -> None:
+    run, schema = load_config(str(config())), load_schema(str(data))
+    away = run.model_copy(update={"data": run.data.model_copy(update={"path": str(tmp_path / "away")})})
+    with pytest.raises(InputError, match=r"length of 'tags' from; give it with --assume FILE: lengths: \{tags: 20\}"):
+        facts(away, schema, Assumptions())
+    assumed = Assumptions(lengths={"tags": 2.5}, frozen={"text": AssumedStore(count=7, width=3, dtype="float16")})
+    lengths, stores, notes = facts(away, schema, assumed)
+    assert lengths == {"tags": 2.5, "history": 6} and stores["text"].count == 7
+    assert notes == ["length of 'history': its max_length, 6; there is no data to ask"]
+    here, _, _ = facts(run, schema, assumed)
+    assert here["tags"] == 2.5 and 1 < here["history"] < 6, "what is assumed goes before the data"
+    with pytest.raises(InputError, match=r"--assume names \['tgs'\]"):
+        facts(away, schema, Assumptions(lengths={"tgs": 1, "tags": 1}))
+    (tmp_path / "assume.yaml").write_text("frozn: {}\n")
+    with pytest.raises(InputError, match="unknown key 'frozn'; did you mean 'frozen'"):
+        load_assumptions(str(tmp_path / "assume.yaml"))

@@ -1,0 +1,44 @@
+"""A run goes on with another kind of device: weights and optimizers as they were, random numbers anew."""
+
+import json
+
+import pytest
+import torch
+
+from tests.train.launch import rows, verb
+from train.checkpoint.shards import whole
+from train.ctr import checkpoint_state as state
+from train.distributed.process_group import Ranks
+
+
+@pytest.mark.parametrize("saved", ["cpu", "cuda"])
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_generators_go_on_where_there_are_as_many_of_the_same_kind(saved, world, device):
+    progress = {"world_size": 2, "device": saved}
+    ranks = Ranks(0, world, 0, world, torch.device(device))
+    assert state.same_generators(progress, ranks) is (world == 2 and saved == device)
+
+
+def test_a_checkpoint_without_this_devices_generator_is_taken(config, tmp_path, monkeypatch):
+    """As one of CPU on CUDA: the run asks for a generator's state that was never saved."""
+    path, run = config(), tmp_path / "runs" / "run"
+    one_epoch = ["ctr", "--config", path, "train.epochs=1"]
+    assert verb(*one_epoch, "run.name=whole").status == 0
+    assert verb(*one_epoch, "train.max_steps=5").status == 0
+    about = run / "checkpoints" / "step-00000005" / "progress.json"
+    progress = json.loads(about.read_text())
+    assert progress["device"] == "cpu"
+    about.write_text(json.dumps({**progress, "device": "another"}))
+    here = state.random_pieces
+    monkeypatch.setattr(
+        state,
+        "random_pieces",
+        lambda ranks: [*here(ranks), whole("random.another.0", torch.zeros(8), everywhere=False)],
+    )
+    done = verb(*one_epoch, "run.resume=true")
+    assert done.status == 0 and "resumed from step-00000005" in done.out, done.err
+    losses, undisturbed = ([r["loss"] for r in rows(folder)] for folder in (run, run.parent / "whole"))
+    assert losses[:5] == undisturbed[:5] and len(losses) == len(undisturbed)
+    assert losses[5:] != undisturbed[5:], "dropout has other random numbers"
+    assert losses[5:] == pytest.approx(undisturbed[5:], abs=0.1)

@@ -1,0 +1,192 @@
+"""Real processes that are struck: ^C, ranks killed with -9, and an error that only one rank sees."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.train import tiny
+from tests.train.launch import (
+    Done,
+    about,
+    finished,
+    one_line,
+    start,
+    start_bare_ranks,
+    start_launched_ranks,
+    verb,
+    wait_for_step,
+)
+
+LONG = ["train.epochs=100000", "train.checkpoint_every=20"]
+
+
+def test_ctrl_c_on_a_real_process(config, tmp_path):
+    path, run = config(), tmp_path / "runs" / "run"
+    process = start("ctr", "--config", path, *LONG)
+    wait_for_step(run, 25, process)
+    process.send_signal(signal.SIGINT)
+    one_line(finished(process, 30), "interrupted", status=130)
+    assert about(run)["status"] == "interrupted"
+    done = verb("ctr", "--config", path, "run.resume=true", "train.epochs=1")
+    assert done.status == 0 and "resumed from step-" in done.out, done
+
+
+def killed(processes: list[subprocess.Popen], victim: int, run: Path) -> list[Done]:
+    """Kill one rank with -9 in the middle of training and wait for the others."""
+    wait_for_step(run, 25, processes[victim])
+    processes[victim].kill()
+    began = time.monotonic()
+    ends = [finished(p, 60) for p in processes]
+    assert time.monotonic() - began < 60
+    return ends
+
+
+def test_a_killed_rank_ends_the_other(config, tmp_path):
+    run = tmp_path / "runs" / "run"
+    ends = killed(start_bare_ranks(2, "ctr", "--config", config(), *LONG), 1, run)
+    assert ends[1].status == -signal.SIGKILL
+    one_line(
+        ends[0],
+        "[rank 0] error: lost the connection to another rank",
+        "rank 1 gives no sign of life; it was last seen ",
+        "start the run again with run.resume=auto",
+        status=75,
+    )
+    assert about(run)["status"] == "failed"
+
+
+@pytest.mark.slow
+def test_a_killed_first_rank_ends_the_other(config, tmp_path):
+    """Rank 0 holds the store through which the ranks met."""
+    ends = killed(start_bare_ranks(2, "ctr", "--config", config(), *LONG), 0, tmp_path / "runs" / "run")
+    words = "rank 0 does not answer, through which the ranks met"
+    one_line(ends[1], "[rank 1] error: lost the connection to another rank", words, status=75)
+
+
+def beating(process: subprocess.Popen) -> bool:
+    """Whether a process is neither stopped nor dead."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "TZ"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_stands_still_is_named(config, tmp_path, victim):
+    """SIGSTOP: the process is there, and its connections too, but nothing comes."""
+    run = tmp_path / "runs" / "run"
+    processes = start_bare_ranks(2, "ctr", "--config", config(), *LONG, "process.timeout_s=10")
+    wait_for_step(run, 25, processes[victim])
+    processes[victim].send_signal(signal.SIGSTOP)
+    words = [
+        "rank 0 does not answer, through which the ranks met",
+        "rank 1 gives no sign of life; it was last seen",
+    ]
+    end = finished(processes[1 - victim], 60)
+    assert not beating(processes[victim])
+    one_line(end, f"[rank {1 - victim}] error: lost the connection to another rank", words[victim], status=75)
+    processes[victim].send_signal(signal.SIGCONT)
+    assert finished(processes[victim], 60).status == 75
+
+
+@pytest.mark.slow
+def test_a_rank_that_stands_still_under_the_launcher(config, tmp_path):
+    run = tmp_path / "runs" / "run"
+    process = start_launched_ranks(2, "ctr", "--config", config(), *LONG, "process.timeout_s=10")
+    wait_for_step(run, 25, process)
+    os.kill(ranks_of(process)[1], signal.SIGSTOP)
+    done = finished(process, 90)
+    assert done.status == 1 and about(run)["status"] == "failed"
+    assert len(own_words(done)) == 1 and "rank 1 gives no sign of life; it was last seen" in own_words(done)[0]
+
+
+@pytest.mark.slow
+def test_a_rank_whose_reader_hangs_is_named(config, tmp_path, own):
+    """Its process beats, but its rows do not come."""
+    run = tmp_path / "runs" / "run"
+    settings = [*LONG, "process.timeout_s=10", "data.shuffle_rows=0"]
+    processes = start_bare_ranks(
+        2, "ctr", "--config", config(own), *settings, module="tests.train.distributed.hanging_reader"
+    )
+    end = finished(processes[0], 60)
+    one_line(end, "rank 1 is alive, but did not arrive; it was last seen ", "waiting for its reader", status=75)
+    processes[1].kill()
+    finished(processes[1], 60)
+    assert about(run)["status"] == "failed"
+
+
+def ranks_of(launcher: subprocess.Popen) -> list[int]:
+    """Process ids of the launcher's ranks, by rank."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(launcher.pid)], capture_output=True, text=True)
+    found = {}
+    for pid in map(int, listed.stdout.split()):
+        variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        found[next(v for v in variables if v.startswith("RANK="))] = pid
+    return [found[f"RANK={r}"] for r in range(2)]
+
+
+def own_words(done: Done) -> list[str]:
+    """What the ranks themselves said, without the launcher's part."""
+    return [line for line in done.err.splitlines() if line.startswith("[rank ")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_rank_under_the_launcher(config, tmp_path, victim):
+    run = tmp_path / "runs" / "run"
+    process = start_launched_ranks(2, "ctr", "--config", config(), *LONG)
+    wait_for_step(run, 25, process)
+    os.kill(ranks_of(process)[victim], signal.SIGKILL)
+    done = finished(process, 60)
+    assert done.status == 1
+    words = own_words(done)
+    assert len(words) == 1 and words[0].startswith(f"[rank {1 - victim}] "), done.err
+    assert "lost the connection to another rank" in words[0] or "terminated" in words[0]
+    if victim == 1:
+        assert about(run)["status"] in ("failed", "interrupted")
+
+
+@pytest.fixture
+def half_corrupt(own) -> Path:
+    """Training data whose last row group, which only rank 1 of two reads without a shuffle, has a bad id."""
+    tiny.spoil(own, "item", tiny.ITEMS + 7, 380)
+    return own
+
+
+@pytest.mark.slow
+def test_a_file_that_only_one_rank_cannot_read(config, tmp_path, half_corrupt):
+    arguments = ["ctr", "--config", config(half_corrupt), "data.shuffle_rows=0"]
+    ends = [finished(p, 60) for p in start_bare_ranks(2, *arguments)]
+    assert [e.status for e in ends] == [75, 2]
+    one_line(ends[1], "[rank 1] error: ", "row group 5, feature 'item': got id 67")
+    words = "all ranks have ended, and one of them says why"
+    one_line(ends[0], "[rank 0] error: lost the connection to another rank", words, status=75)
+    assert about(tmp_path / "runs" / "run")["status"] == "failed"
+    done = finished(start_launched_ranks(2, *arguments, "run.overwrite=true"), 90)
+    said = [line for line in own_words(done) if "got id 67" in line]
+    assert done.status == 1 and len(said) == 1 and len(own_words(done)) <= 2, done.err
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_on_two_ranks(config, tmp_path):
+    settings = ["dense_optimizer.lr=1e30", "train.clip_grad_norm=null", "train.warmup_steps=0"]
+    ends = [finished(p, 60) for p in start_bare_ranks(2, "ctr", "--config", config(), *settings)]
+    assert {e.status for e in ends} <= {2, 75}
+    words = [line for e in ends for line in e.errors]
+    assert 1 <= len(words) <= 2 and all("not finite" in w or "lost the connection" in w for w in words), words
+    assert any("not finite" in w for w in words)
+
+
+@pytest.mark.slow
+def test_ctrl_c_under_the_launcher(config, tmp_path):
+    run = tmp_path / "runs" / "run"
+    process = start_launched_ranks(2, "ctr", "--config", config(), *LONG)
+    wait_for_step(run, 25, process)
+    for pid in [*ranks_of(process), process.pid]:  # as a terminal does, to all at once
+        os.kill(pid, signal.SIGINT)
+    done = finished(process, 60)
+    assert done.status != 0 and about(run)["status"] in ("interrupted", "failed")
+    words = own_words(done)
+    assert words and all("interrupted" in w or "lost the connection" in w for w in words), done.err

@@ -1,0 +1,84 @@
+"""What the report says of run folders that it cannot use."""
+
+import subprocess
+import sys
+
+import pytest
+
+from embeddings.errors import InputError
+from tests.train.report.run_folders import PLOTS, Page, cells, evaluation, report, text, write_run
+
+
+def test_no_such_run_names_the_nearest(tmp_path):
+    write_run(tmp_path / "shop-simtier", found=evaluation())
+    with pytest.raises(InputError, match=r"no run in '.*shop-simteir'.*did you mean '.*shop-simtier'"):
+        text(tmp_path / "shop-simteir")
+    with pytest.raises(InputError, match=r"no run in .*; runs near it: .*shop-simtier"):
+        text(tmp_path)
+    with pytest.raises(InputError, match="python -m train ctr"):
+        text(tmp_path / "shop-simtier" / "evaluation" / "x")
+
+
+def test_a_finished_run_without_the_evaluation_names_the_command(tmp_path):
+    run = write_run(tmp_path / "r", found=evaluation())
+    command_line = f"python -m train evaluate {run} --split validation"
+    with pytest.raises(InputError, match=rf"no evaluation of split 'validation'; found: test; .*{command_line}"):
+        text(run, split="validation")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("run.json", '{\n "name": "r",\n "mode": }', r"run\.json', line 3: not JSON"),
+        ("run.json", "[]", r"run\.json', line 1: a JSON object is expected, got list"),
+        ("metrics.jsonl", '{"kind": "train"}\n{"kind": \n{}\n', r"metrics\.jsonl', line 2: not JSON"),
+        ("metrics.jsonl", '{"kind": "train"}\n{"ki', r"metrics\.jsonl', line 2: not JSON"),
+        ("metrics.jsonl", "\n3\n", r"metrics\.jsonl', line 2: a JSON object is expected, got int"),
+        ("evaluation/test.json", '{"overall": ', r"test\.json', line 1: not JSON"),
+        ("evaluation/test.json", "{}", r"test\.json', line 1: no 'overall' metrics"),
+        ("config.yaml", "a: [", r"config\.yaml' is not readable YAML"),
+        ("config.yaml", "- a", r"config\.yaml' is not a mapping"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(tmp_path, file, content, message):
+    run = write_run(tmp_path / "r", found=evaluation())
+    (run / file).write_text(content)
+    with pytest.raises(InputError, match=message):
+        text(run)
+    assert not (run / "report.html").exists()
+
+
+def test_text_that_is_not_utf_8_and_a_missing_config(tmp_path):
+    run = write_run(tmp_path / "r", found=evaluation())
+    (run / "metrics.jsonl").write_bytes(b'{"kind": "train"}\n\xff\n')
+    with pytest.raises(InputError, match=r"metrics\.jsonl', line 2: not UTF-8"):
+        text(run)
+    (run / "config.yaml").unlink()
+    (run / "metrics.jsonl").unlink()
+    with pytest.raises(InputError, match=r"config\.yaml' is missing"):
+        text(run)
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    run = write_run(tmp_path / "r", found=evaluation())
+    with pytest.raises(InputError, match=r"cannot write '.*report\.html' \(Not a directory|File exists"):
+        report(run, "--out", run / "run.json")
+
+
+def test_help_needs_nothing_heavy():
+    code = "import sys, train.report; print(sorted({'torch', 'matplotlib', 'jinja2', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_real_evaluation_can_be_reported(tmp_path):
+    import numpy as np
+
+    from recsys.metrics import evaluate_predictions
+
+    random = np.random.default_rng(0)
+    logits, users = random.normal(size=500), random.integers(0, 40, 500)
+    labels, counts = random.random(500) < 0.3, random.integers(0, 30, 500)
+    found = {"split": "test", "epoch": 1, **evaluate_predictions(labels, logits, users, counts)}
+    runs = [write_run(tmp_path / m, m, found=found) for m in ("none", "simtier")]
+    assert cells(report(*runs))["ID + SimTier"]["gain over ID"] == "+0.00 %"
+    assert list(Page(tmp_path / "report.html").images) == PLOTS

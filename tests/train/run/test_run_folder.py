@@ -1,0 +1,120 @@
+"""The run folder: who may claim it, what is written and how."""
+
+import json
+
+import pytest
+
+from embeddings.atomic_file import write_json
+from embeddings.errors import InputError
+from train.config import load_config
+from train.run.run_folder import RunFolder, claim, git_state, versions
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A config whose run goes to tmp_path/runs/mine; takes overrides."""
+    (tmp_path / "mine.yaml").write_text(f"data: {{path: none}}\nrun: {{root: {tmp_path / 'runs'}}}\n")
+    return lambda *overrides: load_config(str(tmp_path / "mine.yaml"), overrides)
+
+
+def test_a_new_folder_is_claimed_with_its_parents(made, tmp_path):
+    claim(made("run.name=a/b"))
+    assert (tmp_path / "runs" / "a" / "b").is_dir()
+    claim(made("run.name=a/b"))  # nothing was written into it
+
+
+def test_a_folder_in_use(made, tmp_path):
+    folder = tmp_path / "runs" / "mine"
+    claim(made())
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(
+        InputError, match=r"run folder '.*mine' exists; set run.name .* run.resume=true .* run.overwrite"
+    ):
+        claim(made())
+    with pytest.raises(InputError, match=r"run.resume is set, but '.*mine' has no checkpoint"):
+        claim(made("run.resume=true"))
+    claim(made("run.overwrite=true"))
+    assert (folder / "run.json").exists(), "claiming deletes nothing"
+    (folder / "run.json").unlink()
+    (folder / "other.txt").write_text("")
+    with pytest.raises(InputError, match=r"holds no run, and run.overwrite deletes runs only"):
+        claim(made("run.overwrite=true"))
+
+
+def test_a_launcher_may_log_into_the_folder_before_the_run_and_through_its_overwriting(made, tmp_path):
+    folder = tmp_path / "runs" / "mine"
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs" / "stdout.log").write_text("starting")
+    claim(made())
+    RunFolder(made(), {}).close()
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "x").write_text("")
+    config = made("run.overwrite=true")
+    claim(config)
+    RunFolder(config, {}).close()
+    assert (folder / "logs" / "stdout.log").read_text() == "starting"
+    assert not (folder / "checkpoints").exists()
+
+
+def test_what_a_run_writes(made, tmp_path):
+    config = made("train.seed=5")
+    claim(config)
+    folder = RunFolder(config, {"mode": "simtier"})
+    folder.log({"kind": "train", "step": 3, "epoch": 1, "loss": 0.5, "ne": None})
+    folder.log({"kind": "evaluation", "step": 3, "epoch": 1, "split": "validation", "auc": 0.75})
+    folder.update(status="done", best_epoch=1)
+    folder.close()
+    path = tmp_path / "runs" / "mine"
+    assert load_config(str(path / "config.yaml")) == config
+    about = json.loads((path / "run.json").read_text())
+    assert (about["name"], about["status"], about["seed"], about["mode"]) == ("mine", "done", 5, "simtier")
+    assert about["versions"]["torch"] and len(about["git"].get("commit", 40 * "0")) == 40
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["kind"], r["step"]) for r in rows] == [("train", 3), ("evaluation", 3)]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(path / "tensorboard")).Reload()
+    assert events.Tags()["scalars"] == ["train/loss", "validation/auc"]
+    assert [(e.step, e.value) for e in events.Scalars("validation/auc")] == [(3, 0.75)]
+
+
+def test_rewind_drops_later_rows_and_one_that_was_cut_short(made, tmp_path):
+    claim(made())
+    folder = RunFolder(made(), {})
+    assert folder.rewind(9) == []
+    for step in (1, 2, 3):
+        folder.log({"kind": "train", "step": step})
+    assert folder.rows == 3
+    path = tmp_path / "runs" / "mine" / "metrics.jsonl"
+    with open(path, "a") as out:
+        out.write('{"kind": "tr')
+    assert [r["step"] for r in folder.rewind(9)] == [1, 2, 3]
+    assert [r["step"] for r in folder.rewind(2)] == [1, 2]
+    folder.log({"kind": "train", "step": 3})
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
+    folder.close()
+
+
+def test_overwriting_begins_with_an_empty_folder(made, tmp_path):
+    config = made("run.overwrite=true")
+    claim(config)
+    RunFolder(config, {}).close()
+    (tmp_path / "runs" / "mine" / "checkpoints").mkdir()
+    claim(config)
+    RunFolder(config, {}).close()
+    names = {p.name for p in (tmp_path / "runs" / "mine").iterdir()}
+    assert names == {"config.yaml", "run.json", "tensorboard"}
+
+
+def test_json_is_whole_or_as_before(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": 2, "b": object()})
+    assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_versions_and_git(monkeypatch):
+    assert {"python", "torch", "torchrec", "pyarrow"} <= set(versions())
+    monkeypatch.setenv("PATH", "")
+    assert git_state() == {}

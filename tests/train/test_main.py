@@ -1,0 +1,73 @@
+"""The command line: verbs, exit statuses and one-line errors."""
+
+import sys
+
+import click
+import pytest
+
+from embeddings.errors import InputError
+from train import __main__ as cli
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+    return cli.run()
+
+
+def raising(error: BaseException) -> click.Command:
+    @click.command()
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch):
+    """Put a command behind the verb ``check``."""
+
+    def put(command: click.Command) -> None:
+        monkeypatch.setattr("train.commands.check.command", command)
+
+    return put
+
+
+def test_help_lists_every_verb(monkeypatch, capsys):
+    assert run(monkeypatch, "--help") == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text for name in cli.VERBS)
+
+
+def test_unknown_verb_names_the_nearest(monkeypatch, capsys):
+    assert run(monkeypatch, "chekc") == 2
+    assert "no verb 'chekc'; did you mean 'check'?" in capsys.readouterr().err
+
+
+def test_unknown_option_is_a_usage_error(monkeypatch, capsys):
+    assert run(monkeypatch, "check", "--confg", "x.yaml") == 2
+    assert "No such option" in capsys.readouterr().err
+
+
+def test_bad_input_is_one_line_and_status_2(monkeypatch, capsys, verb):
+    verb(raising(InputError("what is wrong")))
+    assert run(monkeypatch, "check") == 2
+    assert capsys.readouterr().err == "error: what is wrong\n"
+
+
+def test_bad_input_names_the_rank(monkeypatch, capsys, verb):
+    verb(raising(InputError("what is wrong")))
+    monkeypatch.setenv("RANK", "3")
+    assert run(monkeypatch, "check") == 2
+    assert capsys.readouterr().err == "[rank 3] error: what is wrong\n"
+
+
+def test_interrupt_is_status_130(monkeypatch, capsys, verb):
+    verb(raising(KeyboardInterrupt()))
+    assert run(monkeypatch, "check") == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch, verb):
+    verb(raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        run(monkeypatch, "check")

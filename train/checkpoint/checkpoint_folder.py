@@ -1,0 +1,101 @@
+"""The folder ``checkpoints`` of a run: ``step-00000100/`` and so on, and ``best.json`` naming the best one.
+
+Rank 0 alone changes it. What is half-written, or was found damaged, has another name and is no checkpoint.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from embeddings.atomic_file import write_json
+from embeddings.errors import InputError
+from train.checkpoint.checksums import PROGRESS, reason, sync
+
+_BESIDE = ".writing-"
+_OLD = f"{_BESIDE}old-"
+_DAMAGED = "damaged-"
+
+
+class Folder:
+    """``keep`` checkpoints are kept besides the best."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        self.path, self._keep = path, keep
+
+    def recover(self) -> None:
+        """Give a checkpoint its name back that was put aside for a newer one of its step, before a kill."""
+        for aside in self.path.glob(f"{_OLD}step-*"):
+            named = self.path / aside.name.removeprefix(_OLD)
+            if not named.exists():
+                os.rename(aside, named)
+
+    def begin(self, step: int) -> Path:
+        """Clear what an interrupted process left half-written, and make the folder to write into."""
+        for left in self.path.glob(f"{_BESIDE}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        beside = self.beside(step)
+        beside.mkdir(parents=True)
+        return beside
+
+    def beside(self, step: int) -> Path:
+        """Where the checkpoint of ``step`` is written until it is whole."""
+        return self.path / f"{_BESIDE}{_name(step)}"
+
+    def publish(self, step: int, progress: dict[str, Any], best: bool) -> None:
+        """Give the checkpoint its name, and prune."""
+        name, beside = _name(step), self.beside(step)
+        write_json(beside / PROGRESS, {**progress, "is_best": best})
+        sync(beside)
+        aside = self.path / f"{_OLD}{name}"
+        if (self.path / name).exists():  # the step was saved before its epoch's validation
+            os.rename(self.path / name, aside)
+        os.rename(beside, self.path / name)
+        sync(self.path)
+        if best:
+            self.name_best(name)
+        shutil.rmtree(aside, ignore_errors=True)
+        chosen = self.best()
+        kept = {chosen.name if chosen else name, *(p.name for p in self.all()[-self._keep :])}
+        for old in self.all():
+            if old.name not in kept:
+                shutil.rmtree(old)
+
+    def name_best(self, name: str) -> None:
+        """Have best.json name the checkpoint ``name``."""
+        write_json(self.path / "best.json", {"checkpoint": name})
+        sync(self.path)  # before those that it does not name any more are removed
+
+    def discard(self, step: int) -> None:
+        """Remove what was written of the checkpoint of ``step``."""
+        shutil.rmtree(self.beside(step), ignore_errors=True)
+
+    def set_aside(self, path: Path) -> Path:
+        """Rename a damaged checkpoint, so that it neither counts as one nor takes the place of a good one."""
+        aside = path.with_name(f"{_DAMAGED}{path.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(path, aside)
+        return aside
+
+    def all(self) -> list[Path]:
+        """Checkpoints, oldest first."""
+        return sorted(p for p in self.path.glob("step-*") if p.is_dir())
+
+    def newest(self) -> Path | None:
+        found = self.all()
+        return found[-1] if found else None
+
+    def best(self) -> Path | None:
+        """The best one by validation. Raises InputError where best.json is damaged."""
+        path = self.path / "best.json"
+        if not path.is_file():
+            return None
+        try:
+            return self.path / json.loads(path.read_text())["checkpoint"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"'{path}' is damaged ({reason(error)}); name a checkpoint instead of 'best'") from error
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"

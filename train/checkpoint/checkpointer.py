@@ -1,0 +1,264 @@
+"""Saving beside the training, and loading on any number of ranks under any plan."""
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+
+from embeddings.errors import DISK_FULL, InputError
+from train.checkpoint.background_writer import Background
+from train.checkpoint.checkpoint_folder import Folder
+from train.checkpoint.checksums import check_files, damaged, read_progress, reason
+from train.checkpoint.direct_io import DirectWriter
+from train.checkpoint.shards import LoadPieces, Piece, SavePieces, staged
+from train.ctr import checkpoint_state as state
+from train.ctr.build import Trainable, fill_optimizer_state
+from train.distributed.process_group import Ranks, on_first
+
+_WORTH_SAYING_S = 1.0
+
+
+class Checkpoints:
+    """The checkpoints of a run. Every rank has one.
+
+    A checkpoint is copied to the host's memory between two steps, and written by a thread with a process group of its
+    own. Training waits only where the checkpoint before is not yet on disk.
+    """
+
+    def __init__(self, run: str | Path, ranks: Ranks, keep: int, timeout_s: int = 600) -> None:
+        self.folder = Folder(Path(run) / "checkpoints", keep)
+        self._ranks = ranks
+        self._writing = Background("checkpoint")
+        self._timeout = datetime.timedelta(seconds=timeout_s)
+        self._group: dist.ProcessGroup | None = None
+        self._staged: list[Piece] = []  # the memory of the last copy, kept for the next
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def failed(self) -> bool:
+        """Whether this rank knows that the last save failed; ``finish`` says why once all ranks call it."""
+        return self._writing.failed
+
+    @property
+    def writing(self) -> bool:
+        """Whether a checkpoint is not yet on disk."""
+        return self._writing.running
+
+    def save(self, trainable: Trainable, progress: dict[str, Any], best: bool) -> None:
+        """Begin to write one checkpoint; all ranks call it. ``progress`` is plain data, the same on every rank.
+
+        Raises what ``finish`` raises, for the checkpoint before.
+        """
+        waited = self.finish()
+        if waited > _WORTH_SAYING_S and self._ranks.first:
+            print(f"waited {waited:.1f} s for the checkpoint before; save less often", file=sys.stderr, flush=True)
+        if self._group is None:
+            self._group = dist.new_group(backend="gloo", timeout=self._timeout)
+        ranks = {"world_size": self._ranks.world_size, "device": self._ranks.device.type}
+        progress = {**progress, **ranks, "columns": state.column_bounds(trainable)}
+        self._staged = staged(self._owned(trainable), self._staged)
+        self._writing.start(lambda: self._write(progress, best))
+
+    def finish(self) -> float:
+        """Wait until what was saved is on disk, on all ranks, which all call this; the seconds that it took.
+
+        Raises InputError where the disk was full, and OSError where it could not be written; what was there before
+        stays. On ranks that have nothing to tell, SystemExit.
+        """
+        return self._writing.finish()
+
+    def settle(self, timeout_s: float) -> None:
+        """At the end of a run that failed or was interrupted: let what is being written end, or leave it unnamed."""
+        if not self._writing.settle(timeout_s) and self._ranks.first:
+            print(f"a checkpoint was not written within {timeout_s:g} s; those before are whole", file=sys.stderr)
+
+    def _owned(self, trainable: Trainable) -> list[Piece]:
+        """What this rank writes: its shards, and its share of what all ranks have."""
+        optimizer = trainable.optimizer.state_dict()
+        pieces = state.model_pieces(trainable.model.state_dict()) + state.dense_pieces(optimizer)
+        pieces.append(state.whole("schedule", state.warmups(optimizer)[0]))
+        pieces += state.table_pieces(state.accumulators(trainable, optimizer), state.column_bounds(trainable))
+        shared = [p for p in pieces if p.everywhere][self._ranks.rank :: self._ranks.world_size]
+        return [p for p in pieces if not p.everywhere] + shared + state.random_pieces(self._ranks)
+
+    def _write(self, progress: dict[str, Any], best: bool) -> None:
+        """In the thread: all ranks write, then rank 0 gives the checkpoint its name."""
+        step = progress["step"]
+        try:
+            on_first(self._ranks, lambda: self.folder.begin(step), self._group)
+            writer = DirectWriter(self.folder.beside(step))
+            torch.serialization.set_crc32_options(False)  # five sixths of its time; files have a checksum of ours
+            try:
+                dcp.save({}, storage_writer=writer, planner=SavePieces(self._staged), process_group=self._group)
+            except CheckpointException as error:
+                raise self._own_part(error) from error
+            files = self._gathered(writer.written)
+            on_first(self._ranks, lambda: self.folder.publish(step, {**progress, "files": files}, best), self._group)
+        except BaseException as error:
+            self.folder.discard(step)
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise InputError(
+                    f"no space left for a checkpoint in '{self.path}'; those before are whole: free space, then go on "
+                    f"with run.resume=true"
+                ) from error
+            raise
+
+    def _gathered(self, own: dict[str, list[int]]) -> dict[str, list[int]]:
+        parts: list[Any] = [None] * self._ranks.world_size
+        dist.all_gather_object(parts, own, group=self._group)
+        return {name: about for part in parts for name, about in part.items()}
+
+    def newest_whole(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint that is whole, and its ``progress``; None where there is no checkpoint at all.
+
+        All ranks call it, and share the reading. Damaged ones are set aside, said aloud. Raises InputError where all
+        are damaged.
+        """
+        on_first(self._ranks, self.folder.recover)
+        names = on_first(self._ranks, lambda: [p.name for p in self.folder.all()])
+        passed_over: dict[str, InputError] = {}
+        for name in reversed(names):
+            try:
+                progress = self.progress(self.path / name)
+            except InputError as error:
+                passed_over[name] = error
+                continue
+            on_first(
+                self._ranks, lambda: self._set_aside(passed_over)
+            )  # only now: a run that has nothing else keeps all
+            return self.path / name, progress
+        if not names:
+            return None
+
+        def refuse() -> None:
+            raise InputError(f"all {len(names)} checkpoints in '{self.path}' were damaged; start a new run")
+
+        return on_first(self._ranks, refuse)
+
+    def to_resume(self, resume: bool | str) -> tuple[Path, dict[str, Any]] | None:
+        """The checkpoint to go on from and its progress, named the best if it is; None: ``auto`` finds none.
+
+        All ranks call it. Raises InputError where there is none, unless ``resume`` is auto, or none is whole.
+        """
+        found = self.newest_whole()
+        if found is None:
+            if resume == "auto":
+                return None
+            raise InputError(f"run.resume is set, but '{self.path}' is empty; start it without run.resume")
+        path, progress = found
+        if progress["is_best"]:  # a kill may have come between the checkpoint's name and best.json
+            on_first(self._ranks, lambda: self.folder.name_best(path.name))
+        return path, progress
+
+    def _set_aside(self, passed_over: dict[str, InputError]) -> None:
+        for name, error in passed_over.items():
+            aside = self.folder.set_aside(self.path / name)
+            print(f"{error}; it is now '{aside.name}', and the one before is used", file=sys.stderr, flush=True)
+
+    def progress(self, path: Path) -> dict[str, Any]:
+        """What was saved as ``progress`` with the checkpoint ``path``. All ranks call it, and share the reading.
+
+        Raises InputError on all ranks where a file is missing or is not what was written.
+        """
+        progress = self._agreed(path, lambda: read_progress(path))
+        names = sorted(progress["files"])[self._ranks.rank :: self._ranks.world_size]
+        wrong: list[Any] = [None] * self._ranks.world_size
+        dist.all_gather_object(wrong, check_files(path, {n: progress["files"][n] for n in names}))
+        if found := [w for w in wrong if w]:
+            raise damaged(path, found[0])
+        return progress
+
+    @staticmethod
+    def _agreed(path: Path, read: Any) -> dict[str, Any]:
+        """What rank 0 reads, or its InputError, on every rank."""
+        answer: list[Any] = [None]
+        if dist.get_rank() == 0:
+            try:
+                answer[0] = read()
+            except InputError as error:
+                answer[0] = str(error)
+        dist.broadcast_object_list(answer, src=0)
+        if isinstance(answer[0], str):
+            raise InputError(answer[0])
+        return answer[0]
+
+    def load(self, path: Path, trainable: Trainable, progress: dict[str, Any] | None = None, *, seed: int = 0) -> None:
+        """Fill ``trainable`` from ``path``, a checkpoint that is whole. All ranks call it.
+
+        Args:
+            progress: of that checkpoint; None: the weights alone, optimizer and generators stay as they are.
+            seed: of new random numbers, where the number of ranks or their kind of device has changed.
+
+        Raises InputError where the checkpoint is of another model.
+        """
+        # Asked for once, before anything is read: each time, TorchRec writes cached rows of host memory back to their
+        # table. Loading empties the caches.
+        weights = trainable.model.state_dict()
+        pieces = state.model_pieces(weights)
+        if progress is None:
+            self._read(path, pieces)
+            trainable.model.load_state_dict(weights)
+            return
+        fill_optimizer_state(trainable)
+        optimizer = trainable.optimizer.state_dict()
+        found = state.accumulators(trainable, optimizer)
+        by_row = state.Regrouped([a for a in found if a.tensor.dim() == 1], progress["columns"])
+        by_entry = [a for a in found if a.tensor.dim() == 2]
+        pieces += state.table_pieces(by_entry, state.column_bounds(trainable)) + by_row.pieces
+        pieces += state.dense_pieces(optimizer)
+        counters = state.warmups(optimizer)
+        pieces.append(state.whole("schedule", counters[0]))
+        same = state.same_generators(progress, self._ranks)
+        random = state.random_pieces(self._ranks) if same else []
+        self._read(path, pieces + random)
+        by_row.fill()
+        for counter in counters[1:]:
+            counter.copy_(counters[0])
+        trainable.model.load_state_dict(weights)
+        trainable.optimizer.load_state_dict(optimizer)
+        if same:
+            state.set_random(random, self._ranks)
+        else:
+            state.reseed(seed, progress["step"], self._ranks)
+
+    def load_best(self, trainable: Trainable) -> None:
+        """Fill ``trainable`` with the weights of the best checkpoint. Raises InputError where it is gone or damaged."""
+        best = self.folder.best()
+        if best is None or not best.is_dir():
+            raise InputError(f"'{self.path}' has lost its best checkpoint; start the run again")
+        self.progress(best)  # refuses a damaged one
+        self.load(best, trainable)
+
+    def _read(self, path: Path, pieces: list[Piece]) -> None:
+        try:
+            dcp.load({}, checkpoint_id=str(path), planner=LoadPieces(pieces))
+        except CheckpointException as error:
+            cause = self._own_part(error)
+            if not isinstance(cause, Exception):
+                raise cause from error
+            raise InputError(
+                f"checkpoint '{path}' is of another model: {reason(cause)}; set the model back, or start a new run"
+            ) from error
+
+    def _own_part(self, error: CheckpointException) -> BaseException:
+        """This rank's reason why saving or loading failed; SystemExit where only other ranks have one to tell.
+
+        torch collects the failures of all ranks and raises them together on each, ^C among them.
+        """
+        failures = {rank: f[0] if isinstance(f, tuple) else f for rank, f in error.failures.items()}
+        if any(isinstance(f, KeyboardInterrupt) for f in failures.values()):
+            return KeyboardInterrupt()
+        if self._ranks.rank not in failures:
+            return SystemExit(2)
+        own: BaseException | None = failures[self._ranks.rank]
+        while own is not None and not isinstance(own, OSError):  # a full disk is the context of torch's own error
+            own = own.__cause__ or own.__context__
+        return own or failures[self._ranks.rank]

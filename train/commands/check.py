@@ -1,0 +1,29 @@
+"""The check verb: a config and its schema, without importing torch."""
+
+import click
+from omegaconf import OmegaConf
+
+from recsys.schema import Schema, load_schema
+from train.config import Config, check_names, load_config
+from train.config_docs import describe
+
+
+@click.command()
+@click.option("--config", "path", help="YAML file; the shipped ones are in configs/.")
+@click.option(
+    "--describe", "what", type=click.Choice(["config", "schema"]), help="Print every setting there is, and stop."
+)
+@click.option("--schema/--no-schema", default=True, help="Check the data set's schema too.")
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+def command(path: str | None, what: str | None, schema: bool, overrides: tuple[str, ...]) -> None:
+    """Check a config, print it resolved."""
+    if what:
+        model, title = {"config": (Config, "Settings of a run"), "schema": (Schema, "Fields of schema.yaml")}[what]
+        click.echo(describe(model, title))
+        return
+    if path is None:
+        raise click.UsageError("--config is missing; the shipped ones are in configs/")
+    config = load_config(path, overrides)
+    if schema:
+        check_names(config, load_schema(config.data.path))
+    click.echo(OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))

@@ -1,0 +1,161 @@
+"""The env verb: versions, what was found on this machine, and whether torch, fbgemm and torchrec fit together."""
+
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+PACKAGES = ("torch", "fbgemm-gpu", "fbgemm-gpu-cpu", "torchrec", "torchx", "numpy", "pyarrow", "triton")
+KERNELS = Path(__file__).parents[2] / "embeddings" / "kernels"
+
+# torch 2.11 goes with fbgemm and torchrec 1.6, and each minor version after it with the next one.
+_FIRST_TORCH, _LAST_TORCH = (2, 11), (2, 13)
+_MINORS_APART = 5
+
+_ASK_TORCH = """
+import json, torch
+print(json.dumps({
+    "built_for": torch.version.cuda,
+    "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Cuda:
+    """What torch says of CUDA: the version it was built for, if any, and the devices that it sees."""
+
+    built_for: str | None
+    devices: list[str]
+
+
+@click.command()
+def command() -> None:
+    """Print versions and what was found on this machine.
+
+    Ends with exit status 1 where torch, fbgemm and torchrec do not fit together.
+    """
+    versions = {name: installed(name) for name in PACKAGES}
+    cuda = ask_torch() if versions["torch"] else Cuda(None, [])
+    click.echo(f"python          {platform.python_version()} ({sys.executable})")
+    for name, found in versions.items():
+        click.echo(f"{name:<15} {found or 'not installed'}")
+    for name, text in _machine(cuda):
+        click.echo(f"{name:<15} {text}")
+    problems, notes = verdict(versions, cuda, driver=shutil.which("nvidia-smi") is not None)
+    for note in notes:
+        click.echo(f"note: {note}")
+    for problem in problems:
+        click.echo(f"mismatch: {problem}")
+    if problems:
+        sys.exit(1)
+    known = matching_minor(versions["torch"] or "") is not None
+    click.echo("verdict: torch, fbgemm and torchrec fit together" if known else "verdict: unknown")
+
+
+def installed(package: str) -> str | None:
+    """The installed version of ``package``, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def ask_torch() -> Cuda | None:
+    """What torch says of CUDA, asked in a process of its own; None where importing torch fails."""
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, timeout=120, check=True
+        )
+        return Cuda(**json.loads(answer.stdout.splitlines()[-1]))
+    except (subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) -> tuple[list[str], list[str]]:
+    """Problems, each with its mend, and notes. No problem and no note means that everything fits.
+
+    Args:
+        versions: package name -> version or None, for PACKAGES.
+        cuda: what torch says; None where torch is installed and cannot be imported.
+        driver: whether the machine has an NVIDIA driver.
+    """
+    suited = "requirements/cuda.txt" if driver else "requirements/cpu.txt"
+    mend = f"install {suited} anew: 'make clean setup'"
+    torch, gpu, cpu = versions["torch"], versions["fbgemm-gpu"], versions["fbgemm-gpu-cpu"]
+    fbgemm = gpu or cpu
+    missing = [
+        name for name, found in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", versions["torchrec"])) if not found
+    ]
+    if missing:
+        return [f"{', '.join(missing)} not installed; {mend}"], []
+    if cuda is None:
+        return [f"torch {torch} is installed and cannot be imported (try: python -c 'import torch'); {mend}"], []
+
+    problems, notes = [], []
+    expected = matching_minor(torch)
+    if expected is None:
+        notes.append(
+            f"which fbgemm and torchrec go with torch {torch} is not known here; 2.11 to 2.13 go with 1.6 to 1.8"
+        )
+    else:
+        for name, found in (("fbgemm-gpu" if gpu else "fbgemm-gpu-cpu", fbgemm), ("torchrec", versions["torchrec"])):
+            if minor(found) != expected:
+                wanted = ".".join(map(str, expected))
+                problems.append(f"torch {torch} goes with {name} {wanted}, found {found}; {mend}")
+    if gpu and cpu:
+        problems.append(f"fbgemm-gpu and fbgemm-gpu-cpu are both installed and overwrite each other's files; {mend}")
+    elif gpu and not cuda.built_for:
+        problems.append(f"fbgemm-gpu needs a torch built for CUDA, torch {torch} is not; {mend}")
+    elif cpu and cuda.devices:
+        problems.append(f"fbgemm-gpu-cpu cannot use the CUDA device that torch sees; {mend}")
+    elif driver and not cuda.devices:
+        notes.append("nvidia-smi is here and torch sees no CUDA device: runs are on the CPU")
+    return problems, notes
+
+
+def minor(text: str) -> tuple[int, int] | None:
+    """``(2, 13)`` of ``2.13.0+cpu``; None where the text starts with no such pair."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def matching_minor(torch: str) -> tuple[int, int] | None:
+    """The fbgemm and torchrec version that goes with this torch, or None where we do not know."""
+    pair = minor(torch)
+    if pair is None or not _FIRST_TORCH <= pair <= _LAST_TORCH:
+        return None
+    return 1, pair[1] - _MINORS_APART
+
+
+def _machine(cuda: Cuda | None) -> list[tuple[str, str]]:
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    compilers = [path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))]
+    if cuda is None:
+        torch_cuda, devices = "torch cannot be imported", "unknown"
+    else:
+        torch_cuda = f"torch is built for CUDA {cuda.built_for}" if cuda.built_for else "torch is built without CUDA"
+        devices = ", ".join(cuda.devices) or "none"
+    return [
+        ("cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}"),
+        ("memory", f"{memory_gib:.1f} GiB"),
+        ("C++ compiler", compilers[0] if compilers else "none"),
+        ("CUDA", torch_cuda),
+        ("devices", devices),
+        ("native kernels", native_kernels()),
+    ]
+
+
+def native_kernels(folder: Path = KERNELS) -> str:
+    """Which compiled kernels lie below ``folder``."""
+    built = glob.glob(str(folder / "**" / "*.so"), recursive=True)
+    return ", ".join(sorted(os.path.relpath(path, folder) for path in built)) or "not built: run 'make native'"

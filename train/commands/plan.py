@@ -1,0 +1,112 @@
+"""The plan command: where the tables of a run go, without a GPU; also python -m embeddings.plan."""
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from embeddings.errors import InputError
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", "path", required=True, help="The run's YAML file; the shipped ones are in configs/.")
+@click.option("--world-size", type=click.IntRange(1), help="Ranks in all; --find-world-size needs none.")
+@click.option("--hardware", "part", default="this", show_default=True, help="A shipped part, a YAML file, or 'this'.")
+@click.option("--local-world-size", type=click.IntRange(1), help="Ranks of a host; default: the hardware's.")
+@click.option("--assume", help="YAML file of facts of data that is not here: lengths, frozen stores.")
+@click.option("--plan", "given", help="Look at this plan.json instead of choosing a plan.")
+@click.option("--out", help="Write the plan here; the trainer takes it with --plan.")
+@click.option("--diff", "other", help="Say how the plan differs from this plan.json.")
+@click.option("--find-world-size", "find", is_flag=True, help="Find the smallest number of ranks that fits.")
+@click.option("--explain", "table", metavar="TABLE", help="Say what the other ways to place this table would cost.")
+@click.option("--every-rank", is_flag=True, help="List all ranks, not the fullest alone.")
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+def command(
+    path: str,
+    world_size: int | None,
+    part: str,
+    local_world_size: int | None,
+    assume: str | None,
+    given: str | None,
+    out: str | None,
+    other: str | None,
+    find: bool,
+    table: str | None,
+    every_rank: bool,
+    overrides: tuple[str, ...],
+) -> None:
+    """Plan where the tables of a run go: no GPU, no process group.
+
+    python -m embeddings.plan --config configs/shop.yaml --world-size 128 --hardware h100-80 --out plan.json
+
+    Constraints are those of the run: sharding.tables.item.sharding_types=[row_wise].
+    """
+    if find == (world_size is not None):
+        raise click.UsageError("give --world-size N, or --find-world-size without it")
+    if find and given:
+        raise click.UsageError("--plan is of one world size: give --world-size N with it, not --find-world-size")
+    from embeddings.planner.advice import advice
+    from embeddings.planner.bin_packing import NoPlan
+    from embeddings.planner.cost_model import Machine
+    from embeddings.planner.explain_table import explain
+    from embeddings.planner.hardware import load_hardware
+    from embeddings.planner.plan_cost import Assessment, assess
+    from embeddings.planner.plan_diff import diff
+    from embeddings.planner.report import report
+    from embeddings.planner.search import Search
+    from embeddings.planner.sharding_plan import Plan, check_plan, load_plan, save_plan
+    from embeddings.planner.world_size import MOST_RANKS, find_world_size
+    from recsys.schema import load_schema
+    from train.config import check_names, load_config
+    from train.ctr.planner_input import Assumptions, facts, load_assumptions, problem_of
+
+    config = load_config(path, overrides)
+    schema = load_schema(config.data.path)
+    check_names(config, schema)
+    lengths, stores, notes = facts(config, schema, load_assumptions(assume) if assume else Assumptions())
+    problem = problem_of(config, schema, lengths, stores)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if part == "this":
+        import torch
+
+        from embeddings.sharding import this_machine
+
+        here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        local_world_size = local_world_size or (torch.cuda.device_count() if here.type == "cuda" else world_size or 1)
+        hardware = this_machine(here, local_world_size)
+    else:
+        hardware = load_hardware(part)
+    if local_world_size is not None:
+        hardware = dataclasses.replace(hardware, local_world_size=local_world_size)
+
+    def read(name: str, machine: Machine | None = None) -> Assessment:
+        """A plan.json on this hardware, on as many ranks and hosts as ``machine`` has, or as the plan itself says."""
+        plan: Plan = load_plan(name)
+        machine = machine or Machine(hardware, plan.world_size, plan.ranks_of_host)
+        check_plan(plan, problem, machine.world_size, machine.ranks_of_host, hardware.device, name)
+        return assess(plan, problem, machine)
+
+    if find:
+        found = find_world_size(problem, hardware)
+        if found is None:
+            raise InputError(f"no world size up to {MOST_RANKS:,} ranks of {hardware.name} fits; name one to see why")
+        world_size = found.machine.world_size
+        click.echo(f"the smallest world size that fits: {world_size:,} of {hardware.name}\n")
+    assert world_size is not None
+    search = Search(problem, Machine.of(hardware, world_size))
+    try:
+        best = read(given, search.machine) if given else search.best()
+    except NoPlan as none:
+        raise InputError(advice(problem, hardware, world_size, none)) from None
+    if table:
+        click.echo(explain(table, best, search))
+    if other:
+        click.echo(diff(read(other), best))
+    if not (table or other):
+        click.echo(report(best, every_rank))
+    if any(best.shortage):
+        raise InputError(f"the plan does not fit: its fullest rank lacks {max(best.shortage):,} bytes; plan again")
+    if out:
+        save_plan(best.plan, Path(out))
+        click.echo(f"written to {out}", err=True)

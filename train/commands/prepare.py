@@ -1,0 +1,129 @@
+"""The prepare verb: raw or generated data into a data folder."""
+
+import click
+
+_OUT = click.option("--out", required=True, help="Data folder to write; nothing half-written is ever left there.")
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a data folder that prepare wrote before.")
+_SEED = click.option("--seed", default=0, show_default=True, help="Same seed and flags, same files.")
+
+
+@click.group()
+def command() -> None:
+    """Write standard rows (parquet), their schema and a frozen store."""
+
+
+@command.command()
+@click.option("--rows", default=300_000, show_default=True, help="Impressions over all splits, 10^3 to 10^10.")
+@click.option("--users", type=int, show_default="rows / 50", help="Users; each has at least one impression.")
+@click.option(
+    "--items", type=int, show_default="rows ^ 0.75", help="Items on sale over time; memory goes by their number."
+)
+@click.option("--history", default=30, show_default=True, help="Longest history, in items.")
+@click.option("--width", default=64, show_default=True, help="Width of the frozen vectors.")
+@click.option("--click-rate", default=0.17, show_default=True, help="Mean click rate.")
+@click.option(
+    "--searches", default=0, show_default=True, help="Searches over all splits; none: no pictures and titles either."
+)
+@_SEED
+@_OUT
+@_OVERWRITE
+def shop(out: str, overwrite: bool, **flags: int | float | None) -> None:
+    """A generated market: long-tailed users and items, new items, timestamps.
+
+    Clicks follow taste that no content shows and closeness of content to a user's interests. The vectors are an
+    imperfect encoder's view of the content. The first 24 of 30 days are train, then 3 validation, 3 test. With
+    --searches, items have pictures and titles (OUT/items), and searches become pairs of a query and the item bought
+    (OUT/searches/image and OUT/searches/text), from which encoders learn.
+    """
+    from recsys.datasets.shop import prepare as shop
+
+    _announce("shop", out, shop.prepare(out, shop.ShopConfig(**flags), overwrite=overwrite))
+
+
+@command.command()
+@click.option("--source", required=True, help="Folder with the pairs file, title_ids.npy and title_vectors_128.npy.")
+@click.option("--history", default=20, show_default=True, help="Longest history, in items.")
+@_SEED
+@_OUT
+@_OVERWRITE
+def microlens(source: str, out: str, overwrite: bool, **flags: int) -> None:
+    """MicroLens-50k: short videos with title vectors, from its public files.
+
+    A user's last item is test, the one before validation, the others train. Negatives are drawn, as none are recorded.
+    """
+    from recsys.datasets import microlens
+
+    _announce("microlens", out, microlens.prepare(source, out, microlens.MicroLensConfig(**flags), overwrite=overwrite))
+
+
+@command.command()
+@click.option("--source", required=True, help="Folder ml-100k, ml-latest-small, or another in the latter's format.")
+@click.option("--posters", help="Folder of <movieId>.jpg; those there are go into pictures.parquet.")
+@click.option("--history", default=50, show_default=True, help="Longest history, in movies.")
+@_SEED
+@_OUT
+@_OVERWRITE
+def movielens(source: str, posters: str | None, out: str, overwrite: bool, **flags: int) -> None:
+    """MovieLens: ratings of movies, from its public files. A rating of 4 or more is a click.
+
+    Histories are clicks strictly earlier. Of a user's ratings in time order, 80 % are train, 10 % validation and 10 %
+    test. Titles, and posters, lie beside the rows for encoders; there are no vectors yet.
+    """
+    from recsys.datasets import movielens
+
+    config = movielens.MovieLensConfig(**flags)
+    _announce("movielens", out, movielens.prepare(source, out, config, posters=posters, overwrite=overwrite))
+
+
+@command.command("taobao-mm")
+@click.option("--source", required=True, help="Folder of the data set: train/ and test/ shards, or the tables of raw/.")
+@click.option("--history", default=1000, show_default=True, help="Longest history, in items; the newest are kept.")
+@click.option("--validation", default=100, show_default=True, help="One in so many train users is held out.")
+@_OUT
+@_OVERWRITE
+def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
+    """TAOBAO-MM: 99 million ad impressions with long histories and int8 vectors, streamed from its public parquet.
+
+    Memory: 32 bytes for each vector's id while they are sorted (1.1 GB for 35 million), and little else. Where there
+    are only raw tables, joining them takes 45 bytes for each sample of a split. On disk, the vectors pass through a
+    temporary file. Validation is a fixed part of the train users, by a hash of their ids; test is as published.
+    """
+    import json
+    from pathlib import Path
+
+    from recsys.datasets import taobao_mm
+
+    counts = taobao_mm.prepare(source, out, taobao_mm.TaobaoConfig(**flags), overwrite=overwrite)
+    facts = json.loads(Path(out, "prepare.json").read_text())
+    click.echo(
+        f"vectors    {facts['vectors']:>13,}; none for {facts['targets_without_vector']:,} of {facts['targets']:,} "
+        f"targets, and {facts['behaviours_without_vector']:,} of {facts['behaviours_looked_up']:,} behaviours looked up"
+    )
+    _announce("taobao-mm-muse", out, counts)
+
+
+@command.command("grocery-store")
+@click.option("--source", required=True, help="Folder with photos.parquet and products.parquet.")
+@click.option("--items", default="image", show_default=True, type=click.Choice(["image", "text"]),
+              help="What a photo is paired with: the product's studio picture, or its description.")  # fmt: skip
+@click.option(
+    "--held-out", default=0, show_default=True, help="One in so many train photos becomes validation, val test."
+)
+@_SEED
+@_OUT
+@_OVERWRITE
+def grocery_store(source: str, out: str, overwrite: bool, **flags: int | str) -> None:
+    """Grocery Store: photos taken in shops, paired with 81 products. Hard negatives are of the same coarse class."""
+    from recsys.datasets import grocery
+
+    for split, rows in grocery.prepare(source, out, grocery.GroceryConfig(**flags), overwrite=overwrite).items():
+        click.echo(f"{split:<10} {rows:>13,} pairs")
+    click.echo(f"written to {out}")
+    click.echo(f"next: python -m train scl --config configs/grocery.yaml data.path={out}")
+
+
+def _announce(config: str, out: str, counts: dict) -> None:
+    for split, count in counts.items():
+        click.echo(f"{split:<10} {count.rows:>13,} rows  {count.positives / max(count.rows, 1):.1%} clicked")
+    click.echo(f"written to {out}")
+    click.echo(f"next: python -m train ctr --config configs/{config}.yaml data.path={out}")

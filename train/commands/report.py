@@ -1,0 +1,33 @@
+"""The report verb."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--split", default="test", show_default=True, help="Split whose evaluation is reported.")
+@click.option("--out", help="Folder for report.html; without it the run's own, or the one that holds all the runs.")
+@click.option("--markdown", help="File for the table alone.")
+def command(runs: tuple[str, ...], split: str, out: str | None, markdown: str | None) -> None:
+    """Compare runs: print a table, write an HTML report with plots.
+
+    RUN is a run's folder, such as runs/shop. Runs that differ in nothing but their seed share a row: mean and standard
+    deviation.
+    """
+    from embeddings.errors import InputError
+    from train.report.comparison import compared
+    from train.report.html_page import NAME, written, written_page
+    from train.report.run_reader import read_run
+    from train.report.tables import as_markdown, as_text, summary
+
+    paths = dict.fromkeys(str(Path(run)) for run in runs)  # each once, whatever slashes it was typed with
+    paths = [path for path in paths if Path(path).name != NAME]  # an earlier report that RUN/* has matched
+    if not paths:
+        raise InputError(f"no run among {', '.join(runs)}; give run folders, such as runs/shop")
+    comparison = compared([read_run(path, split) for path in paths], split)
+    click.echo(as_text(comparison))
+    if markdown:
+        written(Path(markdown), as_markdown(summary(comparison)))
+    click.echo(f"report: {written_page(comparison, out)}")

@@ -1,0 +1,89 @@
+"""The store verb: build, verify or show a frozen store."""
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Build, verify or show a frozen store: item id -> unit vector."""
+
+
+@command.command()
+@click.option("--out", required=True, help="Folder to write.")
+@click.option("--ids", help=".npy file of integer ids, [N].")
+@click.option("--vectors", help=".npy file of float or int8 vectors, [N, M], in the order of the ids.")
+@click.option("--parquet", help="A parquet file or a folder of them, instead of --ids and --vectors.")
+@click.option("--id-column", default="id", show_default=True, help="Parquet column of integer ids.")
+@click.option("--vector-column", default="vector", show_default=True, help="Parquet column of lists of floats or int8.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32", "int8"]),
+    default="float16",
+    show_default=True,
+    help="What to store; int8 vectors stored as int8 keep their values.",
+)
+@click.option("--encoder", default="", help="Name of what made the vectors, kept in meta.json.")
+@click.option("--overwrite", is_flag=True, help="Replace the store at --out.")
+def build(
+    out: str,
+    ids: str | None,
+    vectors: str | None,
+    parquet: str | None,
+    id_column: str,
+    vector_column: str,
+    dtype: str,
+    encoder: str,
+    overwrite: bool,
+) -> None:
+    """Write a store of normalised vectors from .npy files or parquet."""
+    from embeddings.frozen.build_store import build_from_npy, build_from_parquet
+
+    if parquet and not (ids or vectors):
+        store = build_from_parquet(
+            out,
+            parquet,
+            id_column=id_column,
+            vector_column=vector_column,
+            dtype=dtype,
+            encoder=encoder,
+            overwrite=overwrite,
+        )
+    elif ids and vectors and not parquet:
+        store = build_from_npy(out, ids, vectors, dtype=dtype, encoder=encoder, overwrite=overwrite)
+    else:
+        raise click.UsageError("give either --parquet, or both --ids and --vectors")
+    _print(store)
+
+
+@command.command()
+@click.argument("path")
+def verify(path: str) -> None:
+    """Recompute the checksums of the store at PATH."""
+    from embeddings.frozen.store import FrozenStore
+
+    store = FrozenStore.open(path)
+    store.verify()
+    click.echo(f"{path}: {store.count} vectors, checksums agree ({store.checksum})")
+
+
+@command.command()
+@click.argument("path")
+def show(path: str) -> None:
+    """Print what the store at PATH holds; see verify for its checksums."""
+    from embeddings.frozen.store import FrozenStore
+
+    _print(FrozenStore.open(path))
+
+
+def _print(store) -> None:
+    facts = {
+        "path": store.path,
+        "width": store.width,
+        "dtype": store.dtype,
+        "count": store.count,
+        "bytes": store.nbytes,
+        "encoder": store.encoder or "(not named)",
+        "checksum": store.checksum,
+    }
+    for name, value in facts.items():
+        click.echo(f"{name:<9} {value}")

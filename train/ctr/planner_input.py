@@ -1,0 +1,160 @@
+"""What the planner is asked for a run: its config, the data set's schema, and facts of data that may not be here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from embeddings.errors import InputError
+from embeddings.planner.planner_input import Constraint, Frozen, Problem, Table
+from recsys.schema import Schema
+from recsys.validation import Strict, validated
+from train.config import Config
+
+_PIPELINE = 3  # batches that TorchRec's pipeline holds
+
+
+class StoreFacts(Protocol):
+    """A frozen store, or what is known of one."""
+
+    count: int
+    width: int
+    dtype: str
+
+
+class AssumedStore(Strict):
+    """A frozen store that is not here."""
+
+    count: int = Field(ge=1, description="items")
+    width: int = Field(ge=1)
+    dtype: Literal["float32", "float16", "int8"] = "int8"
+
+
+class Assumptions(Strict):
+    """Facts of data that is not here, for planning."""
+
+    lengths: dict[str, float] = Field({}, description="feature -> mean ids a row")
+    frozen: dict[str, AssumedStore] = Field({}, description="modality -> its store")
+
+
+def load_assumptions(path: str) -> Assumptions:
+    """Read a YAML file of assumptions. Raises InputError."""
+    if not Path(path).is_file():
+        raise InputError(f"file of assumptions '{path}' does not exist; docs/planner.md shows one")
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception as error:  # the YAML parsers raise many kinds
+        raise InputError(f"'{path}' is not readable YAML: {' '.join(str(error).split())}") from error
+    return validated(Assumptions, raw, where=f"assumptions '{path}'")
+
+
+def facts(
+    config: Config, schema: Schema, assumed: Assumptions
+) -> tuple[dict[str, float], dict[str, StoreFacts], list[str]]:
+    """Mean lengths, stores, and what had to be taken on trust, in words.
+
+    The data itself is asked first, then ``assumed``, then max_length. Raises InputError where none of them knows.
+    """
+    from embeddings.frozen.store import FrozenStore
+    from train.data.stats.mean_lengths import mean_lengths
+
+    notes = []
+    lengths: dict[str, float] = {}
+    folder = Path(config.data.path)
+    if (folder / config.data.train).is_dir():
+        lengths = mean_lengths(config.data.path, config.data.train, schema)
+    for f in schema.features:
+        if f.name in assumed.lengths:
+            lengths[f.name] = assumed.lengths[f.name]
+        elif f.name not in lengths and f.kind in ("bag", "sequence"):
+            if f.max_length is None:
+                raise InputError(
+                    f"no data in '{folder / config.data.train}' to take the length of '{f.name}' from; give it with "
+                    f"--assume FILE: lengths: {{{f.name}: 20}}"
+                )
+            lengths[f.name] = f.max_length
+            notes.append(f"length of '{f.name}': its max_length, {f.max_length}; there is no data to ask")
+    unknown = set(assumed.lengths) - {f.name for f in schema.features} | set(assumed.frozen) - set(schema.modalities)
+    if unknown:
+        raise InputError(f"--assume names {sorted(unknown)}, which the schema of '{folder}' does not have")
+    stores: dict[str, StoreFacts] = {}
+    for name, m in schema.modalities.items():
+        if not config.model.uses(name):
+            continue
+        if name in assumed.frozen:
+            stores[name] = assumed.frozen[name]
+        else:
+            try:
+                stores[name] = FrozenStore.open(m.store if "://" in m.store else str(folder / m.store))
+            except InputError as error:
+                known = f"frozen: {{{name}: {{count: 1000000, width: 128, dtype: int8}}}}"
+                raise InputError(f"{error}; to plan without it, give its size with --assume FILE: {known}") from None
+    return lengths, stores, notes
+
+
+def problem_of(
+    config: Config, schema: Schema, lengths: Mapping[str, float], stores: Mapping[str, StoreFacts]
+) -> Problem:
+    """The planner's question.
+
+    Args:
+        lengths: feature -> mean ids a row.
+        stores: modality -> store, of the modalities that the model uses.
+    """
+    from recsys.models.cost import footprint
+    from recsys.models.sparse import table_configs
+
+    tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, lengths)
+    widths = {name: store.width for name, store in stores.items()}
+    return Problem(
+        tables=tuple(
+            Table(
+                name=t.name,
+                rows=t.num_embeddings,
+                columns=t.embedding_dim,
+                module=f"sparse.{'managed_' if t.managed else ''}{'bags' if t.pooled else 'sequences'}",
+                pooled=t.pooled,
+                mean_length=t.mean_length,
+                managed=t.managed,
+            )
+            for t in tables
+        ),
+        batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        checkpoints=True,
+        optimizer=config.sparse_optimizer.name,
+        dense=footprint(schema, config.model, tables, lengths, widths),
+        frozen=tuple(
+            Frozen(
+                name=name,
+                rows=store.count,
+                width=store.width,
+                dtype=store.dtype,
+                mean_length=lengths.get(schema.modalities[name].history, 1.0),
+                **_use(config, name, store.width),
+                placement=config.model.modality(name).placement,
+                row_wise=not config.model.per_behaviour(name),
+            )
+            for name, store in stores.items()
+        ),
+        constraints={n: Constraint(**c.model_dump()) for n, c in config.sharding.tables.items() if tables},
+        default=Constraint(sharding_types=config.sharding.sharding_types),
+        batches=config.data.prefetch * config.data.workers + _PIPELINE,
+    )
+
+
+def _use(config: Config, name: str, width: int) -> dict[str, int]:
+    """How often a step reads a modality's vectors, and the numbers that one example gets back where rows are sharded.
+
+    Those are SimTier's counts, v_MAKE and its gradient. A frozen MAKE has no backward. SimTier's pass gives the cosines
+    of simscore and sa_ta too.
+    """
+    parts, modality = config.model.parts(name), config.model.modality(name)
+    of_make = ("make" in parts) * (1 if modality.make.frozen and not config.model.alone else 2)
+    similar = "simtier" in parts or config.model.takes_cosines(name)
+    return {
+        "reads": ("vector" in parts) + similar + of_make,
+        "results": ("simtier" in parts) * modality.num_tiers + of_make * width,
+    }

@@ -1,0 +1,27 @@
+"""Several epochs without the one-epoch collapse: tables begin anew, the dense part goes on.
+
+MEDA (arXiv 2305.19531), non-continual: an ID model that sees its rows a second time has learnt them by heart in its
+tables; with new tables the dense part cannot lean on that.
+"""
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from embeddings.initialise import initialise_tables
+from train.ctr.build import Trainable
+from train.ctr.checkpoint_state import accumulators
+
+
+@torch.no_grad()
+def reset_tables(trainable: Trainable, seed: int, epoch: int) -> None:
+    """Fill the tables with the first weights of ``epoch`` and empty their optimizer's accumulators. All ranks call it.
+
+    The rows that managed tables gave to ids stay theirs. The schedule of the learning rates goes on.
+    """
+    # Caches of rows of host memory go first: whoever asks for a state_dict has them written back over the weights.
+    for module in trainable.model.modules():
+        for lookup in getattr(module, "_lookups", ()):  # of a sharded collection
+            (lookup.module if isinstance(lookup, DistributedDataParallel) else lookup).purge()
+    initialise_tables(trainable.model, seed, epoch)
+    for found in accumulators(trainable, trainable.optimizer.state_dict()):
+        found.tensor.zero_()

@@ -1,0 +1,118 @@
+"""Scores of a split from all ranks, and the metrics over them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from embeddings.atomic_file import write_json
+from recsys.batch import Batch
+from recsys.metrics import evaluate_predictions
+from recsys.schema import Schema
+from train.config import Config
+from train.data.reader import RowReader
+from train.data.stats.item_counts import counts_of, item_counts
+from train.distributed.process_group import Ranks, on_first
+from train.run.progress import Progress
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row per impression.
+
+    labels   [R]  float32
+    logits   [R]  float32
+    users    [R]  int64 raw ids
+    targets  [R]  int64 raw ids
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    users: np.ndarray
+    targets: np.ndarray
+
+
+@torch.no_grad()
+def scored(
+    model: torch.nn.Module, batches: Iterator[Batch], device: torch.device
+) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """Each batch, on the host, with its logits [B]; the caller leaves out ``repeated`` rows.
+
+    Under no_grad and not inference_mode, which breaks gloo's collectives.
+    """
+    model.eval()
+    for batch in batches:
+        _, (_, logits, _) = model(batch.to(device))
+        yield batch, logits.cpu()
+
+
+def collect(
+    model: torch.nn.Module, reader: RowReader, ranks: Ranks, advance: Callable[[int], None] = lambda rows: None
+) -> Scores | None:
+    """Score the whole split. All ranks call it; rank 0 gets every row, the others None."""
+    parts: list[tuple[torch.Tensor, ...]] = []
+    for batch, logits in scored(model, reader.epoch(0), ranks.device):
+        parts.append(tuple(c[batch.repeated :] for c in (batch.labels, logits, batch.users, batch.targets)))
+        advance(len(batch) * ranks.world_size)
+    columns = [_gathered(torch.cat(column), ranks) for column in zip(*parts, strict=True)]
+    return Scores(*columns) if ranks.first else None  # type: ignore[arg-type]
+
+
+def _gathered(column: torch.Tensor, ranks: Ranks) -> np.ndarray | None:
+    """``column`` of every rank, end to end, on rank 0. Lengths may differ."""
+    if ranks.world_size == 1:
+        return column.numpy()
+    length = torch.tensor([column.numel()])
+    lengths = [torch.zeros_like(length) for _ in range(ranks.world_size)]
+    dist.all_gather(lengths, length)
+    longest = int(max(lengths))
+    padded = torch.zeros(longest, dtype=column.dtype)
+    padded[: column.numel()] = column
+    parts = [torch.empty_like(padded) for _ in lengths] if ranks.first else None
+    dist.gather(padded, parts, dst=0)
+    if parts is None:
+        return None
+    return torch.cat([p[: int(n)] for p, n in zip(parts, lengths, strict=True)]).numpy()
+
+
+def reading(reader: RowReader, schema: Schema, ranks: Ranks) -> dict[str, float]:
+    """What the reader cut or missed in its last pass, over all ranks, which all call this; nothing where nothing was.
+
+    ``truncated/FEATURE`` is the share of rows whose list was longer than max_length, ``missing/MODALITY`` the share of
+    item lookups without a vector, ``corrupt`` that of rows that could not be read.
+    """
+    c = reader.counters
+    counts = {f"truncated/{f.name}": (c.truncated.get(f.name, 0), c.rows) for f in schema.features if f.max_length}
+    for name in schema.modalities:
+        counts[f"missing/{name}"] = (c.missing.get(name, 0), c.lookups.get(name, 0))
+    counts["corrupt"] = (c.corrupt, c.rows)
+    sums = torch.tensor(list(counts.values()), dtype=torch.float64).reshape(-1, 2)
+    if ranks.world_size > 1:
+        dist.all_reduce(sums)
+    return {name: part / whole for name, (part, whole) in zip(counts, sums.tolist(), strict=True) if part}
+
+
+def write_evaluation(
+    config: Config, schema: Schema, model: torch.nn.Module, reader: RowReader, ranks: Ranks, epoch: int
+) -> None:
+    """Score ``reader``'s split and write ``evaluation/<split>.json`` into the run's folder. All ranks call it."""
+    bar = Progress(reader.split, reader.num_rows, ranks.first)
+    scores = collect(model, reader, ranks, bar.advance)
+    bar.close()
+    found = reading(reader, schema, ranks)
+
+    def write() -> None:
+        assert scores is not None, "rank 0 has the scores"
+        skip = config.data.on_corrupt == "skip"
+        counts = counts_of(scores.targets, *item_counts(config.data.path, config.data.train, schema, skip_corrupt=skip))
+        result = evaluate_predictions(scores.labels, scores.logits, scores.users, counts)
+        folder = Path(config.run_folder) / "evaluation"
+        folder.mkdir(exist_ok=True)
+        write_json(folder / f"{reader.split}.json", {"split": reader.split, "epoch": epoch, "reading": found, **result})
+        figures = {k: v for k, v in result["overall"].items() if isinstance(v, float)}
+        print(f"{reader.split} (epoch {epoch}): " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
+
+    on_first(ranks, write)

@@ -1,0 +1,69 @@
+"""A finished run opened for scoring: its config, its data and its best weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from embeddings.errors import InputError
+from recsys.schema import Schema, load_schema
+from train.checkpoint import Checkpoints
+from train.config import Config, check_names, load_config
+from train.ctr.build import build, check_stores, make_reader, open_stores
+from train.data.reader import RowReader
+from train.data.stats.mean_lengths import mean_lengths
+from train.distributed.process_group import Ranks
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What scoring needs. ``epoch`` is the one, counted from 1, whose weights are loaded."""
+
+    config: Config
+    schema: Schema
+    model: torch.nn.Module
+    reader: RowReader
+    epoch: int
+
+
+def run_config(run: str, overrides: tuple[str, ...]) -> Config:
+    """The config that a run folder holds, with overrides on top. Raises InputError where it is no run."""
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"'{run}' is no run folder: it has no config.yaml; runs are in runs/ unless run.root says else"
+        )
+    config = load_config(str(path), ("sharding.plan=null", *overrides))  # scoring may have other ranks than training
+    here = {"root": str(Path(run).parent), "name": Path(run).name}
+    return config.model_copy(update={"run": config.run.model_copy(update=here)})
+
+
+def open_run(
+    config: Config, split: str, checkpoint: str, ranks: Ranks, *, with_labels: bool = True, in_order: bool = False
+) -> FinishedRun:
+    """Load a run's weights and open ``split``. All ranks call it.
+
+    Args:
+        checkpoint: "best", "newest" or the name of a folder in the run's ``checkpoints``.
+
+    Raises InputError where the run has no such checkpoint, or its frozen stores have changed.
+    """
+    schema = load_schema(config.data.path)
+    check_names(config, schema)
+    stores = open_stores(schema, config.model, config.data.path)
+    checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
+    folder = checkpoints.folder
+    found = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: checkpoints.path / checkpoint)
+    path = found()
+    if path is None or not path.is_dir():
+        there = sorted(p.name for p in checkpoints.path.glob("step-*"))
+        raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")
+    reader = make_reader(
+        config, schema, stores, ranks, split, training=False, with_labels=with_labels, in_order=in_order
+    )
+    progress = checkpoints.progress(path)
+    check_stores(stores, progress["stores"])
+    trainable = build(schema, config, stores, mean_lengths(config.data.path, split, schema), ranks)
+    checkpoints.load(path, trainable)
+    epoch = progress["epoch"] + (1 if progress["batch"] else 0)  # whole epochs, and one that has begun
+    return FinishedRun(config, schema, trainable.model, reader, epoch)

@@ -1,0 +1,52 @@
+"""Where in the rows of a split a batch is, in words, and why a saved position is of no use."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from embeddings.errors import InputError
+from train.data.resharding import Lanes
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a batch came from. ``row_groups`` is how many row groups were shuffled together with the first."""
+
+    split: str
+    epoch: int
+    batch: int
+    file: str
+    row_group: int
+    row_groups: int
+
+    def __str__(self) -> str:
+        more = f" and {self.row_groups - 1} more shuffled with it" if self.row_groups > 1 else ""
+        return (
+            f"split '{self.split}', epoch {self.epoch + 1}, batch {self.batch}, "
+            f"file '{self.file}', row group {self.row_group}{more}"
+        )
+
+
+def cannot_divide(lanes: Lanes, split: str) -> InputError:
+    """The error for steps whose rows do not divide among the ranks that the run began with."""
+    first, ranks = lanes.plan.world_size, lanes.world_size
+    step = math.lcm(first, ranks) // ranks
+    near = max(step, round(lanes.batch_size / step) * step)
+    return InputError(
+        f"cannot go on reading split '{split}' inside an epoch: {ranks} ranks with {lanes.batch_size} rows each take "
+        f"{ranks * lanes.batch_size} rows a step, which is no multiple of the {first} ranks that the run began with; "
+        f"set data.batch_size to a multiple of {step}, such as {near}"
+    )
+
+
+def cannot_resume(key: str, saved: Any, ours: Any, split: str) -> InputError:
+    """The error for a position in other rows, or in rows of another order."""
+    if key == "files":
+        return InputError(
+            f"cannot go on reading split '{split}': its files are not those that the position was saved with "
+            f"(fingerprint {ours}, saved {saved}); bring the old files back, or start a new run"
+        )
+    return InputError(
+        f"cannot go on reading split '{split}': {key} is {ours}, the position was saved with {saved}; "
+        f"set {key} back to {saved}, or start a new run"
+    )

@@ -1,0 +1,99 @@
+"""Row groups as record batches; rows that cannot be read are an error, or others stand in for them."""
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from embeddings.errors import InputError
+from train.data.parquet_files import DataFile, open_file, unreadable_group
+from train.data.shard_plan import Segment
+
+log = logging.getLogger(__name__)
+
+# Rows, the file and row group they are from, and whether they stand in for rows that cannot be read.
+Rows = tuple[pa.RecordBatch, DataFile, int, bool]
+
+_DONATED = 256
+
+
+class StandIns:
+    """Rows of the first row group that can be read, for the places of those that cannot.
+
+    All ranks have as many rows as the footers say, or they would wait for each other; so a skipped row leaves a place
+    that another row takes, the same one whenever and from wherever the split is read. Training learns from it once
+    more, evaluation leaves it out.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._donor: tuple[pa.RecordBatch, DataFile, int] | None = None
+        self._said: set[tuple[str, int]] = set()
+
+    def rows(self, files: list[DataFile], columns: list[str], first: int, count: int) -> Iterator[Rows]:
+        """``count`` rows, for those of a row group from ``first`` on. Raises InputError where no group is readable."""
+        with self._lock:
+            self._donor = self._donor or _first_readable(files, columns)
+        batch, file, group = self._donor
+        while count > 0:
+            part = batch.slice(first % batch.num_rows, count)
+            first, count = first + part.num_rows, count - part.num_rows
+            yield part, file, group, True
+
+    def say(self, error: InputError, file: DataFile, group: int) -> None:
+        """Say once for each row group that it is skipped."""
+        with self._lock:
+            if (file.path, group) not in self._said:
+                self._said.add((file.path, group))
+                log.warning("%s; data.on_corrupt=skip: its rows are skipped", str(error).split(": the file is")[0])
+
+
+def record_batches(
+    files: list[DataFile], columns: list[str], segments: list[Segment], chunk_rows: int, stand_ins: StandIns | None
+) -> Iterator[Rows]:
+    """The rows of every segment, at most ``chunk_rows`` at a time.
+
+    Raises InputError naming file and row group of bad data, unless there are ``stand_ins``.
+    """
+    for s in segments:
+        left = s.rows
+        try:
+            for batch in _segment(files[s.file], columns, s, chunk_rows):
+                left -= batch.num_rows
+                yield batch, files[s.file], s.group, False
+        except InputError as error:
+            if stand_ins is None:
+                raise
+            stand_ins.say(error, files[s.file], s.group)
+            yield from stand_ins.rows(files, columns, s.skip + s.rows - left, left)
+
+
+def _segment(file: DataFile, columns: list[str], s: Segment, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+    left, skip = s.rows, s.skip
+    try:
+        reader = open_file(file)
+        for batch in reader.iter_batches(chunk_rows, row_groups=[s.group], columns=columns, use_threads=False):
+            part = batch.slice(min(skip, batch.num_rows), left)
+            skip = max(skip - batch.num_rows, 0)
+            left -= part.num_rows
+            if part.num_rows:
+                yield part
+            if not left:
+                return
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable_group(file, s.group, error) from error
+    raise unreadable_group(file, s.group, f"{left} of {s.skip + s.rows} rows are missing")
+
+
+def _first_readable(files: list[DataFile], columns: list[str]) -> tuple[pa.RecordBatch, DataFile, int]:
+    for number, file in enumerate(files):
+        for group, rows in enumerate(file.group_rows.tolist()):
+            try:
+                for batch in _segment(file, columns, Segment(number, group, 0, rows), _DONATED):
+                    return batch, file, group
+            except InputError:
+                continue
+    raise InputError(f"no row group of {len(files)} files, '{files[0].path}' the first, can be read; write them again")

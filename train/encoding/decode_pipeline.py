@@ -1,0 +1,80 @@
+"""Contents decoded in threads, ahead of the encoder, into batches that do not depend on who encodes which part."""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from train.data.prefetch import Worker
+from train.encoding.item_files import ItemFiles
+
+AHEAD = 4  # batches
+SLICE = 32  # contents decoded by a thread at once
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A batch of one part's items.
+
+    ids      [n]  int64
+    values        of each item what the encoder's decode gave, or the reason, a str, why it gave nothing
+    last          whether the part ends here
+    """
+
+    part: int
+    ids: np.ndarray
+    values: list[tuple[Any, str | None]]
+    last: bool
+
+
+def decoded_batches(
+    items: ItemFiles, runs: list[range], decode: Callable[[Any], Any], batch_size: int, threads: int
+) -> Iterator[Decoded]:
+    """The batches of all parts in ``runs`` of consecutive parts. Parts begin with a batch of their own.
+
+    Raises InputError for a file that cannot be read.
+    """
+    total = sum(-(-items.rows(part) // batch_size) for run in runs for part in run)
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        results = _submitted(items, runs, lambda contents: [_tried(decode, c) for c in contents], batch_size, pool)
+        worker = Worker(results, AHEAD, "read items")
+        try:
+            for _ in range(total):
+                part, ids, futures, last = worker.get()
+                values = [value for future in futures for value in future.result()]
+                yield Decoded(part, ids, values, last)
+        finally:
+            worker.close()
+            pool.shutdown(cancel_futures=True)
+
+
+def _submitted(
+    items: ItemFiles, runs: list[range], work: Callable, batch_size: int, pool: ThreadPoolExecutor
+) -> Iterator[tuple[int, np.ndarray, list[Future], bool]]:
+    for run in runs:
+        contents = items.contents(run)
+        held: list[Any] = []
+        for part in run:
+            first, rows = part * items.part_rows, items.rows(part)
+            for start in range(0, rows, batch_size):
+                size = min(batch_size, rows - start)
+                while len(held) < size:
+                    held += next(contents)
+                batch, held = held[:size], held[size:]
+                futures = [pool.submit(work, batch[i : i + SLICE]) for i in range(0, size, SLICE)]
+                yield part, items.ids[first + start : first + start + size], futures, start + size == rows
+
+
+def _tried(decode: Callable[[Any], Any], content: Any) -> tuple[Any, str | None]:
+    if content is None:
+        return None, "it is null"
+    try:
+        return decode(content), None
+    except MemoryError:
+        raise
+    except Exception as error:  # image libraries raise many kinds for a broken file
+        text = re.sub(r" <_io\.BytesIO.*?>", "", str(error))  # which file means nothing, nor where it is in memory
+        return None, (text.strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,140 @@
+"""Items to encode: parquet files of (id, content), cut into parts of consecutive rows whoever encodes them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from embeddings.errors import InputError, nearest
+from train.data.parquet_files import DataFile, fingerprint, open_file, read_footers, unreadable_group
+
+PARTS = 64  # wanted; the more, the less is lost with a killed process
+PART_ROWS = (256, 16_384)  # bounds
+READ_ROWS = 256  # of a row group at once
+_CONTENT = {
+    "image": (lambda t: pt.is_binary(t) or pt.is_large_binary(t), "binary: the bytes of a JPEG or PNG file"),
+    "text": (lambda t: pt.is_string(t) or pt.is_large_string(t), "strings"),
+}
+
+
+@dataclass(frozen=True)
+class ItemFiles:
+    """All items, in the order of files and rows.
+
+    files  sorted by name
+    ids    [N]  int64, unique
+    """
+
+    files: Sequence[DataFile]
+    id_column: str
+    column: str
+    ids: np.ndarray
+
+    @property
+    def identity(self) -> str:
+        """Equal as long as the items are the same rows of the same columns."""
+        return f"{fingerprint(list(self.files))} {self.id_column} {self.column}"
+
+    @property
+    def part_rows(self) -> int:
+        """Rows of a part; the last one may be smaller. By the number of items alone."""
+        low, high = PART_ROWS
+        return min(max(-(-self.ids.size // PARTS), low), high)
+
+    @property
+    def parts(self) -> int:
+        return -(-self.ids.size // self.part_rows)
+
+    def rows(self, part: int) -> int:
+        """How many rows a part has."""
+        return min(self.part_rows, self.ids.size - part * self.part_rows)
+
+    def contents(self, parts: range) -> Iterator[list[Any]]:
+        """The contents of all rows of consecutive ``parts``, some at a time: bytes, str or None.
+
+        Row groups outside are not read. Raises InputError for one that cannot be decoded.
+        """
+        start, stop = parts.start * self.part_rows, min(parts.stop * self.part_rows, self.ids.size)
+        first = 0
+        for file in self.files:
+            opened = None
+            for group, rows in enumerate(file.group_rows.tolist()):
+                if first < stop and first + rows > start:
+                    opened = opened or open_file(file)
+                    yield from self._group(file, opened, group, start - first, stop - first)
+                first += rows
+
+    def _group(self, file: DataFile, opened: pq.ParquetFile, group: int, start: int, stop: int) -> Iterator[list[Any]]:
+        """Rows ``start`` to ``stop`` of a row group, where it has them."""
+        done = 0
+        batches = opened.iter_batches(READ_ROWS, row_groups=[group], columns=[self.column], use_threads=False)
+        while done < stop:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowException, OSError) as error:
+                raise unreadable_group(file, group, error) from error
+            if batch is None:
+                return
+            low, high = max(start - done, 0), min(stop - done, batch.num_rows)
+            if low < high:
+                yield batch.column(0).slice(low, high - low).to_pylist()
+            done += batch.num_rows
+
+
+def find_items(source: str, id_column: str, column: str, kind: str) -> ItemFiles:
+    """Open a parquet file, or a folder of them, and read all ids.
+
+    Args:
+        kind: image or text, which the encoder reads.
+
+    Raises InputError where a file or column is missing or of another type, where an id is null or repeats, and where
+    there is no row.
+    """
+    path = Path(source)
+    paths = [path] if path.is_file() else sorted(p for p in path.glob("*.parquet") if p.name[0] not in "._")
+    if not paths:
+        there = "holds no .parquet file" if path.is_dir() else "does not exist"
+        raise InputError(f"'{source}' {there}; give a parquet file of items, or a folder of them")
+    files = read_footers([str(p) for p in paths])
+    for file in files:
+        _check(file, id_column, column, kind)
+    ids = np.concatenate([np.zeros(0, np.int64), *(_ids(file, id_column) for file in files)])
+    if not ids.size:
+        raise InputError(f"'{source}' has no rows; give items to encode")
+    ordered = np.sort(ids)
+    if (repeats := ordered[1:][ordered[1:] == ordered[:-1]]).size:
+        raise InputError(
+            f"'{source}': id {repeats[0]} repeats ({repeats.size} repeats in all); allowed: one row for each id; drop "
+            "the repeats"
+        )
+    return ItemFiles(files, id_column, column, ids)
+
+
+def _check(file: DataFile, id_column: str, column: str, kind: str) -> None:
+    for name in (id_column, column):
+        if name not in file.columns.names:
+            hint = nearest(name, file.columns.names)
+            raise InputError(f"'{file.path}' has no column '{name}'{hint}; columns: {file.columns.names}")
+    fits, allowed = _CONTENT[kind]
+    if not fits(found := file.columns.field(column).type):
+        raise InputError(
+            f"'{file.path}', column '{column}' is {found}, but the encoder reads {kind}s; allowed: {allowed}; name "
+            "another column or encoder"
+        )
+    if not pt.is_integer(found := file.columns.field(id_column).type) or found == pa.uint64():
+        raise InputError(f"'{file.path}', column '{id_column}' is {found}; allowed: signed integers; cast it first")
+
+
+def _ids(file: DataFile, column: str) -> np.ndarray:
+    try:
+        ids = pq.read_table(file.path, columns=[column])[column]
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"'{file.path}': ids cannot be read ({error}); write or copy it again") from error
+    if ids.null_count:
+        raise InputError(f"'{file.path}': {ids.null_count} ids are null; allowed: one id for each row; drop those rows")
+    return ids.to_numpy().astype(np.int64)

@@ -1,0 +1,68 @@
+"""Which encoder the command line means: raw content, or one that was trained."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from embeddings.errors import InputError, nearest
+from recsys.scl.raw_content import RAW, RawContent
+from train.encoding.decode_pipeline import decoded_batches
+from train.encoding.item_files import ItemFiles
+
+SAMPLE_PARTS, SAMPLE_ROWS = 8, 512  # the first rows of some parts say what raw items share
+
+
+class Vectoriser(Protocol):
+    """Content to vectors.
+
+    name      what the store says made it
+    kind      image or text
+    identity  equal where equal content gets equal vectors
+    """
+
+    name: str
+    kind: str
+    identity: str
+
+    def fit(self, items: ItemFiles) -> None:
+        """Look at the items before the first is encoded; the same on every rank."""
+
+    def decode(self, content: Any) -> Any:
+        """One item's content, in a thread. Raises whatever its library raises for content that is broken."""
+
+    def vectors(self, decoded: Sequence[Any]) -> np.ndarray:
+        """[n, M] float32, not normalised; n at least 1."""
+
+
+class Raw:
+    """Content without an encoder, minus what a sample of the items shares."""
+
+    def __init__(self, name: str) -> None:
+        self._raw: RawContent = RAW[name]()
+        self.name = self.identity = name
+        self.kind = self._raw.kind
+        self.decode, self.vectors = self._raw.decode, self._raw.vectors
+
+    def fit(self, items: ItemFiles) -> None:
+        decoded: list[np.ndarray] = []
+        for part in range(0, items.parts, -(-items.parts // SAMPLE_PARTS)):
+            with closing(decoded_batches(items, [range(part, part + 1)], self.decode, SAMPLE_ROWS, 1)) as batches:
+                decoded += [value for value, reason in next(batches).values if reason is None]
+        self._raw.fit(decoded)
+
+
+def open_encoder(name: str, device: torch.device) -> Vectoriser:
+    """The encoder that ``name`` means: of RAW, a run's folder, or an encoder's. Raises InputError where it is none."""
+    if name in RAW:
+        return Raw(name)
+    path = Path(name)
+    if not path.is_dir():
+        hint = nearest(name, RAW) or f"; allowed: the folder of a run of scl, {', '.join(RAW)}"
+        raise InputError(f"encoder '{name}' does not exist{hint}")
+    from train.encoding.trained_encoder import Trained  # its libraries are heavy
+
+    return Trained(path / "encoder" if (path / "encoder").is_dir() else path, device)

@@ -1,0 +1,120 @@
+"""A run's folder: config, versions and git state, metrics.jsonl, TensorBoard events. Written by rank 0 alone."""
+
+import itertools
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from embeddings.atomic_file import atomic_write, write_json
+from embeddings.errors import InputError
+from train.commands.env import PACKAGES, installed
+from train.config import Config, save_config
+
+LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
+RECORDS = f"{LOGS}/nccl"  # what NCCL's ranks did last, should one of them hang
+
+
+def claim(config: Config) -> None:
+    """Make the run's folder, or accept the old one. RunFolder deletes the old one, once all else is known to be right.
+
+    Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is true and
+    there is nothing to go on with, and where run.overwrite would delete, or run.resume=auto write into, something that
+    is no run.
+    """
+    path = Path(config.run_folder)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"run folder '{path}' is a file; set run.name or run.root to another place")
+    exists = path.exists() and any(p.name != LOGS for p in path.iterdir())
+    if exists and config.run.overwrite:
+        if not (path / "run.json").is_file():
+            raise InputError(f"'{path}' holds no run, and run.overwrite deletes runs only; choose another run.name")
+    elif exists and config.run.resume == "auto":
+        if not any((path / name).exists() for name in ("config.yaml", "run.json")):
+            raise InputError(f"'{path}' holds no run to go on with, but other files; choose another run.name")
+    elif exists and not config.run.resume:
+        raise InputError(
+            f"run folder '{path}' exists; set run.name to another name, run.resume=true to go on with it, "
+            f"or run.overwrite=true to delete it"
+        )
+    elif config.run.resume is True and not (path / "checkpoints").is_dir():
+        raise InputError(f"run.resume is set, but '{path}' has no checkpoint; start it without run.resume")
+    path.mkdir(parents=True, exist_ok=True)
+
+
+class RunFolder:
+    """A claimed folder, open for writing."""
+
+    def __init__(self, config: Config, about: dict[str, Any]) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        self.path = Path(config.run_folder)
+        if config.run.overwrite:
+            for old in self.path.iterdir():
+                if old.name != LOGS:
+                    shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        save_config(config, str(self.path / "config.yaml"))
+        self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
+        self.update(**about, versions=versions(), git=git_state())
+        self.rows = 0  # of metrics.jsonl
+        self.latest: dict[str, dict] = {}  # kind -> its last row
+        self._board = SummaryWriter(str(self.path / "tensorboard"))
+
+    def update(self, **about: Any) -> None:
+        """Add to run.json."""
+        self._about |= about
+        write_json(self.path / "run.json", self._about)
+
+    def log(self, row: dict[str, Any]) -> None:
+        """One row of metrics.jsonl, and its numbers as TensorBoard scalars."""
+        with open(self.path / "metrics.jsonl", "a") as out:
+            out.write(json.dumps(row) + "\n")
+        self.rows, self.latest[row["kind"]] = self.rows + 1, row
+        prefix = row.get("split", row["kind"])
+        for key, value in row.items():
+            if isinstance(value, (int, float)) and key not in ("step", "epoch"):
+                self._board.add_scalar(f"{prefix}/{key}", value, row["step"])
+
+    def rewind(self, count: int) -> list[dict[str, Any]]:
+        """Keep the first ``count`` rows of metrics.jsonl, and return them; a resumed run writes the others again."""
+        path = self.path / "metrics.jsonl"
+        rows = list(itertools.islice(_whole_rows(path), count))
+        with atomic_write(path) as out:
+            out.writelines(json.dumps(row).encode() + b"\n" for row in rows)
+        self.rows, self.latest = len(rows), {row["kind"]: row for row in rows}
+        return rows
+
+    def close(self) -> None:
+        self._board.close()
+
+
+def _whole_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a JSON lines file up to the first that a killed process, or a full disk, cut short."""
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {"python": platform.python_version()}
+    return found | {name: there for name in PACKAGES if (there := installed(name)) is not None}
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code and whether the tree differs from it; empty outside a checkout."""
+    here = Path(sys.modules["train"].__file__ or ".").resolve().parent
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {}

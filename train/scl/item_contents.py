@@ -1,0 +1,138 @@
+"""The content of all items: read once from parquet, then looked up at random in a memory map."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from embeddings.errors import InputError, nearest
+from recsys.scl.pairs_schema import Items
+from train.data.parquet_files import DataFile, find_files, fingerprint, open_file, read_footers, unreadable_group
+
+_ROWS = 1024  # read at once
+CONTENT = {
+    "image": (lambda t: pt.is_binary(t) or pt.is_large_binary(t), "binary, the bytes of a JPEG or PNG file"),
+    "text": (lambda t: pt.is_string(t) or pt.is_large_string(t), "strings"),
+}
+
+
+class ItemContents:
+    """All items of a data folder. The contents are in an unnamed file that is mapped, so that they need no memory.
+
+    ids  [N]  int64, ascending
+
+    Raises InputError for a folder, column or type that is not there, a null, and an id that comes twice.
+    """
+
+    def __init__(self, folder: str, about: Items) -> None:
+        self.about = about
+        self.files = read_footers(find_files(folder, about.path))
+        for file in self.files:
+            check_column(file, about.id, "int64 ids")
+            check_column(file, about.column, about.kind)
+        ids = self._spool()
+        order = np.argsort(ids, kind="stable")
+        self.ids, self._places = ids[order], order
+        again = np.flatnonzero(np.diff(self.ids) == 0)
+        if again.size:
+            raise InputError(
+                f"'{folder}/{about.path}', column '{about.id}': {self.ids[again[0]]} comes twice ({again.size} such "
+                f"ids); allowed: each item once; remove the others"
+            )
+
+    @property
+    def identity(self) -> str:
+        """Equal as long as the items are the same."""
+        return f"{fingerprint(self.files)} {self.about.id} {self.about.column}"
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """The row of each id, -1 where there is no such item: [n] int64."""
+        found = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
+        return np.where(self.ids[found] == ids, found, -1)
+
+    def content(self, row: int) -> Any:
+        """Bytes or string of the item in ``row``, by ascending id."""
+        batch, place = divmod(int(self._places[row]), _ROWS)
+        return self._batches[batch].column(0)[place].as_py()
+
+    def name(self, row: int) -> str:
+        """What an error calls the item in ``row``."""
+        return f"'{self.about.path}', item {self.ids[row]}, column '{self.about.column}'"
+
+    def _spool(self) -> np.ndarray:
+        """Copy the contents of all files into a mapped one, in batches of _ROWS rows; return their ids."""
+        kind = pa.large_binary() if self.about.kind == "image" else pa.large_string()
+        schema = pa.schema([("content", kind)])
+        ids: list[np.ndarray] = []
+        spool = tempfile.NamedTemporaryFile(prefix="items-")  # the name goes once the file is mapped
+        waiting: list[Any] = []
+        with pa.ipc.new_file(pa.PythonFile(spool, "w"), schema) as out:
+            for file in self.files:
+                for some_ids, contents in _read(file, self.about):
+                    ids.append(some_ids)
+                    waiting += contents.to_pylist()
+                    while len(waiting) >= _ROWS:
+                        out.write_batch(pa.record_batch([pa.array(waiting[:_ROWS], kind)], schema=schema))
+                        waiting = waiting[_ROWS:]
+            if waiting:
+                out.write_batch(pa.record_batch([pa.array(waiting, kind)], schema=schema))
+        if not ids:
+            raise InputError(f"items '{Path(self.files[0].path).parent}' has no rows; allowed: at least one item")
+        spool.flush()
+        reader = pa.ipc.open_file(pa.memory_map(spool.name))
+        self._batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        spool.close()
+        return np.concatenate(ids)
+
+
+def check_column(file: DataFile, name: str, kind: str) -> None:
+    """Refuse a column that is missing or not of ``kind``: image, text, or int64 ids. Raises InputError."""
+    if name not in file.columns.names:
+        raise InputError(
+            f"'{file.path}' has no column '{name}', which pairs.yaml names{nearest(name, file.columns.names)}; "
+            f"columns: {file.columns.names}"
+        )
+    found = file.columns.field(name).type
+    if kind in CONTENT:
+        fits, allowed = CONTENT[kind]
+        right = fits(found)
+    else:
+        right, allowed = pt.is_integer(found) and found != pa.uint64(), "signed integers"
+    if not right:
+        raise InputError(f"'{file.path}', column '{name}' is {found}; allowed: {allowed}; mend pairs.yaml or the file")
+
+
+def _read(file: DataFile, about: Items):
+    opened, done = open_file(file), 0
+    batches = opened.iter_batches(_ROWS, columns=[about.id, about.column], use_threads=False)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable_group(file, _group(file, done), error) from error
+        if batch is None:
+            return
+        for name in (about.id, about.column):
+            if batch.column(name).null_count:
+                row = done + int(np.flatnonzero(batch.column(name).is_null().to_numpy(zero_copy_only=False))[0])
+                raise InputError(f"'{file.path}', row {row}: {name} is null; allowed: a value for each item; remove it")
+        done += batch.num_rows
+        yield batch.column(about.id).cast(pa.int64()).to_numpy(), batch.column(about.column)
+
+
+def _group(file: DataFile, row: int) -> int:
+    return int(np.searchsorted(np.cumsum(file.group_rows), row, side="right"))
+
+
+def ids_of(file: DataFile, column: str) -> pa.ChunkedArray:
+    """A whole column of ids as int64, nulls where the file has them. Raises InputError."""
+    try:
+        return pq.read_table(file.path, columns=[column])[column].cast(pa.int64())
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"'{file.path}', column '{column}' cannot be read ({error}); write or copy it again"
+        ) from error
