@@ -10,8 +10,8 @@ import click
 from embeddings.errors import InputError
 
 if TYPE_CHECKING:
-    from train.ctr.trained_run import FinishedRun
-    from train.distributed.process_group import Ranks
+    from train.ctr.trained_run import TrainedRun
+    from train.distributed.ranks import Ranks
 
 
 @click.command()
@@ -28,7 +28,8 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
     of the split's rows: rank after rank.
     """
     from train.ctr.trained_run import open_run, run_config
-    from train.distributed.process_group import on_first, process_group
+    from train.distributed.process_group import process_group
+    from train.distributed.ranks import on_first
     from train.run.run_folder import RECORDS
 
     config = run_config(run, overrides)
@@ -65,15 +66,15 @@ def _over_ranks(count: int, ranks: "Ranks") -> int:
     return int(total)
 
 
-def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool) -> int:
+def _write_part(opened: "TrainedRun", ranks: "Ranks", path: Path, labels: bool) -> int:
     """This rank's scores to ``path``; how many they are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from train.ctr.scoring import scored
-    from train.run.progress import Progress
+    from train.run.progress import ProgressBar
 
-    bar = Progress("predict", opened.reader.num_rows, ranks.first)
+    bar = ProgressBar("predict", opened.reader.num_rows, ranks.first)
     writer, written = None, 0
     for batch, logits in scored(opened.model, opened.reader.epoch(0), ranks.device):
         columns = {"user": batch.users, "target": batch.targets, **batch.extra, "score": logits.sigmoid()}

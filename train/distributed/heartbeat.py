@@ -1,4 +1,4 @@
-"""Signs of life: each rank tells the store through which the ranks met what it does, so that a lost one has a name."""
+"""Heartbeats of the ranks through the rendezvous store, so that a lost or hanging rank can be named."""
 
 import contextlib
 import datetime
@@ -118,7 +118,7 @@ class Heartbeat:
         return answer[0] if answer else None
 
 
-def begin(rank: int, world_size: int) -> Heartbeat | None:
+def begin_heartbeat(rank: int, world_size: int) -> Heartbeat | None:
     """This rank's heartbeat; None where it is the only one. The process group must be there."""
     if world_size == 1:
         return None

@@ -11,7 +11,7 @@ from embeddings.errors import InputError
 from recsys.scl.encoders import Encoder, Undecodable
 
 
-class Contents:
+class DecodedContents:
     """Decoded contents of one table.
 
     Args:

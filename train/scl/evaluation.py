@@ -12,8 +12,8 @@ from recsys.scl.accuracy_at_n import hits
 from recsys.scl.encoders import Encoder
 from recsys.scl.towers import Towers
 from train.data.prefetch import Worker
-from train.distributed.process_group import Ranks
-from train.scl.decoded_contents import Contents
+from train.distributed.ranks import Ranks
+from train.scl.decoded_contents import DecodedContents
 from train.scl.item_contents import ItemContents
 from train.scl.pair_rows import PairRows
 
@@ -27,7 +27,7 @@ class Evaluation:
     """
 
     def __init__(
-        self, rows: PairRows, items: ItemContents, candidates: str, queries: Contents, contents: Contents,
+        self, rows: PairRows, items: ItemContents, candidates: str, queries: DecodedContents, contents: DecodedContents,
         ranks: Ranks, batch_size: int, workers: int,
     ) -> None:  # fmt: skip
         self._rows, self._items, self._ranks = rows, items, ranks
@@ -80,7 +80,7 @@ class Evaluation:
         return np.array_split(values, self._ranks.world_size)[self._ranks.rank]
 
     def _vectors(
-        self, encoder: Encoder, contents: Contents, rows: np.ndarray, reader: Callable
+        self, encoder: Encoder, contents: DecodedContents, rows: np.ndarray, reader: Callable
     ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
         """Vectors of ``rows``, a batch at a time, decoded in threads while the encoder works."""
         parts = [rows[i : i + self._batch] for i in range(0, rows.size, self._batch)]
