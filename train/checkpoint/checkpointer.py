@@ -162,12 +162,12 @@ class Checkpointer:
 
         All ranks call it. Raises InputError where there is none, unless ``resume`` is auto, or none is whole.
         """
-        found = self.newest_whole()
-        if found is None:
+        newest = self.newest_whole()
+        if newest is None:
             if resume == "auto":
                 return None
             raise InputError(f"run.resume is set, but '{self.path}' is empty; start it without run.resume")
-        path, progress = found
+        path, progress = newest
         if progress["is_best"]:  # a kill may have come between the checkpoint's name and best.json
             on_first(self._ranks, lambda: self.folder.name_best(path.name))
         return path, progress
@@ -186,8 +186,8 @@ class Checkpointer:
         names = sorted(progress["files"])[self._ranks.rank :: self._ranks.world_size]
         wrong: list[Any] = [None] * self._ranks.world_size
         dist.all_gather_object(wrong, check_files(path, {n: progress["files"][n] for n in names}))
-        if found := [w for w in wrong if w]:
-            raise damaged(path, found[0])
+        if damage := [w for w in wrong if w]:
+            raise damaged(path, damage[0])
         return progress
 
     @staticmethod

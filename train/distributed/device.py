@@ -9,12 +9,19 @@ from embeddings.errors import InputError
 
 
 def choose_device(wanted: str, local_rank: int) -> torch.device:
-    found = torch.cuda.is_available()
-    if wanted == "cuda" and not found:
+    """The device of this rank; on CUDA it is made the current one.
+
+    Args:
+        wanted: auto, cpu or cuda.
+
+    Raises InputError where CUDA is asked for and absent, or has fewer devices than this machine has ranks.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
         raise InputError(
             "process.device is cuda, but torch finds no CUDA device; 'python -m train env' says what is there"
         )
-    if wanted == "cpu" or not found:
+    if wanted == "cpu" or not available:
         return torch.device("cpu")
     if (here := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > (devices := torch.cuda.device_count()):
         shortage = f"{here} ranks on this machine but {devices} CUDA devices"
@@ -31,4 +38,5 @@ def choose_device(wanted: str, local_rank: int) -> torch.device:
 
 
 def available_cores() -> int:
+    """Cores that this process may run on, by its affinity."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -103,8 +103,8 @@ def _whole_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
-    found = {"python": platform.python_version()}
-    return found | {name: there for name in PACKAGES if (there := installed(name)) is not None}
+    python = {"python": platform.python_version()}
+    return python | {name: there for name in PACKAGES if (there := installed(name)) is not None}
 
 
 def git_state() -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Evaluation:
         own = self._share(self.candidates)
         parts = [v for v, _ in self._vectors(towers.item, self._contents, own, lambda _: self._items.content)]
         candidates = self._gathered(parts, towers.item.width)
-        found = torch.zeros(len(AT), dtype=torch.float64)
+        correct = torch.zeros(len(AT), dtype=torch.float64)
         rows = self._share(np.arange(len(self._rows)))
 
         def reader(some: Sequence[int]) -> Callable[[int], Any]:
@@ -68,11 +68,11 @@ class Evaluation:
             vectors, some = next(batches, (None, None))
             if vectors is not None:
                 positions = np.searchsorted(self.candidates, self._rows.positives[some])
-                found += hits(vectors, candidates, torch.from_numpy(positions).to(vectors.device), AT)
+                correct += hits(vectors, candidates, torch.from_numpy(positions).to(vectors.device), AT)
             advance(self._batch * self._ranks.world_size)
         if self._ranks.world_size > 1:
-            dist.all_reduce(found)
-        accuracy = (found / len(self._rows)).tolist()
+            dist.all_reduce(correct)
+        accuracy = (correct / len(self._rows)).tolist()
         about = {"queries": len(self._rows), "candidates": int(self.candidates.size)}
         return {**{f"acc@{n}": a for n, a in zip(AT, accuracy, strict=True)}, **about}
 

@@ -51,8 +51,8 @@ class ItemContents:
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
         """The row of each id, -1 where there is no such item: [n] int64."""
-        found = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
-        return np.where(self.ids[found] == ids, found, -1)
+        places = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
+        return np.where(self.ids[places] == ids, places, -1)
 
     def content(self, row: int) -> Any:
         """Bytes or string of the item in ``row``, by ascending id."""
@@ -96,14 +96,16 @@ def check_column(file: DataFile, name: str, kind: str) -> None:
             f"'{file.path}' has no column '{name}', which pairs.yaml names{nearest(name, file.columns.names)}; "
             f"columns: {file.columns.names}"
         )
-    found = file.columns.field(name).type
+    column_type = file.columns.field(name).type
     if kind in CONTENT:
         fits, allowed = CONTENT[kind]
-        right = fits(found)
+        right = fits(column_type)
     else:
-        right, allowed = pt.is_integer(found) and found != pa.uint64(), "signed integers"
+        right, allowed = pt.is_integer(column_type) and column_type != pa.uint64(), "signed integers"
     if not right:
-        raise InputError(f"'{file.path}', column '{name}' is {found}; allowed: {allowed}; mend pairs.yaml or the file")
+        raise InputError(
+            f"'{file.path}', column '{name}' is {column_type}; allowed: {allowed}; mend pairs.yaml or the file"
+        )
 
 
 def _read(file: DataFile, about: Items):
