@@ -222,6 +222,6 @@ def check_names(config: Config, schema: Schema) -> None:
                 raise InputError(f"{section} names '{name}', which is not in the schema of '{config.data.path}'{hint}")
 
 
-def save_config(config: Config, path: str) -> None:
+def save_config(config: RunSettings, path: str) -> None:
     """Write the resolved config as YAML."""
     OmegaConf.save(OmegaConf.create(config.model_dump()), path)
