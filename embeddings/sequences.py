@@ -23,7 +23,7 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
-from embeddings.planner.shard_layout import CUTS_COLUMNS, TYPES
+from embeddings.planner.sharding_types import CUTS_COLUMNS, SHARDING_TYPES
 from embeddings.sequence_blocks import BlockSharding
 
 _GRID = ShardingType.GRID_SHARD.value
@@ -33,7 +33,7 @@ class SequenceSharder(EmbeddingCollectionSharder):
     """Shards an EmbeddingCollection in any of the planner's types."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(TYPES)
+        return list(SHARDING_TYPES)
 
     def shard(self, module, params, env, device=None, module_fqn=None) -> ShardedEmbeddingCollection:
         widths = {n: _block_width(p) for n, p in params.items() if p.sharding_type in CUTS_COLUMNS}

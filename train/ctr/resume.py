@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from embeddings.planner.sharding_plan import plan_as_dict
+from embeddings.planner.plan_json import plan_as_dict
 from train.ctr.build import check_optimizer, check_stores
 from train.run.lifecycle import Position
 

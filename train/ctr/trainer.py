@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from embeddings.errors import InputError
-from embeddings.planner.sharding_plan import save_plan
+from embeddings.planner.plan_json import save_plan
 from recsys.metrics import compute_metrics
 from recsys.schema import load_schema
 from train.checkpoint import Checkpoints
