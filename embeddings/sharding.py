@@ -56,8 +56,8 @@ def this_machine(device: torch.device, ranks_of_host: int, speeds: str | None = 
         if known is None and speeds is None:
             warnings.warn(
                 f"no speeds of '{properties.name}' ship with the planner; it takes this device's own memory and "
-                f"the speeds of {name}, so its times may be far off: describe the device in a file, docs/planner.md says how, "
-                f"and name it with sharding.hardware=FILE or --hardware FILE",
+                f"the speeds of {name}, so its times may be far off: describe the device in a file, docs/planner.md "
+                f"says how, and name it with sharding.hardware=FILE or --hardware FILE",
                 stacklevel=2,
             )
     hardware = load_hardware(speeds or name)

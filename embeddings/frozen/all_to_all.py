@@ -1,4 +1,4 @@
-"""All-to-all exchanges of uneven parts, begun at once and waited for later."""
+"""Asynchronous all-to-all exchanges of uneven parts."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,14 @@ import torch.distributed as dist
 
 
 class Pending:
-    """An exchange under way. ``wait`` returns what arrives, rank after rank, [sum of sizes]."""
+    """An exchange under way."""
 
     def __init__(self, work: dist.Work, received: torch.Tensor, sent: torch.Tensor) -> None:
         self._work, self._received = work, received
         self._sent = sent  # must live until it is sent
 
     def wait(self) -> torch.Tensor:
+        """What arrives, rank after rank, [sum of receive_sizes]. Waits until it is there."""
         self._work.wait()
         return self._received
 

@@ -27,8 +27,8 @@ def read_meta(path: str) -> dict[str, Any]:
     """meta.json of the store at ``path``, checked. Raises InputError."""
     file = os.path.join(path, META)
     if not g_pathmgr.exists(file):
-        found = "the folder exists but has no meta.json" if g_pathmgr.isdir(path) else "no such folder"
-        raise InputError(f"no frozen store at '{path}' ({found}); make one with 'python -m train store build'")
+        why = "the folder exists but has no meta.json" if g_pathmgr.isdir(path) else "no such folder"
+        raise InputError(f"no frozen store at '{path}' ({why}); make one with 'python -m train store build'")
     try:
         with g_pathmgr.open(file, "r") as f:
             meta = json.load(f)
