@@ -1,4 +1,4 @@
-"""The error a user can cause: shown as one line, without a traceback."""
+"""InputError, an error that a user can cause and fix: shown as one line, without a traceback."""
 
 import difflib
 import errno

@@ -30,7 +30,7 @@ _GRID = ShardingType.GRID_SHARD.value
 
 
 class SequenceSharder(EmbeddingCollectionSharder):
-    """Shards an EmbeddingCollection in any of the planner's types."""
+    """Shards an EmbeddingCollection in any of SHARDING_TYPES. Raises InputError for column shards of several widths."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
         return list(SHARDING_TYPES)
@@ -60,7 +60,7 @@ class SequenceSharder(EmbeddingCollectionSharder):
 
 
 class ShardedSequences(ShardedEmbeddingCollection):
-    """TorchRec's, with the types that it lacks."""
+    """TorchRec's ShardedEmbeddingCollection with the sharding types that it lacks."""
 
     @classmethod
     def create_embedding_sharding(
@@ -92,10 +92,12 @@ def _block_width(parameter: ParameterSharding) -> int:
 
 
 class _ReplicatedSharding(DpSequenceEmbeddingSharding):
+    """TorchRec's data_parallel, with lookups that keep sequences on CPU too."""
+
     def create_lookup(self, device=None, fused_params=None, feature_processor=None) -> GroupedEmbeddingsLookup:
         device = device if device is not None else self._device
-        kind = _ReplicatedLookup if device is None or device.type == "cpu" else GroupedEmbeddingsLookup
-        return kind(
+        lookup = _ReplicatedLookup if device is None or device.type == "cpu" else GroupedEmbeddingsLookup
+        return lookup(
             grouped_configs=self._grouped_embedding_configs,
             pg=self._env.process_group,
             device=device,

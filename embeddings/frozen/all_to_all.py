@@ -37,7 +37,7 @@ def to_all(send: torch.Tensor, receive_sizes: Sequence[int], group: dist.Process
 
 
 def summed(parts: torch.Tensor, rows: Sequence[int], group: dist.ProcessGroup) -> torch.Tensor:
-    """What the ranks found for this rank's rows, added up in the order of ranks: the same on every run.
+    """Sum over ranks of their parts of the results of this rank's rows, in the order of ranks: the same on every run.
 
     parts    [sum of rows, K]    this rank's part of the result of every rank's rows
     rows     [W]                 rows of each rank

@@ -1,4 +1,4 @@
-"""The frozen store's files: what meta.json must say and what each array must be."""
+"""Reads and checks the files of a frozen store: meta.json, memory-mapped arrays, digests."""
 
 import hashlib
 import json

@@ -140,15 +140,18 @@ class _NpyWriter:
         np.lib.format.write_array_header_1_0(self, {"descr": descr, "fortran_order": False, "shape": shape})
 
     def write(self, data: Any) -> None:
+        """Write bytes and hash them, as a file object for numpy's header."""
         self._file.write(data)
         self._digest.update(data)
         self._bytes += memoryview(data).nbytes
 
     def append(self, block: np.ndarray) -> None:
+        """Write the next rows."""
         self.write(np.ascontiguousarray(block, dtype=self._dtype).reshape(-1).view(np.uint8))
 
     @property
     def entry(self) -> dict[str, Any]:
+        """The file's bytes and SHA-256."""
         return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
 
     def __enter__(self) -> "_NpyWriter":

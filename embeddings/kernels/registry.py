@@ -1,4 +1,4 @@
-"""Which implementations each op has, and where they run. Dispatcher, tests and benchmarks all read this one table."""
+"""Registry of kernel implementations: each op's, where they run, and the dispatch to the fastest."""
 
 import functools
 import importlib

@@ -170,11 +170,11 @@ def _changes(planner_input: PlannerInput, hardware: Hardware, world_size: int) -
 def _in_host_memory(planner_input: PlannerInput, hardware: Hardware, world_size: int) -> str | None:
     """The largest table, if it all fits once its rows are in host memory."""
     big = max(planner_input.tables, key=lambda t: t.bytes)
-    own = planner_input.constraints.get(big.name, planner_input.default_constraint)
+    constraint = planner_input.constraints.get(big.name, planner_input.default_constraint)
     allowed = possible_sharding_types(big.zch)  # a default may name types that this table cannot have
-    types = own.sharding_types and [t for t in own.sharding_types if t in allowed]
-    own = own.model_copy(update={"sharding_types": types, "compute_kernels": ["fused_uvm_caching"]})
-    kept = dataclasses.replace(planner_input, constraints={**planner_input.constraints, big.name: own})
+    types = constraint.sharding_types and [t for t in constraint.sharding_types if t in allowed]
+    constraint = constraint.model_copy(update={"sharding_types": types, "compute_kernels": ["fused_uvm_caching"]})
+    kept = dataclasses.replace(planner_input, constraints={**planner_input.constraints, big.name: constraint})
     return None if find_plan(kept, hardware, world_size, first=True) is None else big.name
 
 

@@ -37,7 +37,7 @@ def explain(name: str, best: CostedPlan, search: PlanSearch) -> str:
         is_taken = (option.sharding_type, option.compute_kernel) == (taken.sharding_type, taken.compute_kernel) and len(
             option.shards
         ) == len(taken.shards)
-        own = [_width(option, table.columns), option.compute_kernel, format_bytes(option.need), f"{option.ms:.3f}"]
+        cells = [_width(option, table.columns), option.compute_kernel, format_bytes(option.need), f"{option.ms:.3f}"]
         try:
             step_ms = best.step_ms if is_taken else search.best({name: option}).step_ms
             verdict = (
@@ -50,7 +50,7 @@ def explain(name: str, best: CostedPlan, search: PlanSearch) -> str:
             verdict = (
                 short if none.shortage else "not possible: other sequence tables' column shards have another width"
             )
-        rows.append([*own, verdict])
+        rows.append([*cells, verdict])
     allowed = possible_sharding_types(table.zch)
     offered = {row[0].split()[0] for row in rows}
     for sharding_type in SHARDING_TYPES:

@@ -34,11 +34,13 @@ class FixedCost:
 
     @property
     def device_bytes(self) -> int:
+        """Of one rank's own memory."""
         copy = self.copy_bytes * self.copy_on_device
         return self.dense_bytes + self.activation_bytes + copy + sum(d for d, _ in self.frozen.values())
 
     @property
     def host_bytes(self) -> int:
+        """Of one rank's share of its host's memory; 0 on CPU."""
         return self.copy_bytes * (not self.copy_on_device) + sum(h for _, h in self.frozen.values())
 
 

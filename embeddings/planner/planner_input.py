@@ -85,6 +85,7 @@ class FrozenInput:
 
     @property
     def bytes(self) -> int:
+        """Of the whole table."""
         return self.rows * self.row_bytes
 
 

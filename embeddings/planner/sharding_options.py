@@ -84,14 +84,14 @@ def enumerate_options(
 
     Raises InputError where constraints leave none.
     """
-    own = planner_input.constraints.get(table.name)
-    wanted = own or planner_input.default_constraint
+    of_table = planner_input.constraints.get(table.name)
+    wanted = of_table or planner_input.default_constraint
     device = topology.hardware.device
     allowed = possible_sharding_types(table.zch)
     whole = small_whole and stays_whole(table, topology)
     types = list(wanted.sharding_types or (("table_wise",) if whole else allowed))
     possible = [t for t in types if t in allowed]
-    if not possible or (own and possible != types):  # a default speaks of all tables, each takes what it can
+    if not possible or (of_table and possible != types):  # a default speaks of all tables, each takes what it can
         why = ", as it has ids: zch" if table.zch else ""
         raise InputError(
             f"table '{table.name}': sharding types {types} are not possible{why}; allowed: {list(allowed)}; "

@@ -26,6 +26,7 @@ class Topology:
 
     @property
     def hosts(self) -> int:
+        """Hosts in all."""
         return -(-self.world_size // self.ranks_of_host)
 
     @property
@@ -47,8 +48,8 @@ class Topology:
     @property
     def near_ns(self) -> float:
         """One byte to a rank of the same host."""
-        own = self.hardware.speed.wire_ns
-        return own if own is not None else 1 / (self.hardware.reach * self.hardware.intra_gb_per_s)
+        measured = self.hardware.speed.wire_ns
+        return measured if measured is not None else 1 / (self.hardware.reach * self.hardware.intra_gb_per_s)
 
     @property
     def far_ns(self) -> float:
@@ -58,14 +59,14 @@ class Topology:
     @property
     def byte_ns(self) -> float:
         """One byte of table memory, moved once."""
-        own = self.hardware.speed.byte_ns
-        return own if own is not None else 1 / self.hardware.memory_gb_per_s
+        measured = self.hardware.speed.byte_ns
+        return measured if measured is not None else 1 / self.hardware.memory_gb_per_s
 
     @property
     def vector_ns(self) -> float:
         """One byte of frozen vectors, read in random rows."""
-        own = self.hardware.speed.vector_ns
-        return own if own is not None else self.byte_ns
+        measured = self.hardware.speed.vector_ns
+        return measured if measured is not None else self.byte_ns
 
     @property
     def pcie_ns(self) -> float:
@@ -75,17 +76,17 @@ class Topology:
     @property
     def activation_ns(self) -> float:
         """One float32 that the forward writes and the backward reads, and its gradient."""
-        own = self.hardware.speed.activation_ns
-        return own if own is not None else 4 * FLOAT_BYTES * self.byte_ns
+        measured = self.hardware.speed.activation_ns
+        return measured if measured is not None else 4 * FLOAT_BYTES * self.byte_ns
 
     @property
     def rearranged_ns(self) -> float:
         """One byte read in one order and written in another."""
-        own = self.hardware.speed.rearranged_ns
-        return own if own is not None else 2 * self.byte_ns
+        measured = self.hardware.speed.rearranged_ns
+        return measured if measured is not None else 2 * self.byte_ns
 
     @property
     def replicated_ns(self) -> float:
         """One weight of a replicated table: gradient written and read, weight and state read and written."""
-        own = self.hardware.speed.replicated_ns
-        return own if own is not None else 6 * FLOAT_BYTES * self.byte_ns
+        measured = self.hardware.speed.replicated_ns
+        return measured if measured is not None else 6 * FLOAT_BYTES * self.byte_ns

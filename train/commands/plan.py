@@ -1,4 +1,4 @@
-"""The plan command: where the tables of a run go, without a GPU; also python -m embeddings.plan."""
+"""The plan command: finds, costs and compares sharding plans without a GPU. Also python -m embeddings.plan."""
 
 import dataclasses
 from pathlib import Path
@@ -82,29 +82,29 @@ def command(
     if local_world_size is not None:
         hardware = dataclasses.replace(hardware, local_world_size=local_world_size)
 
-    def read(name: str, topology: Topology | None = None) -> CostedPlan:
-        """A plan.json on this hardware, on as many ranks and hosts as ``topology`` has, or as the plan itself says."""
+    def costed(name: str, topology: Topology | None = None) -> CostedPlan:
+        """A plan.json with its memory and time on ``topology``, or on this hardware with the ranks that it is for."""
         plan: ShardingPlan = load_plan(name)
         topology = topology or Topology(hardware, plan.world_size, plan.ranks_of_host)
         check_plan(plan, planner_input, topology.world_size, topology.ranks_of_host, hardware.device, name)
         return cost_plan(plan, planner_input, topology)
 
     if find:
-        found = find_world_size(planner_input, hardware)
-        if found is None:
+        smallest = find_world_size(planner_input, hardware)
+        if smallest is None:
             raise InputError(f"no world size up to {MOST_RANKS:,} ranks of {hardware.name} fits; name one to see why")
-        world_size = found.topology.world_size
+        world_size = smallest.topology.world_size
         click.echo(f"the smallest world size that fits: {world_size:,} of {hardware.name}\n")
     assert world_size is not None
     search = PlanSearch(planner_input, Topology.of(hardware, world_size))
     try:
-        best = read(given, search.topology) if given else search.best()
+        best = costed(given, search.topology) if given else search.best()
     except NoPlan as none:
         raise InputError(advice(planner_input, hardware, world_size, none)) from None
     if table:
         click.echo(explain(table, best, search))
     if other:
-        click.echo(diff(read(other), best))
+        click.echo(diff(costed(other), best))
     if not (table or other):
         click.echo(report(best, every_rank))
     if any(best.shortage):

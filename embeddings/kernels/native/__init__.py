@@ -35,6 +35,8 @@ def _load() -> str | None:
 
 
 def _op(name: str) -> Callable[..., Any]:
+    """The C++ op of that name; called where the library is missing it raises RuntimeError with the reason."""
+
     def call(*arguments: Any) -> Any:
         if (reason := unavailable_reason()) is not None:
             raise RuntimeError(reason)

@@ -19,7 +19,7 @@ ALL = [*memory_ladder(), *calibration(), *(case for cases in speed_families().va
 @pytest.mark.parametrize("case", ALL, ids=lambda c: c.name)
 def test_cases_have_the_types_that_they_name(case: Case) -> None:
     problem, best = planner.prepared(case, HOST)
-    assert best.machine.world_size == RANKS and best.shortage == (0, 0)
+    assert best.topology.world_size == RANKS and best.shortage == (0, 0)
     for table in problem.tables:
         wanted = case.types.get(table.name, case.every)
         assert wanted is None or best.plan.tables[table.name].sharding_type == wanted
