@@ -1,16 +1,16 @@
-"""The error a user can cause: shown as one line, without a traceback."""
+"""InputError, an error that a user can cause and fix: shown as one line, without a traceback."""
 
 import difflib
 import errno
 from collections.abc import Iterable
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What the system refuses for a reason that its user can mend; other OSErrors are defects of ours.
-MENDABLE = DISK_FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.ENAMETOOLONG}
+# What the system refuses for a reason that its user can fix; other OSErrors are defects of ours.
+FIXABLE = DISK_FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class InputError(ValueError):
-    """Input that a user can mend. The text says what, got, allowed and the next step.
+    """Input that a user can fix. The text says what, got, allowed and the next step.
 
     The command line prints it without a traceback and exits with ``status``.
     Any other exception is a defect of ours and keeps its traceback.
@@ -27,8 +27,8 @@ class LostRank(InputError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the known name closest to ``name``, or an empty string."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{found[0]}'?" if found else ""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
 def first_line(error: BaseException, most: int = 200) -> str:

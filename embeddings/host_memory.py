@@ -1,4 +1,4 @@
-"""How much of a host's memory this process may have."""
+"""Memory limit of this process: the host's memory or the least limit of its control groups."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def host_bytes(root: Path = Path("/")) -> int:
-    """Memory of the host, or the least limit of the control groups around this process.
+    """Bytes of the host's memory, or the least limit of the control groups around this process.
 
     Containers set one on the outermost group that they see, batch systems on one of a job and within it, of a step.
 
@@ -23,14 +23,14 @@ def _limits(root: Path) -> Iterator[int]:
     except OSError:  # no Linux
         return
     for line in lines:
-        number, controllers, own = line.split(":", 2)
+        number, controllers, path = line.split(":", 2)
         if number == "0":
             mount, name = root / "sys/fs/cgroup", "memory.max"
         elif "memory" in controllers.split(","):
             mount, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
         else:
             continue
-        group = Path(own.lstrip("/"))
+        group = Path(path.lstrip("/"))
         for folder in (group, *group.parents):
             try:
                 limit = (mount / folder / name).read_text().strip()

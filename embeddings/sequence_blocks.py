@@ -19,7 +19,10 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 
 class BlockSharding(RwSequenceEmbeddingSharding):
-    """Row-wise sharding of blocks. Everything but the lookup speaks of all blocks, in one order on every rank."""
+    """TorchRec's row-wise sequence sharding, applied to blocks.
+
+    The exchanges are of all blocks, in one order on every rank; a rank looks up the blocks that it holds rows of.
+    """
 
     def __init__(self, sharding_infos, env, device=None, qcomm_codecs_registry=None) -> None:
         super().__init__(sharding_infos, env, device, qcomm_codecs_registry=qcomm_codecs_registry)
@@ -27,6 +30,7 @@ class BlockSharding(RwSequenceEmbeddingSharding):
         self._grouped_embedding_configs = self._whole
 
     def create_input_dist(self, device=None) -> RwSparseFeaturesDist:
+        """What sends the ids of each (feature, block) to the ranks that hold their rows."""
         tables = self.embedding_tables()
         return _BlockInputDist(
             [self._first_rows[_block(t)] for t in tables for _ in t.feature_names],
@@ -38,6 +42,7 @@ class BlockSharding(RwSequenceEmbeddingSharding):
         )
 
     def create_lookup(self, device=None, fused_params=None, feature_processor=None) -> GroupedEmbeddingsLookup:
+        """What looks up the blocks that this rank holds rows of."""
         held = {_block(t) for group in self._held for t in group.embedding_tables}
         features = [_block(t) for t in self.embedding_tables() for _ in t.feature_names]
         return _BlockLookup(
@@ -50,7 +55,7 @@ class BlockSharding(RwSequenceEmbeddingSharding):
         )
 
     def _shard(self, sharding_infos) -> list[list[ShardedEmbeddingTable]]:
-        pieces: dict[tuple, list[tuple[int, ShardedEmbeddingTable]]] = {}
+        blocks: dict[tuple, list[tuple[int, ShardedEmbeddingTable]]] = {}
         for info in sharding_infos:
             config, shards = info.embedding_config, info.param_sharding.sharding_spec.shards
             size = torch.Size([config.num_embeddings, config.embedding_dim])
@@ -75,12 +80,12 @@ class BlockSharding(RwSequenceEmbeddingSharding):
                     weight_init_min=config.weight_init_min,
                     fused_params=info.fused_params,
                 )
-                pieces.setdefault(_block(table), []).append((shard.placement.rank(), table))
-        (self._whole,) = group_tables([[held[0][1] for held in pieces.values()]])
+                blocks.setdefault(_block(table), []).append((shard.placement.rank(), table))
+        (self._whole,) = group_tables([[held[0][1] for held in blocks.values()]])
         order = [_block(t) for group in self._whole for t in group.embedding_tables]
-        self._first_rows = {block: self._bounds(held) for block, held in pieces.items()}
+        self._first_rows = {block: self._bounds(held) for block, held in blocks.items()}
         return [
-            [table for block in order for rank, table in pieces[block] if rank == here]
+            [table for block in order for rank, table in blocks[block] if rank == here]
             for here in range(self._world_size)
         ]
 

@@ -23,17 +23,17 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
-from embeddings.planner.shard_layout import CUTS_COLUMNS, TYPES
+from embeddings.planner.sharding_types import CUTS_COLUMNS, SHARDING_TYPES
 from embeddings.sequence_blocks import BlockSharding
 
 _GRID = ShardingType.GRID_SHARD.value
 
 
 class SequenceSharder(EmbeddingCollectionSharder):
-    """Shards an EmbeddingCollection in any of the planner's types."""
+    """Shards an EmbeddingCollection in any of SHARDING_TYPES. Raises InputError for column shards of several widths."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(TYPES)
+        return list(SHARDING_TYPES)
 
     def shard(self, module, params, env, device=None, module_fqn=None) -> ShardedEmbeddingCollection:
         widths = {n: _block_width(p) for n, p in params.items() if p.sharding_type in CUTS_COLUMNS}
@@ -60,7 +60,7 @@ class SequenceSharder(EmbeddingCollectionSharder):
 
 
 class ShardedSequences(ShardedEmbeddingCollection):
-    """TorchRec's, with the types that it lacks."""
+    """TorchRec's ShardedEmbeddingCollection with the sharding types that it lacks."""
 
     @classmethod
     def create_embedding_sharding(
@@ -92,10 +92,12 @@ def _block_width(parameter: ParameterSharding) -> int:
 
 
 class _ReplicatedSharding(DpSequenceEmbeddingSharding):
+    """TorchRec's data_parallel, with lookups that keep sequences on CPU too."""
+
     def create_lookup(self, device=None, fused_params=None, feature_processor=None) -> GroupedEmbeddingsLookup:
         device = device if device is not None else self._device
-        kind = _ReplicatedLookup if device is None or device.type == "cpu" else GroupedEmbeddingsLookup
-        return kind(
+        lookup = _ReplicatedLookup if device is None or device.type == "cpu" else GroupedEmbeddingsLookup
+        return lookup(
             grouped_configs=self._grouped_embedding_configs,
             pg=self._env.process_group,
             device=device,

@@ -17,7 +17,7 @@ class TableConfig:
     features        names of the KeyedJaggedTensor's keys that read it
     pooled          held by the EmbeddingBagCollection, else by the EmbeddingCollection of the sequences
     mean_length     mean ids per feature and example; the planner's pooling factor
-    managed         rows are given to ids as they come (embeddings/zch.py)
+    zch             rows are given to ids as they come (embeddings/zch.py)
     """
 
     name: str
@@ -26,7 +26,7 @@ class TableConfig:
     features: tuple[str, ...]
     pooled: bool
     mean_length: tuple[float, ...]
-    managed: bool = False
+    zch: bool = False
 
 
 def bag_collection(tables: Iterable[TableConfig]) -> EmbeddingBagCollection:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.planner.scaling import page as scaling_page
-from embeddings.planner.hardware import Hardware, Speed, shipped
+from embeddings.planner.hardware import Hardware, Speed, shipped_hardware
 from recsys.schema import Schema
 from train.config import Config
 from train.config_docs import describe
@@ -40,5 +40,5 @@ def test_scaling_page_is_what_the_planner_says() -> None:
 
 def test_every_shipped_part_and_key_is_documented() -> None:
     text = (ROOT / "docs" / "planner.md").read_text()
-    for name in [*shipped(), *(f.name for kind in (Hardware, Speed) for f in dataclasses.fields(kind))]:
+    for name in [*shipped_hardware(), *(f.name for kind in (Hardware, Speed) for f in dataclasses.fields(kind))]:
         assert f"`{name}`" in text, name

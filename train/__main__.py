@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from embeddings.errors import DISK_FULL, MENDABLE, InputError, nearest
+from embeddings.errors import DISK_FULL, FIXABLE, InputError, nearest
 from train.distributed.signals import sigterm_as_interrupt
 
 # verb -> (module, one-line help). The module has a click command named `command`.
@@ -76,7 +76,7 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
             print(f"{rank}error: {error}", file=sys.stderr, flush=True)
             return error.status
         except OSError as error:
-            if error.errno not in MENDABLE:
+            if error.errno not in FIXABLE:
                 raise
             print(f"{rank}error: {_refused(error)}", file=sys.stderr, flush=True)
         except (KeyboardInterrupt, click.Abort):

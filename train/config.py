@@ -7,19 +7,11 @@ from omegaconf import OmegaConf
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError, nearest
+from embeddings.planner.sharding_types import SHARDING_TYPES
+from embeddings.planner.table_constraint import TableConstraint
 from recsys.models.config import ModelConfig
 from recsys.schema import Schema
 from recsys.validation import Strict, validated
-
-SHARDING_TYPES = (
-    "data_parallel",
-    "table_wise",
-    "column_wise",
-    "row_wise",
-    "table_row_wise",
-    "table_column_wise",
-    "grid_shard",
-)
 
 
 class DenseOptimizerConfig(Strict):
@@ -37,16 +29,6 @@ class SparseOptimizerConfig(Strict):
     lr: float = Field(0.02, gt=0)
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-
-
-class TableConstraint(Strict):
-    """What the planner may do with one table."""
-
-    sharding_types: list[Literal[SHARDING_TYPES]] | None = None  # type: ignore[valid-type]
-    min_partition: int | None = Field(None, ge=1, description="narrowest column shard")
-    compute_kernels: list[Literal["fused", "fused_uvm", "fused_uvm_caching"]] | None = Field(
-        None, description="CUDA; the uvm kernels keep rows in host memory; null: fused, in device memory"
-    )
 
 
 class ShardingConfig(Strict):

@@ -251,7 +251,7 @@ def main(rounds: int, wanted: str, out: str | None, in_process: str | None) -> N
     from embeddings.errors import InputError
     from embeddings.kernels import native
 
-    if (reason := native.obstacle()) is not None:
+    if (reason := native.unavailable_reason()) is not None:
         raise InputError(f"there is nothing to measure: {reason}")
     shapes = {"rows": ROWS, "width": WIDTH, "targets": TARGETS, "tiers": TIERS, "threads": 2}
     for allocator, settings in ALLOCATORS.items():

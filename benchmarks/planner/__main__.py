@@ -28,8 +28,8 @@ PARTS = ("memory", "speed", "time")
 
 def prepared(case: Case, hardware: Any) -> tuple[Any, Any]:
     """The planner's question for a case, and the assessment of its plan."""
-    from embeddings.planner.cost_model import Machine
-    from embeddings.planner.search import Search
+    from embeddings.planner.plan_search import PlanSearch
+    from embeddings.planner.topology import Topology
     from recsys.schema import Schema
     from train.config import Config
     from train.ctr.planner_input import problem_of
@@ -37,12 +37,12 @@ def prepared(case: Case, hardware: Any) -> tuple[Any, Any]:
     schema, config = Schema.model_validate(case.tables.schema()), Config.model_validate(case.settings())
     problem = problem_of(config, schema, case.tables.lengths(), {})
     problem = dataclasses.replace(problem, checkpoints=False)  # the worker saves none
-    return problem, Search(problem, Machine.of(hardware, RANKS)).best()
+    return problem, PlanSearch(problem, Topology.of(hardware, RANKS)).best()
 
 
 def train(cases: Sequence[Case], plans: Sequence[Any]) -> list[list[dict[str, Any]]]:
     """What each rank measured of each case, all in one launch; the trainer takes the plans as files."""
-    from embeddings.planner.sharding_plan import save_plan
+    from embeddings.planner.plan_json import save_plan
 
     with tempfile.TemporaryDirectory(prefix="planner-") as folder:
         jobs = []

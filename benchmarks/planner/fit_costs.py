@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.optimize import nnls
 
-from embeddings.planner.cost_model import Machine
 from embeddings.planner.hardware import Hardware, Speed
-from embeddings.planner.plan_cost import assess
-from embeddings.planner.planner_input import Problem
-from embeddings.planner.sharding_plan import Plan
+from embeddings.planner.plan_cost import cost_plan
+from embeddings.planner.planner_input import PlannerInput
+from embeddings.planner.sharding_plan import ShardingPlan
+from embeddings.planner.topology import Topology
 
 NAMES = tuple(f.name for f in fields(Speed))
 _NONE = dict.fromkeys(NAMES, 0.0)
@@ -21,18 +21,18 @@ _ROUNDS = 20
 class Measured:
     """A plan that ran, and its median step."""
 
-    problem: Problem
-    plan: Plan
+    problem: PlannerInput
+    plan: ShardingPlan
     step_ms: float
 
 
-def work(problem: Problem, plan: Plan, hardware: Hardware) -> np.ndarray:
+def work(problem: PlannerInput, plan: ShardingPlan, hardware: Hardware) -> np.ndarray:
     """How much of each unit every rank does in a step: [W, units], in the order of NAMES."""
-    machine = Machine.of(hardware, plan.world_size)
+    machine = Topology.of(hardware, plan.world_size)
     columns = []
     for name in NAMES:
         speed = Speed(**{**_NONE, name: 1.0})
-        a = assess(plan, problem, Machine.of(hardware.with_(speed=speed), machine.world_size))
+        a = cost_plan(plan, problem, Topology.of(hardware.with_(speed=speed), machine.world_size))
         columns.append(a.fixed.base_ms + a.exchanges_ms + a.rank_ms)
     return np.stack(columns, axis=1)
 

@@ -12,11 +12,11 @@ _LARGE = 64 << 20  # bytes; TorchRec's list leaves smaller tables whole, or it w
 
 def question() -> Any:
     """500 tables of 10^3 to 3 x 10^8 rows; every tenth is of sequences."""
-    from embeddings.planner.planner_input import Dense, Problem, Table
+    from embeddings.planner.planner_input import ModelCost, PlannerInput, TableInput
 
     random = np.random.default_rng(0)
     tables = tuple(
-        Table(
+        TableInput(
             name=f"t{i}",
             rows=int(10 ** random.uniform(3, 8.5)),
             columns=_DIM,
@@ -26,19 +26,21 @@ def question() -> Any:
         )
         for i in range(TABLES)
     )
-    return Problem(tables=tables, batch_size=_BATCH, dense=Dense(parameters=2_000_000, activations=20_000))
+    return PlannerInput(
+        tables=tables, batch_size=_BATCH, model_cost=ModelCost(parameters=2_000_000, activations=20_000)
+    )
 
 
 def compare_time(peer: bool) -> dict[str, Any]:
     """Seconds of ours, the whole plan, and of TorchRec's enumeration of the options alone."""
-    from embeddings.planner.cost_model import Machine
     from embeddings.planner.hardware import load_hardware
-    from embeddings.planner.search import Search
+    from embeddings.planner.plan_search import PlanSearch
+    from embeddings.planner.topology import Topology
 
     problem = question()
-    machine = Machine.of(load_hardware(PART), RANKS)
+    machine = Topology.of(load_hardware(PART), RANKS)
     start = time.perf_counter()
-    found = Search(problem, machine).best()
+    found = PlanSearch(problem, machine).best()
     seconds = time.perf_counter() - start
     row = {
         "kind": "time",
@@ -46,7 +48,7 @@ def compare_time(peer: bool) -> dict[str, Any]:
         "ranks": RANKS,
         "seconds": round(seconds, 2),
         "imbalance": round(found.imbalance, 3),
-        "options": sum(len(o) for o in Search(problem, machine).options.values()),
+        "options": sum(len(o) for o in PlanSearch(problem, machine).options.values()),
     }
     return row | (_torchrec(problem) if peer else {})
 

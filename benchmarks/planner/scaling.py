@@ -55,9 +55,9 @@ def _machine(hardware: Any) -> str:
 
 
 def _row(ranks: int, overrides: tuple[str, ...]) -> str:
-    from embeddings.planner.cost_model import Machine
     from embeddings.planner.hardware import GIB, load_hardware
-    from embeddings.planner.search import Search
+    from embeddings.planner.plan_search import PlanSearch
+    from embeddings.planner.topology import Topology
     from recsys.schema import load_schema
     from train.config import load_config
     from train.ctr.planner_input import facts, load_assumptions, problem_of
@@ -66,7 +66,7 @@ def _row(ranks: int, overrides: tuple[str, ...]) -> str:
     schema = load_schema(str(ROOT / config.data.path))
     lengths, stores, _ = facts(config, schema, load_assumptions(str(ROOT / ASSUMED)))
     hardware = load_hardware(PART)
-    a = Search(problem_of(config, schema, lengths, stores), Machine.of(hardware, ranks)).best()
+    a = PlanSearch(problem_of(config, schema, lengths, stores), Topology.of(hardware, ranks)).best()
     seconds = 1e9 / a.examples_per_s
     kinds: dict[str, list[str]] = {}
     for name, placed in a.plan.tables.items():

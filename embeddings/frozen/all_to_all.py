@@ -1,4 +1,4 @@
-"""All-to-all exchanges of uneven parts, begun at once and waited for later."""
+"""Asynchronous all-to-all exchanges of uneven parts."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,14 @@ import torch.distributed as dist
 
 
 class Pending:
-    """An exchange under way. ``wait`` returns what arrives, rank after rank, [sum of sizes]."""
+    """An exchange under way."""
 
     def __init__(self, work: dist.Work, received: torch.Tensor, sent: torch.Tensor) -> None:
         self._work, self._received = work, received
         self._sent = sent  # must live until it is sent
 
     def wait(self) -> torch.Tensor:
+        """What arrives, rank after rank, [sum of receive_sizes]. Waits until it is there."""
         self._work.wait()
         return self._received
 
@@ -36,7 +37,7 @@ def to_all(send: torch.Tensor, receive_sizes: Sequence[int], group: dist.Process
 
 
 def summed(parts: torch.Tensor, rows: Sequence[int], group: dist.ProcessGroup) -> torch.Tensor:
-    """What the ranks found for this rank's rows, added up in the order of ranks: the same on every run.
+    """Sum over ranks of their parts of the results of this rank's rows, in the order of ranks: the same on every run.
 
     parts    [sum of rows, K]    this rank's part of the result of every rank's rows
     rows     [W]                 rows of each rank

@@ -46,24 +46,25 @@ def build_from_parquet(
     try:
         os.makedirs(parent, exist_ok=True)
         with tempfile.TemporaryFile(dir=parent) as spool:
-            found, width, kind = [np.empty(0, np.int64)], 0, np.dtype("float32")
+            ids_read, width, dtype_read = [np.empty(0, np.int64)], 0, np.dtype("float32")
             for file, ids, vectors in _batches(files, id_column, vector_column):
-                if width and (vectors.shape[1], vectors.dtype) != (width, kind):
+                if width and (vectors.shape[1], vectors.dtype) != (width, dtype_read):
                     raise InputError(
                         f"'{file}': vectors are {vectors.dtype} of width {vectors.shape[1]}, but "
-                        f"{kind} of width {width} before; allowed: one type and width; leave out the rows that differ"
+                        f"{dtype_read} of width {width} before; allowed: one type and width; leave out the rows that "
+                        "differ"
                     )
-                width, kind = vectors.shape[1], vectors.dtype
-                found.append(ids)
+                width, dtype_read = vectors.shape[1], vectors.dtype
+                ids_read.append(ids)
                 spool.write(np.ascontiguousarray(vectors))
-            if len(found) == 1:
+            if len(ids_read) == 1:
                 raise InputError(f"'{source}' holds no rows; allowed: at least one vector")
             spool.flush()
-            all_ids = np.concatenate(found)
-            mapped = np.memmap(spool, dtype=kind, mode="r", shape=(all_ids.size, width))
+            all_ids = np.concatenate(ids_read)
+            mapped = np.memmap(spool, dtype=dtype_read, mode="r", shape=(all_ids.size, width))
             return build_store(path, all_ids, mapped, dtype=dtype, encoder=encoder, overwrite=overwrite)
     except OSError as error:
-        raise InputError(f"cannot write beside '{path}': {error}; free space, mend permissions or move it") from error
+        raise InputError(f"cannot write beside '{path}': {error}; free space, fix permissions or move it") from error
 
 
 def _mapped(file: str) -> np.ndarray:
@@ -141,7 +142,7 @@ def _vectors(file: str, ids: np.ndarray, column) -> np.ndarray:
     if (wrong := np.flatnonzero(lengths != lengths[0])).size:
         raise InputError(
             f"'{file}': the vector of id {ids[wrong[0]]} has {lengths[wrong[0]]} values, that of id {ids[0]} has "
-            f"{lengths[0]}; allowed: one length; mend or leave out the rows that differ"
+            f"{lengths[0]}; allowed: one length; fix or leave out the rows that differ"
         )
     if not lengths[0]:
         raise InputError(f"'{file}': the vector of id {ids[0]} is empty; allowed: at least one value")

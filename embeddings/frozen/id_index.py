@@ -1,4 +1,4 @@
-"""Raw ids to rows of a frozen store, in bulk."""
+"""Index of raw ids: the row of each id in a frozen store, looked up in bulk."""
 
 import numpy as np
 
@@ -36,10 +36,10 @@ class RowIndex:
         inside = (ids >= self._first) & (ids <= self._last)
         known = np.where(inside, ids, self._first)  # so that no subtraction below overflows
         if self._contiguous:
-            found = known - self._first
+            rows = known - self._first
         elif self._table is not None:
-            found = self._table[known - self._first].astype(np.int64)
+            rows = self._table[known - self._first].astype(np.int64)
         else:
-            found = np.searchsorted(self._ids, known)
-            inside &= self._ids[found] == known
-        return np.where(inside, found, -1)
+            rows = np.searchsorted(self._ids, known)
+            inside &= self._ids[rows] == known
+        return np.where(inside, rows, -1)

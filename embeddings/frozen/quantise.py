@@ -1,4 +1,4 @@
-"""Rows to unit vectors in a store's dtype."""
+"""Normalises vectors and quantises them to a frozen store's dtype."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One batch's rows on their way to the ranks that hold them, and the target vectors on theirs to every rank.
+"""Exchange of one batch's frozen rows between ranks: row numbers go to their owners, target vectors to every rank.
 
     sizes    how many targets, bags and rows come from each rank
     rows     each history row goes to its owner, with the lengths of the bags' parts; target rows go to all
@@ -18,8 +18,12 @@ from embeddings.frozen.all_to_all import Pending, all_to_all, to_all
 from embeddings.frozen.frozen_rows import FrozenRows
 
 
-class Shard:
-    """Which rows of a table of ``count`` this rank holds: ``first`` up to ``last``, perhaps none."""
+class RowShard:
+    """The rows of a table of ``count`` that this rank holds: ``first`` up to ``last``, perhaps none.
+
+    block  rows of a shard, but for the last ones
+    index  dtype that row numbers travel as
+    """
 
     def __init__(self, group: dist.ProcessGroup, count: int) -> None:
         self.group = group
@@ -27,7 +31,7 @@ class Shard:
         self.block = -(-count // self.ranks)
         self.first = min(self.rank * self.block, count)
         self.last = min(self.first + self.block, count)
-        self.index = torch.int32 if count < 2**31 else torch.int64  # what row numbers travel as
+        self.index = torch.int32 if count < 2**31 else torch.int64
 
     def by_owner(self, rows: FrozenRows) -> tuple[torch.Tensor, torch.Tensor]:
         """Known history rows sorted by owner, as rows of that owner: lengths [W, U] of the bags' parts, rows [T']."""
@@ -43,24 +47,26 @@ class Shard:
 
 
 class Exchange:
-    """Begun by making one. Every rank makes its own, in the same order.
+    """The exchange of one batch, begun by constructing it. Every rank constructs its own, in the same order.
 
-    When ``finish`` returns, this rank's work for all ranks' targets, their number ``sum(targets)``, is there:
+    After ``finish`` it holds what this rank computes on for the targets of all ranks, ``sum(targets)`` of them:
 
         rows      FrozenRows of all targets, and of their bags as far as this rank holds them. Targets' vectors lie
                   behind this rank's own R rows: row R + k is the k-th distinct target
         vectors   bytes of the distinct targets' vectors, a tensor from each owner
-        scales    bytes of their scales, int8 tables only
+        scales    bytes of their scales, a tensor from each owner; int8 tables only
         targets   number of targets of each rank
+
+    It does not keep the FrozenRows that it is made of.
     """
 
     rows: FrozenRows
 
-    def __init__(self, shard: Shard, table: torch.Tensor, scale: torch.Tensor | None, rows: FrozenRows) -> None:
+    def __init__(self, shard: RowShard, table: torch.Tensor, scale: torch.Tensor | None, rows: FrozenRows) -> None:
         self.targets: list[int] = []
         self.vectors: list[torch.Tensor] = []
         self.scales: list[torch.Tensor] = []
-        self._steps = self._run(shard, table, scale, rows)
+        self._steps = self._run(shard, table, scale, rows.target, rows.bag_index, *shard.by_owner(rows))
         self._done = False
         self.advance()
 
@@ -69,19 +75,29 @@ class Exchange:
         self._done = self._done or next(self._steps, True) is True
 
     def finish(self) -> None:
+        """Wait until everything has arrived."""
         while not self._done:
             self.advance()
 
-    def _run(self, shard: Shard, table: torch.Tensor, scale: torch.Tensor | None, rows: FrozenRows) -> Iterator[None]:
-        lengths, history = shard.by_owner(rows)
-        shared = rows.bag_index is not None
+    def _run(
+        self,
+        shard: RowShard,
+        table: torch.Tensor,
+        scale: torch.Tensor | None,
+        target: torch.Tensor,
+        bag_index: torch.Tensor | None,
+        lengths: torch.Tensor,
+        history: torch.Tensor,
+    ) -> Iterator[None]:
+        """Yields when an exchange is under way. lengths [W, U] and history [T'] as of ``RowShard.by_owner``."""
+        shared = bag_index is not None
         leaving = lengths.sum(1).tolist()
-        sizes = [[rows.target.numel(), lengths.shape[1], int(shared), n] for n in leaving]
+        sizes = [[target.numel(), lengths.shape[1], int(shared), n] for n in leaving]
         four = [4] * shard.ranks
         pending = all_to_all(torch.tensor(sizes, device=history.device).view(-1), four, four, shard.group)
         yield
         arriving = pending.wait().view(-1, 4).tolist()
-        pending = self._send_rows(shard, rows, lengths, history.split(leaving), arriving)
+        pending = self._send_rows(shard, target, bag_index, lengths, history.split(leaving), arriving)
         yield
         parts = [
             part.split([targets, targets * shared, bags, n])
@@ -114,13 +130,14 @@ class Exchange:
 
     @staticmethod
     def _send_rows(
-        shard: Shard,
-        rows: FrozenRows,
+        shard: RowShard,
+        target: torch.Tensor,
+        bag_index: torch.Tensor | None,
         lengths: torch.Tensor,
         history: Sequence[torch.Tensor],
         arriving: Sequence[Sequence[int]],
     ) -> Pending:
-        head = [rows.target.to(shard.index)] + ([] if rows.bag_index is None else [rows.bag_index.to(shard.index)])
+        head = [target.to(shard.index)] + ([] if bag_index is None else [bag_index.to(shard.index)])
         message = torch.cat([x for part, own in zip(lengths, history, strict=True) for x in (*head, part, own)])
         every = sum(h.numel() for h in head) + lengths.shape[1]
         sizes = [every + part.numel() for part in history]
@@ -128,11 +145,11 @@ class Exchange:
 
     @staticmethod
     def _send_vectors(
-        shard: Shard, table: torch.Tensor, scale: torch.Tensor | None, distinct: torch.Tensor, starts: Sequence[int]
+        shard: RowShard, table: torch.Tensor, scale: torch.Tensor | None, distinct: torch.Tensor, starts: Sequence[int]
     ) -> Pending:
         own = distinct[starts[shard.rank] : starts[shard.rank + 1]] - shard.first
-        found = [table.index_select(0, own)] + ([] if scale is None else [scale.index_select(0, own)])
-        message = torch.cat([f.view(-1).view(torch.uint8) for f in found])
+        tensors = [table.index_select(0, own)] + ([] if scale is None else [scale.index_select(0, own)])
+        message = torch.cat([t.view(-1).view(torch.uint8) for t in tensors])
         each = table.shape[1] * table.element_size() + (0 if scale is None else scale.element_size())
         sizes = [(b - a) * each for a, b in itertools.pairwise(starts)]
         return to_all(message, sizes, shard.group)
@@ -144,6 +161,7 @@ def _length(targets: int, bags: int, shared: int, rows: int) -> int:
 
 
 def _offsets(lengths: torch.Tensor) -> torch.Tensor:
+    """[n] lengths to [n + 1] int64 offsets, from 0 to their sum."""
     return torch.cat([lengths.new_zeros(1, dtype=torch.int64), lengths.cumsum(0)])
 
 
@@ -151,9 +169,9 @@ def _bag_index(parts: Sequence[Sequence[torch.Tensor]], arriving: Sequence[Seque
     """Bags of all ranks numbered through; None where every target of every rank has one of its own."""
     if not any(shared for _, _, shared, _ in arriving):
         return None
-    found, first = [], 0
+    numbered, first = [], 0
     for (_, bags_of_targets, lengths, _), (targets, bags, shared, _) in zip(parts, arriving, strict=True):
         own = bags_of_targets if shared else torch.arange(targets, device=lengths.device, dtype=lengths.dtype)
-        found.append(own.long() + first)
+        numbered.append(own.long() + first)
         first += bags
-    return torch.cat(found)
+    return torch.cat(numbered)

@@ -1,4 +1,4 @@
-"""A frozen table whose rows lie on the ranks of a group: results travel between them, vectors of behaviours never.
+"""A frozen table sharded row-wise over ranks: results of kernels travel between them, vectors of behaviours never.
 
 SimTier and MAKE add up over behaviours. So each rank gets every rank's target vectors and the behaviours whose rows it
 holds, runs the same kernels on them, and the parts are added up. Of each impression with L behaviours, L row numbers
@@ -6,6 +6,7 @@ and W vectors travel, and W rows of results.
 """
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
@@ -13,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from embeddings.frozen.all_to_all import summed, to_all
 from embeddings.frozen.frozen_rows import FrozenRows
-from embeddings.frozen.row_wise_exchange import Exchange, Shard
+from embeddings.frozen.row_wise_exchange import Exchange, RowShard
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from embeddings.frozen.table_memory import copied
@@ -32,18 +33,21 @@ class RowWiseTable:
     def __init__(
         self, store: FrozenStore, group: dist.ProcessGroup, device: torch.device | str = "cpu", *, room: int
     ) -> None:
-        self.shard = s = Shard(group, store.count)
+        self.shard = s = RowShard(group, store.count)
         self.width = store.width
         room = min(room, store.count)
         self._table = copied(store.vectors[s.first : s.last], device, room)
         self._scale = None if store.scale is None else copied(store.scale[s.first : s.last], device, room)
         self._targets_of: Exchange | None = None  # whose vectors lie behind the own rows
+        # by the rows' identity; an exchange goes with its batch, and several batches may be in flight
+        self._exchanges: WeakKeyDictionary[FrozenRows, Exchange] = WeakKeyDictionary()
 
     def start(self, rows: FrozenRows) -> Exchange:
-        """Begin to exchange ``rows``, unless it has begun."""
-        if rows.exchange is None:
-            rows.exchange = Exchange(self.shard, self._table, self._scale, rows)
-        return rows.exchange
+        """The exchange of ``rows``, begun here unless it has begun: one for all that is computed on the same rows."""
+        exchange = self._exchanges.get(rows)
+        if exchange is None:
+            exchange = self._exchanges[rows] = Exchange(self.shard, self._table, self._scale, rows)
+        return exchange
 
     def tier_counts(self, rows: FrozenRows, num_tiers: int) -> torch.Tensor:
         """As ``FrozenTable.tier_counts``, and exactly equal to it."""
@@ -100,8 +104,8 @@ class _Attention(torch.autograd.Function):
         table, exchange = ctx.table, ctx.exchange
         sizes = [n * table.width for n in exchange.targets]
         everyone = to_all(gradient.float(), sizes, table.shard.group).wait().view(-1, table.width)
-        found = table.local(exchange).attention_gradients(everyone, exchange.rows, *ctx.saved_tensors)
-        return None, None, *found
+        gradients = table.local(exchange).attention_gradients(everyone, exchange.rows, *ctx.saved_tensors)
+        return None, None, *gradients
 
 
 def _put(place: torch.Tensor, parts: list[torch.Tensor]) -> None:

@@ -92,7 +92,7 @@ def build_store(
 ) -> FrozenStore:
     """Write a frozen store of unit vectors to folder ``path`` and open it.
 
-    Writes beside and renames at the end: an interrupted build leaves nothing. ``vectors`` may be memory-mapped.
+    The folder is written atomically: an interrupted build leaves nothing. ``vectors`` may be memory-mapped.
 
         ids      [N]     integers that fit int64, unique, any order; N >= 1
         vectors  [N, M]  float16, float32, float64 or int8; need not be normalised; M >= 1

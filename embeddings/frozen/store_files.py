@@ -1,4 +1,4 @@
-"""The frozen store's files: what meta.json must say and what each array must be."""
+"""Reads and checks the files of a frozen store: meta.json, memory-mapped arrays, digests."""
 
 import hashlib
 import json
@@ -27,8 +27,8 @@ def read_meta(path: str) -> dict[str, Any]:
     """meta.json of the store at ``path``, checked. Raises InputError."""
     file = os.path.join(path, META)
     if not g_pathmgr.exists(file):
-        found = "the folder exists but has no meta.json" if g_pathmgr.isdir(path) else "no such folder"
-        raise InputError(f"no frozen store at '{path}' ({found}); make one with 'python -m train store build'")
+        why = "the folder exists but has no meta.json" if g_pathmgr.isdir(path) else "no such folder"
+        raise InputError(f"no frozen store at '{path}' ({why}); make one with 'python -m train store build'")
     try:
         with g_pathmgr.open(file, "r") as f:
             meta = json.load(f)

@@ -1,10 +1,8 @@
-"""Writes a frozen store, block by block: never more than a block of vectors in memory beside the source."""
+"""Writes a frozen store atomically, block by block: one block of vectors in memory beside the source at most."""
 
 import contextlib
 import hashlib
-import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from iopath.common.file_io import g_pathmgr
 
+from embeddings.atomic_file import atomic_folder, write_json
 from embeddings.errors import InputError
 from embeddings.frozen.quantise import DTYPES, encoded
 from embeddings.frozen.store_files import FORMAT, META, whole_checksum
@@ -20,7 +19,7 @@ BLOCK_BYTES = 32 << 20  # of one float64 block of vectors
 
 
 def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, encoder: str, overwrite: bool) -> None:
-    """Write a frozen store; see ``embeddings.frozen.store.build_store``."""
+    """Write a frozen store; arguments and errors as in ``embeddings.frozen.store.build_store``."""
     path = os.fspath(path)
     ids, vectors = _checked(ids, vectors, dtype)
     check_target(path, overwrite)
@@ -33,7 +32,7 @@ def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, 
                 f"id {ids[repeats[0]]} repeats ({repeats.size} repeats in all); allowed: one vector for each id; "
                 "drop the repeats before building"
             )
-    with _written_beside(path, overwrite) as folder:
+    with _store_folder(path, overwrite) as folder:
         files = _write_arrays(folder, ids, vectors, order, dtype)
         meta = {
             "format": FORMAT,
@@ -44,12 +43,11 @@ def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, 
             "files": files,
             "checksum": whole_checksum(files),
         }
-        with open(os.path.join(folder, META), "w") as f:
-            json.dump(meta, f, indent=2)
-            f.write("\n")
+        write_json(os.path.join(folder, META), meta, indent=2)
 
 
 def _checked(ids: np.ndarray, vectors: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """``ids`` as int64, and ``vectors``. Raises InputError for a wrong dtype or shape."""
     if dtype not in DTYPES:
         raise InputError(f"dtype '{dtype}' of a frozen store; allowed: {', '.join(DTYPES)}")
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
@@ -84,41 +82,20 @@ def check_target(path: str, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _written_beside(path: str, overwrite: bool) -> Iterator[str]:
+def _store_folder(path: str, overwrite: bool) -> Iterator[str]:
     """A fresh local folder whose files become ``path`` when the block ends well, and vanish when it does not."""
-    if remote := "://" in path:
-        folder = tempfile.mkdtemp(prefix="frozen-store-")
-    else:
-        parent, name = os.path.split(os.path.abspath(path))
-        folder = os.path.join(parent, f".{name}.partial-{os.getpid()}")
     try:
-        if not remote:
-            shutil.rmtree(folder, ignore_errors=True)  # of a killed process that had our id
-            os.makedirs(folder)
-        yield folder
-        if remote:
-            _upload(folder, path, overwrite)
+        if "://" in path:
+            with tempfile.TemporaryDirectory(prefix="frozen-store-") as folder:
+                yield folder
+                _upload(folder, path, overwrite)
         else:
-            _replace(path, folder)
+            with atomic_folder(path) as local:
+                yield str(local)
     except OSError as error:
         raise InputError(
-            f"cannot write '{path}': {error}; free space, mend permissions or choose another path"
+            f"cannot write '{path}': {error}; free space, fix permissions or choose another path"
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace(path: str, folder: str) -> None:
-    old = folder + ".old"
-    if os.path.isdir(path):
-        os.rename(path, old)
-    try:
-        os.rename(folder, path)
-    except OSError:
-        if os.path.isdir(old):
-            os.rename(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _upload(folder: str, path: str, overwrite: bool) -> None:
@@ -152,7 +129,7 @@ def _write_arrays(
 
 
 class _NpyWriter:
-    """A .npy file written block by block, with the digest of what was written."""
+    """A .npy file written block by block, synced at its end; ``entry`` is what meta.json says of it: bytes, SHA-256."""
 
     def __init__(self, folder: str, name: str, shape: tuple[int, ...], dtype: str) -> None:
         self._file = open(os.path.join(folder, name), "wb")
@@ -163,19 +140,24 @@ class _NpyWriter:
         np.lib.format.write_array_header_1_0(self, {"descr": descr, "fortran_order": False, "shape": shape})
 
     def write(self, data: Any) -> None:
+        """Write bytes and hash them, as a file object for numpy's header."""
         self._file.write(data)
         self._digest.update(data)
         self._bytes += memoryview(data).nbytes
 
     def append(self, block: np.ndarray) -> None:
+        """Write the next rows."""
         self.write(np.ascontiguousarray(block, dtype=self._dtype).reshape(-1).view(np.uint8))
 
     @property
     def entry(self) -> dict[str, Any]:
+        """The file's bytes and SHA-256."""
         return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
 
     def __enter__(self) -> "_NpyWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with self._file as file:
+            file.flush()
+            os.fsync(file.fileno())

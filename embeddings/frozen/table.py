@@ -1,4 +1,4 @@
-"""A frozen store's vectors on one device, as tensors that no optimizer, DDP or state dict ever sees."""
+"""FrozenTable: a frozen store's vectors on one device, outside of every optimizer, DDP and state dict."""
 
 import torch
 
@@ -31,10 +31,10 @@ class FrozenTable:
 
     @classmethod
     def of(cls, table: torch.Tensor, scale: torch.Tensor | None) -> "FrozenTable":
-        """Vectors that are there already."""
-        made = cls.__new__(cls)
-        made.table, made.scale, made.width = table, scale, table.shape[1]
-        return made
+        """A FrozenTable over tensors in memory, without a store: table [N, M] and scale [N], neither copied."""
+        frozen = cls.__new__(cls)
+        frozen.table, frozen.scale, frozen.width = table, scale, table.shape[1]
+        return frozen
 
     def tier_counts(self, rows: FrozenRows, num_tiers: int) -> torch.Tensor:
         """SimTier's counts, float32 [B, N]; see ``embeddings.kernels.simtier.op``.
@@ -54,7 +54,7 @@ class FrozenTable:
         return counts, cosines.unsqueeze(1)
 
     def cosines(self, rows: FrozenRows) -> torch.Tensor:
-        """The cosines alone; in one tier there is nothing to count."""
+        """The cosines of ``tier_counts_and_cosines`` alone, float32 [P, 1]."""
         return self.tier_counts_and_cosines(rows, 1)[1]
 
     def attention(

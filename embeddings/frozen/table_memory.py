@@ -1,4 +1,4 @@
-"""Where a frozen table's arrays live: the store's map, huge pages of this process, a device, or pinned for one."""
+"""Memory of a frozen table: the store's memory map, huge pages of this process, a device, or pinned host memory."""
 
 import contextlib
 import mmap

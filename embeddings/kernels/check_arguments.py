@@ -1,4 +1,4 @@
-"""What every kernel asks of its table, rows, offsets and bags."""
+"""Argument checks of all kernels: shape, dtype and device of table, rows, offsets and bags."""
 
 import torch
 
@@ -18,7 +18,10 @@ def check_bags(
 ) -> None:
     """Raise ValueError for a wrong shape, dtype or device, naming what was got and what is allowed.
 
-    ``own_norms``: the kernel divides int8 rows without a scale by their own norms.
+    The arguments are those of ``embeddings.kernels.simtier.op.simtier``.
+
+    Args:
+        own_norms: whether an int8 table may come without a scale, as the kernel divides its rows by their own norms.
     """
     if table.ndim != 2 or table.shape[1] < 1 or table.dtype not in _TABLE_DTYPES:
         raise ValueError(f"table is {named(table)}; allowed: [R, M] with M >= 1 of {_names(_TABLE_DTYPES)}")
@@ -49,6 +52,7 @@ def check_bags(
 
 
 def named(tensor: torch.Tensor | None) -> str:
+    """Dtype and shape as text, for errors."""
     return "None" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
 
 

@@ -1,4 +1,4 @@
-"""The pairs of a call: each target with each behaviour of its bag, for the implementations in plain torch."""
+"""Pairs of a target and a behaviour of its bag, for the implementations in plain torch."""
 
 from collections.abc import Iterator
 
@@ -19,10 +19,10 @@ def known_pairs(
 
     def vector(row: int) -> torch.Tensor:
         assert row >= 0, row
-        found = table[row].double()
+        stored = table[row].double()
         if scale is not None:
-            return found * scale[row].double()
-        return found / found.norm().clamp(min=1) if table.dtype == torch.int8 else found
+            return stored * scale[row].double()
+        return stored / stored.norm().clamp(min=1) if table.dtype == torch.int8 else stored
 
     first = 0 if bag_index is not None or not len(target_rows) else int(offsets[0])
     for b, target_row in enumerate(target_rows.tolist()):
@@ -53,10 +53,10 @@ def pairs(
 def vectors(table: torch.Tensor, scale: torch.Tensor | None, rows: torch.Tensor) -> torch.Tensor:
     """Unit vectors of ``rows``, float32 [P, M]; of a missing row (-1): anything finite."""
     known = rows.masked_fill(rows == -1, 0)
-    found = table.index_select(0, known).float()
+    stored = table.index_select(0, known).float()
     if table.dtype != torch.int8:
-        return found
-    return found.mul_(factors(found, scale, known).unsqueeze(1))
+        return stored
+    return stored.mul_(factors(stored, scale, known).unsqueeze(1))
 
 
 def factors(vectors: torch.Tensor, scale: torch.Tensor | None, rows: torch.Tensor) -> torch.Tensor:

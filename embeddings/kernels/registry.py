@@ -1,4 +1,4 @@
-"""Which implementations each op has, and where they run. Dispatcher, tests and benchmarks all read this one table."""
+"""Registry of kernel implementations: each op's, where they run, and the dispatch to the fastest."""
 
 import functools
 import importlib
@@ -49,10 +49,10 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable[..., Any]]] = {
 }
 
 
-def obstacle(name: str, device: torch.device) -> str | None:
+def unavailable_reason(name: str, device: torch.device) -> str | None:
     """Why implementation ``name`` cannot run on ``device``; None where it can."""
     if name == "native":
-        return native.obstacle() if device.type == "cpu" else f"it runs on CPU, the table is on {device}"
+        return native.unavailable_reason() if device.type == "cpu" else f"it runs on CPU, the table is on {device}"
     if name == "triton":
         if importlib.util.find_spec("triton") is None:
             return "triton is not installed"
@@ -72,7 +72,7 @@ def implementation(op: str, name: str, device: torch.device) -> Callable[..., An
         return known[_fastest(device.type)]
     if name not in known:
         raise ValueError(f"{op} has no implementation '{name}'; allowed: auto, {', '.join(known)}")
-    if (reason := obstacle(name, device)) is not None:
+    if (reason := unavailable_reason(name, device)) is not None:
         raise ValueError(f"{op}: implementation '{name}' cannot run here: {reason}")
     return known[name]
 
@@ -82,7 +82,7 @@ def _fastest(device_type: str) -> str:
     fused = {"cpu": "native", "cuda": "triton"}.get(device_type)
     if fused is None:
         return "vectorised"
-    reason = obstacle(fused, torch.device(device_type))
+    reason = unavailable_reason(fused, torch.device(device_type))
     if reason is None:
         return fused
     warnings.warn(

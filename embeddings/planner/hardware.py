@@ -1,4 +1,4 @@
-"""What a machine can hold and move: the YAML files beside this module, and a user's own."""
+"""Hardware descriptions: memory, bandwidths and unit costs of a kind of machine, read from YAML files."""
 
 import dataclasses
 import math
@@ -8,7 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, nearest
+from embeddings.yaml_file import read_yaml
 
 SHIPPED = Path(__file__).with_name("hardware")
 GIB = 2**30
@@ -85,6 +87,7 @@ class Hardware:
         return self.reach * (self.hbm_gb_per_s if self.device == "cuda" else self.ddr_gb_per_s)
 
     def with_(self, **changes: Any) -> "Hardware":
+        """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def device_bytes(self, ranks_of_host: int) -> int:
@@ -98,21 +101,20 @@ class Hardware:
         return int(((1 - self.spare) * self.ddr_gib - processes) * GIB)
 
 
-def shipped() -> list[str]:
+def shipped_hardware() -> list[str]:
     """Names of the files that ship with the project."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def load_hardware(name: str) -> Hardware:
-    """A shipped part by name, or a file by path. Raises InputError naming the nearest key or part."""
+    """A shipped part by name, or a YAML file by its path. Raises InputError naming the nearest key or part."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
     if not path.is_file():
-        hint = nearest(name, shipped())
-        raise InputError(f"hardware '{name}' is no file and no shipped part{hint}; shipped: {', '.join(shipped())}")
-    try:
-        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:  # the YAML parsers raise many kinds
-        raise InputError(f"hardware file '{path}' is not readable YAML: {' '.join(str(error).split())}") from error
+        hint = nearest(name, shipped_hardware())
+        raise InputError(
+            f"hardware '{name}' is no file and no shipped part{hint}; shipped: {', '.join(shipped_hardware())}"
+        )
+    raw = read_yaml(path, "hardware file")
     if not isinstance(raw, dict):
         raise InputError(f"hardware file '{path}' holds no keys; docs/planner.md lists them")
     costs = raw.pop("speed", None) or {}
@@ -134,14 +136,14 @@ def load_hardware(name: str) -> Hardware:
 
 
 def save_hardware(hardware: Hardware, path: Path) -> None:
-    """Write a file that ``load_hardware`` reads: beside, then renamed."""
-    beside = path.with_suffix(".writing")
-    OmegaConf.save(OmegaConf.create(dataclasses.asdict(hardware)), beside)
-    beside.replace(path)
+    """Write a file that ``load_hardware`` reads, atomically. Raises OSError."""
+    with atomic_write(path) as out:
+        out.write(OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(hardware))).encode())
 
 
-def _filled(kind: type, raw: dict, path: Path, prefix: str) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+def _filled(model: type, raw: dict, path: Path, prefix: str) -> Any:
+    """A Speed or Hardware of ``raw``. Raises InputError naming the key, ``prefix`` before it."""
+    fields = {f.name: f for f in dataclasses.fields(model)}
     for key, value in raw.items():
         if key not in fields:
             known = nearest(str(key), fields) or f"; known: {', '.join(fields)}"
@@ -156,4 +158,4 @@ def _filled(kind: type, raw: dict, path: Path, prefix: str) -> Any:
     required = [n for n, f in fields.items() if f.default is dataclasses.MISSING and raw.get(n) is None]
     if required:
         raise InputError(f"hardware file '{path}': {', '.join(prefix + n for n in required)} missing")
-    return kind(**raw)
+    return model(**raw)

@@ -1,29 +1,27 @@
-"""What a plan costs: per table, per rank, and the step. The same sums whether a plan was chosen, read or proposed."""
+"""Memory and time of a whole sharding plan: per table, per rank, and of a step; of any plan, chosen or read."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.planner.cost_model import (
-    Cost,
-    Machine,
-    base_ms,
-    dense_bytes,
-    dense_copy_bytes,
-    exchanges_ms,
-    shard_cost,
-)
+from embeddings.planner.cost_model import ShardCost, base_ms, dense_bytes, dense_copy_bytes, exchanges_ms, shard_cost
 from embeddings.planner.frozen_placement import frozen_bytes, frozen_ms
-from embeddings.planner.planner_input import Problem
-from embeddings.planner.sharding_plan import Plan
+from embeddings.planner.planner_input import PlannerInput
+from embeddings.planner.sharding_plan import ShardingPlan
+from embeddings.planner.topology import Topology
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """What every rank holds and does whatever its shards: bytes of device and host memory, milliseconds.
+class FixedCost:
+    """What every rank holds and does whatever its shards, in bytes and in milliseconds a step.
 
-    copy_bytes      of the dense part in a checkpoint's copy
-    copy_on_device  whether that copy counts as the device's memory: on CPU
+    dense_bytes       parameters of the dense part, their gradients and optimizer
+    activation_bytes  activations and batches
+    copy_bytes        of the dense part in a checkpoint's copy
+    copy_on_device    whether that copy counts as the device's memory: on CPU
+    frozen            modality -> bytes of device memory, bytes of host memory
+    frozen_ms         reading the frozen vectors of a step
+    base_ms           the dense part and the step itself
     """
 
     dense_bytes: int
@@ -36,30 +34,35 @@ class Fixed:
 
     @property
     def device_bytes(self) -> int:
+        """Of one rank's own memory."""
         copy = self.copy_bytes * self.copy_on_device
         return self.dense_bytes + self.activation_bytes + copy + sum(d for d, _ in self.frozen.values())
 
     @property
     def host_bytes(self) -> int:
+        """Of one rank's share of its host's memory; 0 on CPU."""
         return self.copy_bytes * (not self.copy_on_device) + sum(h for _, h in self.frozen.values())
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """A plan with its figures.
+class CostedPlan:
+    """A plan with its memory and time.
+
+    fixed         what every rank holds and does besides its shards
 
     tables        name -> Cost of its shards, in the plan's order
     device_bytes  [W] of each rank, all included but what the process holds before it has a table
     host_bytes    [W] of each rank's share of its host's memory; zeros on CPU, where both are the same
     copy_bytes    [W] what of those is the copy that a checkpoint takes
-    rank_ms       [W] of the shards on each rank
+    rank_ms       [W] milliseconds a step of the shards on each rank
+    exchanges_ms  fixed cost a step of the exchanges of ids and vectors
     """
 
-    plan: Plan
-    problem: Problem
-    machine: Machine
-    fixed: Fixed
-    tables: dict[str, Cost]
+    plan: ShardingPlan
+    planner_input: PlannerInput
+    topology: Topology
+    fixed: FixedCost
+    tables: dict[str, ShardCost]
     device_bytes: np.ndarray
     host_bytes: np.ndarray
     copy_bytes: np.ndarray
@@ -68,15 +71,18 @@ class Assessment:
 
     @property
     def critical_rank(self) -> int:
+        """The rank whose shards take longest, for which the others wait."""
         return int(self.rank_ms.argmax())
 
     @property
     def step_ms(self) -> float:
+        """Milliseconds of a step of training."""
         return self.fixed.base_ms + self.fixed.frozen_ms + self.exchanges_ms + float(self.rank_ms.max())
 
     @property
     def examples_per_s(self) -> float:
-        return 1e3 * self.problem.batch_size * self.machine.world_size / self.step_ms
+        """Training examples a second, all ranks together."""
+        return 1e3 * self.planner_input.batch_size * self.topology.world_size / self.step_ms
 
     @property
     def imbalance(self) -> float:
@@ -87,42 +93,49 @@ class Assessment:
     @property
     def shortage(self) -> tuple[int, int]:
         """Bytes that the fullest rank lacks, of device memory and of its share of the host's; 0 where it fits."""
-        device, host = self.machine.capacity
+        device, host = self.topology.capacity
         return (
             max(0, int(self.device_bytes.max()) - device),
-            max(0, int(self.host_bytes.max()) - host) if self.machine.hardware.device == "cuda" else 0,
+            max(0, int(self.host_bytes.max()) - host) if self.topology.hardware.device == "cuda" else 0,
         )
 
 
-def fixed_parts(problem: Problem, machine: Machine, placements: dict[str, str]) -> Fixed:
-    dense, activations = dense_bytes(problem.dense, problem)
-    return Fixed(
+def fixed_cost(planner_input: PlannerInput, topology: Topology, placements: dict[str, str]) -> FixedCost:
+    """What every rank holds and does whatever its shards.
+
+    Args:
+        placements: modality -> placement of its frozen table.
+    """
+    dense, activations = dense_bytes(planner_input)
+    return FixedCost(
         dense_bytes=dense,
         activation_bytes=activations,
-        copy_bytes=dense_copy_bytes(problem, machine),
-        copy_on_device=machine.hardware.device == "cpu",
-        frozen={f.name: frozen_bytes(f, placements[f.name], problem, machine) for f in problem.frozen},
-        frozen_ms=sum(frozen_ms(f, placements[f.name], problem, machine) for f in problem.frozen),
-        base_ms=base_ms(problem, machine),
+        copy_bytes=dense_copy_bytes(planner_input, topology),
+        copy_on_device=topology.hardware.device == "cpu",
+        frozen={f.name: frozen_bytes(f, placements[f.name], planner_input, topology) for f in planner_input.frozen},
+        frozen_ms=sum(frozen_ms(f, placements[f.name], planner_input, topology) for f in planner_input.frozen),
+        base_ms=base_ms(planner_input, topology),
     )
 
 
-def assess(plan: Plan, problem: Problem, machine: Machine) -> Assessment:
-    """The figures of ``plan``, which matches ``problem`` and ``machine``."""
-    fixed = fixed_parts(problem, machine, dict(plan.frozen))
-    device = np.full(machine.world_size, float(fixed.device_bytes))
-    host = np.full(machine.world_size, float(fixed.host_bytes))
-    copy = np.full(machine.world_size, float(fixed.copy_bytes))
-    ms = np.zeros(machine.world_size)
+def cost_plan(plan: ShardingPlan, planner_input: PlannerInput, topology: Topology) -> CostedPlan:
+    """Memory and time of ``plan``, which is of the tables of ``planner_input`` and the ranks of ``topology``."""
+    fixed = fixed_cost(planner_input, topology, dict(plan.frozen))
+    device = np.full(topology.world_size, float(fixed.device_bytes))
+    host = np.full(topology.world_size, float(fixed.host_bytes))
+    copy = np.full(topology.world_size, float(fixed.copy_bytes))
+    ms = np.zeros(topology.world_size)
     tables = {}
-    for table in problem.tables:
-        placed = plan.tables[table.name]
-        cost = shard_cost(table, placed.sharding_type, placed.compute_kernel, placed.shards[:, :4], problem, machine)
+    for table in planner_input.tables:
+        sharding = plan.tables[table.name]
+        cost = shard_cost(
+            table, sharding.sharding_type, sharding.compute_kernel, sharding.shards[:, :4], planner_input, topology
+        )
         tables[table.name] = cost
-        ms += cost.everywhere_ms
+        ms += cost.every_rank_ms
         parts = (device, cost.device_bytes), (host, cost.host_bytes), (copy, cost.copy_bytes), (ms, cost.ms)
         for total, part in parts:
-            np.add.at(total, placed.shards[:, 4], part)
-    kinds = {(p.module, p.sharding_type) for p in plan.tables.values()}
-    exchanges = exchanges_ms(kinds, machine.hardware.speed) if machine.world_size > 1 else 0.0
-    return Assessment(plan, problem, machine, fixed, tables, device, host, copy, ms, exchanges)
+            np.add.at(total, sharding.shards[:, 4], part)
+    sharding_types = {(p.module, p.sharding_type) for p in plan.tables.values()}
+    exchanges = exchanges_ms(sharding_types, topology.hardware.speed) if topology.world_size > 1 else 0.0
+    return CostedPlan(plan, planner_input, topology, fixed, tables, device, host, copy, ms, exchanges)

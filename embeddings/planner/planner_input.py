@@ -1,11 +1,12 @@
-"""What the planner is asked: tables, frozen tables, the dense part, the batch. Plain data, no torch."""
+"""The planner's input: tables, frozen tables, cost of the dense model, batches, constraints. Plain data, no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from embeddings.errors import InputError
+from embeddings.planner.table_constraint import TableConstraint
 
 FLOAT_BYTES = 4
 ID_BYTES = 8
@@ -14,23 +15,17 @@ OPTIMIZER_BYTES = {"rowwise_adagrad": (4, 0), "adagrad": (0, 4), "sgd": (0, 0)}
 VECTOR_BYTES = {"float32": (4, 0), "float16": (2, 0), "int8": (1, 4)}  # of each number, of each row
 
 
-@dataclass(frozen=True, kw_only=True)
-class Constraint:
-    """What the planner may do with one table; None leaves it free."""
-
-    sharding_types: Sequence[str] | None = None
-    min_partition: int | None = None
-    compute_kernels: Sequence[str] | None = None
+_FREE = TableConstraint()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """One ID table.
+class TableInput:
+    """One ID table of float32 [rows, columns].
 
-    module       path of the collection that holds it
+    module       path in the model of the collection that holds it, such as sparse.bags
     pooled       held by an EmbeddingBagCollection
     mean_length  mean ids a row, of each feature that reads it
-    managed      gives rows to ids as they come
+    zch          rows are given to ids as they come (zero-collision hashing), and the id of each row is kept
     """
 
     name: str
@@ -39,10 +34,11 @@ class Table:
     module: str
     pooled: bool
     mean_length: tuple[float, ...]
-    managed: bool = False
+    zch: bool = False
 
     @property
     def bytes(self) -> int:
+        """Of the weights."""
         return FLOAT_BYTES * self.rows * self.columns
 
     @property
@@ -57,7 +53,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frozen:
+class FrozenInput:
     """One frozen table, and what one example reads of it and gets back where its rows are sharded.
 
     mean_length  behaviours
@@ -89,44 +85,48 @@ class Frozen:
 
     @property
     def bytes(self) -> int:
+        """Of the whole table."""
         return self.rows * self.row_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dense:
-    """The part that every rank holds.
+class ModelCost:
+    """Memory and work of the dense model, which every rank holds whole.
 
-    parameters    float32 numbers
-    flops         of one example, forward and backward
-    activations   float32 numbers that one example keeps until the backward, or that live beside them
-    live          float32 numbers that are there at once in a forward without a backward
-    batch_bytes   of one example, as the reader hands it over
+    parameters        float32 numbers
+    flops             of one example, forward and backward
+    activations       float32 numbers that one example keeps until the backward, or that live beside them
+    eval_activations  float32 numbers that are there at once in a forward without a backward
+    batch_bytes       of one example, as the reader hands it over
     """
 
     parameters: int = 0
     flops: float = 0.0
     activations: float = 0.0
-    live: float = 0.0
+    eval_activations: float = 0.0
     batch_bytes: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Everything that a plan is chosen by, but for the machine.
+class PlannerInput:
+    """Everything that a plan is chosen by, but for the topology.
 
-    batch_size       rows a rank and step
-    eval_batch_size  of an evaluation; 0: there is none
-    batches          batches of this rank that are in memory at once: the reader's and the pipeline's
-    checkpoints      whether the run saves any: each rank then copies what it writes to its host's memory
+    batch_size          rows a rank and step
+    optimizer           of the tables: a key of OPTIMIZER_BYTES
+    constraints         table name -> what the planner may do with it
+    default_constraint  of the tables that are not in ``constraints``
+    batches             batches of this rank that are in memory at once: the reader's and the pipeline's
+    eval_batch_size     rows a rank and step of an evaluation; 0: there is none
+    checkpoints         whether the run saves any: each rank then copies what it writes to its host's memory
     """
 
-    tables: tuple[Table, ...]
+    tables: tuple[TableInput, ...]
     batch_size: int
     optimizer: str = "rowwise_adagrad"
-    dense: Dense = Dense()
-    frozen: tuple[Frozen, ...] = ()
-    constraints: Mapping[str, Constraint] = field(default_factory=dict)
-    default: Constraint = Constraint()
+    model_cost: ModelCost = ModelCost()
+    frozen: tuple[FrozenInput, ...] = ()
+    constraints: Mapping[str, TableConstraint] = field(default_factory=dict)
+    default_constraint: TableConstraint = _FREE
     batches: int = 3
     eval_batch_size: int = 0
     checkpoints: bool = False
@@ -137,7 +137,8 @@ class Problem:
         if unknown:
             raise InputError(f"sharding.tables names {sorted(unknown)}; tables are {sorted(names)}")
 
-    def table(self, name: str) -> Table:
+    def table(self, name: str) -> TableInput:
+        """The ID table of that name, which there is."""
         return next(t for t in self.tables if t.name == name)
 
     def state_bytes(self, rows: np.ndarray | int, columns: np.ndarray | int) -> np.ndarray | int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from embeddings.planner.planner_input import ID_BYTES, Dense
+from embeddings.planner.planner_input import ID_BYTES, ModelCost
 from embeddings.tables import TableConfig
 from recsys.models.config import ModelConfig
 from recsys.models.ctr import DenseArch, dense_arch
@@ -31,7 +31,7 @@ def footprint(
     tables: list[TableConfig],
     lengths: Mapping[str, float],
     widths: Mapping[str, int],
-) -> Dense:
+) -> ModelCost:
     """Parameters, FLOPs, activations and batch bytes of one example.
 
     Args:
@@ -74,11 +74,12 @@ def footprint(
     ids = sum(lengths.get(f.name, 1.0) for f in schema.features if f.kind != "dense")
     rows_of = sum(lengths.get(schema.modalities[m].history, 1.0) + 2 for m in frozen)
     batch = ID_BYTES * (ids + rows_of + 2 * len(schema.features) + 3)
-    return Dense(
+    return ModelCost(
         parameters=parameters,
         flops=flops,
         activations=features + sum(activations.values()),
-        live=features + max(activations.values()),  # without a backward a part leaves nothing but its features
+        # without a backward a part leaves nothing but its features
+        eval_activations=features + max(activations.values()),
         batch_bytes=batch,
     )
 

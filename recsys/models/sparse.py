@@ -7,7 +7,7 @@ from torch import nn
 from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
 from embeddings.tables import TableConfig, bag_collection, sequence_collection
-from embeddings.zch import managed_bags, managed_sequences
+from embeddings.zch import zch_bag_collection, zch_sequence_collection
 from recsys.schema import Feature, Schema
 
 
@@ -29,7 +29,7 @@ def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str,
                 features=tuple(f.name for f in features),
                 pooled=name not in schema.sequence_tables,
                 mean_length=tuple(mean_lengths.get(f.name, 1.0) for f in features),
-                managed=table.ids == "managed",
+                zch=table.ids == "managed",
             )
         )
     return configs
@@ -46,10 +46,10 @@ class SparseArch(nn.Module):
         for name, make, pooled, managed in (
             ("bags", bag_collection, True, False),
             ("sequences", sequence_collection, False, False),
-            ("managed_bags", managed_bags, True, True),
-            ("managed_sequences", managed_sequences, False, True),
+            ("managed_bags", zch_bag_collection, True, True),
+            ("managed_sequences", zch_sequence_collection, False, True),
         ):
-            own = [t for t in tables if (t.pooled, t.managed) == (pooled, managed)]
+            own = [t for t in tables if (t.pooled, t.zch) == (pooled, managed)]
             setattr(self, name, make(own) if own else None)
 
     def forward(

@@ -1,4 +1,4 @@
-"""Between the planner and TorchRec: sharders, this machine, plans."""
+"""TorchRec sharders, this machine's hardware, and plans as TorchRec's."""
 
 import warnings
 from types import SimpleNamespace
@@ -8,11 +8,11 @@ import torch
 from torchrec.distributed.types import ShardingType
 
 from embeddings.errors import InputError
-from embeddings.planner.cost_model import Machine
-from embeddings.planner.planner_input import Constraint
-from embeddings.planner.search import Search
+from embeddings.planner.plan_search import PlanSearch
+from embeddings.planner.table_constraint import TableConstraint
+from embeddings.planner.topology import Topology
 from embeddings.sharding import sharders, this_machine, torchrec_plan
-from tests.embeddings.planner.planner_inputs import cuda, problem, table
+from tests.embeddings.planner.planner_inputs import cuda, planner_input, table
 
 CPU = torch.device("cpu")
 
@@ -30,7 +30,7 @@ def test_this_machine_has_its_own_memory_and_ranks(monkeypatch):
     hardware = this_machine(CPU, 4)
     assert hardware.device == "cpu" and hardware.local_world_size == 4
     assert hardware.ddr_gib * 2**30 == pytest.approx(host)
-    free = Machine.of(hardware, 4).capacity[0]
+    free = Topology.of(hardware, 4).capacity[0]
     assert 4 * (free + hardware.process_gib * 2**30) == pytest.approx((1 - hardware.spare) * host, abs=64)
 
 
@@ -71,16 +71,16 @@ def test_a_device_has_its_own_memory_and_the_speeds_of_a_part_which_is_said_wher
         assert "sharding.hardware=FILE" in str(warning.message)
 
 
-@pytest.mark.parametrize("kind", [t.value for t in ShardingType])
-def test_a_plan_as_torchrec_wants_it(kind: str) -> None:
-    free = Constraint(sharding_types=[kind], min_partition=8)
-    p = problem(table("a", columns=32), table("s", 77, 16, False), constraints={"a": free})
-    plan = Search(p, cuda(4, local=2)).best().plan
-    found = torchrec_plan(plan).plan
-    assert set(found) == {"sparse.bags", "sparse.sequences"}
-    sharding = found["sparse.bags"]["a"]
-    assert (sharding.sharding_type, sharding.ranks) == (kind, plan.tables["a"].ranks)
-    if kind == "data_parallel":
+@pytest.mark.parametrize("sharding_type", [t.value for t in ShardingType])
+def test_a_plan_as_torchrec_wants_it(sharding_type: str) -> None:
+    free = TableConstraint(sharding_types=[sharding_type], min_partition=8)
+    p = planner_input(table("a", columns=32), table("s", 77, 16, False), constraints={"a": free})
+    plan = PlanSearch(p, cuda(4, local=2)).best().plan
+    modules = torchrec_plan(plan).plan
+    assert set(modules) == {"sparse.bags", "sparse.sequences"}
+    sharding = modules["sparse.bags"]["a"]
+    assert (sharding.sharding_type, sharding.ranks) == (sharding_type, plan.tables["a"].ranks)
+    if sharding_type == "data_parallel":
         assert sharding.sharding_spec is None and sharding.compute_kernel == "dense"
         return
     covered = torch.zeros(1000, 32, dtype=torch.int64)

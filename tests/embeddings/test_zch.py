@@ -1,11 +1,11 @@
-"""Managed tables: their buckets, what is refused, and the modules that TorchRec gets."""
+"""ZCH tables: their buckets, what is refused, and the modules that TorchRec gets."""
 
 import pytest
 
 from embeddings.errors import InputError
 from embeddings.sharding import sharders
 from embeddings.tables import TableConfig
-from embeddings.zch import buckets, check_managed, managed_bags, managed_sequences
+from embeddings.zch import buckets, check_zch, zch_bag_collection, zch_sequence_collection
 
 
 @pytest.mark.parametrize(
@@ -15,15 +15,15 @@ def test_buckets_are_a_power_of_two_and_not_too_small(rows: int, parts: int):
     assert buckets(rows) == parts
 
 
-def test_nothing_managed_is_nothing_to_refuse():
-    check_managed({}, "cpu", 7)
-    check_managed({"item": 1 << 20, "user": 4096}, "cuda", 8)
+def test_no_zch_table_is_nothing_to_refuse():
+    check_zch({}, "cpu", 7)
+    check_zch({"item": 1 << 20, "user": 4096}, "cuda", 8)
 
 
 @pytest.mark.parametrize(
     ("rows", "device", "ranks", "said"),
     [
-        (4096, "cpu", 1, r"tables \['item'\] have ids: managed, which needs CUDA .* set their ids to hash"),
+        (4096, "cpu", 1, r"tables \['item'\] have ids: zch, which needs CUDA .* set their ids to hash"),
         (10_000_001, "cuda", 1, r"must be a multiple of its 1024 buckets; set num_embeddings to 10000384 in"),
         (4096, "cuda", 3, r"has 8 buckets, which 3 ranks cannot share evenly"),
         (4096, "cuda", 16, r"has 8 buckets, which 16 ranks cannot share evenly"),
@@ -31,11 +31,11 @@ def test_nothing_managed_is_nothing_to_refuse():
 )
 def test_what_cannot_run_is_refused(rows: int, device: str, ranks: int, said: str):
     with pytest.raises(InputError, match=said) as caught:
-        check_managed({"item": rows}, device, ranks)
+        check_zch({"item": rows}, device, ranks)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("make", "pooled"), [(managed_bags, True), (managed_sequences, False)])
+@pytest.mark.parametrize(("make", "pooled"), [(zch_bag_collection, True), (zch_sequence_collection, False)])
 @pytest.mark.filterwarnings("ignore")  # what torch and TorchRec say of each other
 def test_the_modules_are_on_the_meta_device_and_have_a_sharder(make, pooled: bool):
     table = TableConfig(

@@ -1,4 +1,4 @@
-"""The plan command: where the tables of a run go, without a GPU; also python -m embeddings.plan."""
+"""The plan command: finds, costs and compares sharding plans without a GPU. Also python -m embeddings.plan."""
 
 import dataclasses
 from pathlib import Path
@@ -46,15 +46,17 @@ def command(
     if find and given:
         raise click.UsageError("--plan is of one world size: give --world-size N with it, not --find-world-size")
     from embeddings.planner.advice import advice
-    from embeddings.planner.bin_packing import NoPlan
-    from embeddings.planner.cost_model import Machine
+    from embeddings.planner.check_plan import check_plan
     from embeddings.planner.explain_table import explain
     from embeddings.planner.hardware import load_hardware
-    from embeddings.planner.plan_cost import Assessment, assess
+    from embeddings.planner.no_plan import NoPlan
+    from embeddings.planner.plan_cost import CostedPlan, cost_plan
     from embeddings.planner.plan_diff import diff
+    from embeddings.planner.plan_json import load_plan, save_plan
+    from embeddings.planner.plan_search import PlanSearch
     from embeddings.planner.report import report
-    from embeddings.planner.search import Search
-    from embeddings.planner.sharding_plan import Plan, check_plan, load_plan, save_plan
+    from embeddings.planner.sharding_plan import ShardingPlan
+    from embeddings.planner.topology import Topology
     from embeddings.planner.world_size import MOST_RANKS, find_world_size
     from recsys.schema import load_schema
     from train.config import check_names, load_config
@@ -64,7 +66,7 @@ def command(
     schema = load_schema(config.data.path)
     check_names(config, schema)
     lengths, stores, notes = facts(config, schema, load_assumptions(assume) if assume else Assumptions())
-    problem = problem_of(config, schema, lengths, stores)
+    planner_input = problem_of(config, schema, lengths, stores)
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if part == "this":
@@ -80,29 +82,29 @@ def command(
     if local_world_size is not None:
         hardware = dataclasses.replace(hardware, local_world_size=local_world_size)
 
-    def read(name: str, machine: Machine | None = None) -> Assessment:
-        """A plan.json on this hardware, on as many ranks and hosts as ``machine`` has, or as the plan itself says."""
-        plan: Plan = load_plan(name)
-        machine = machine or Machine(hardware, plan.world_size, plan.ranks_of_host)
-        check_plan(plan, problem, machine.world_size, machine.ranks_of_host, hardware.device, name)
-        return assess(plan, problem, machine)
+    def costed(name: str, topology: Topology | None = None) -> CostedPlan:
+        """A plan.json with its memory and time on ``topology``, or on this hardware with the ranks that it is for."""
+        plan: ShardingPlan = load_plan(name)
+        topology = topology or Topology(hardware, plan.world_size, plan.ranks_of_host)
+        check_plan(plan, planner_input, topology.world_size, topology.ranks_of_host, hardware.device, name)
+        return cost_plan(plan, planner_input, topology)
 
     if find:
-        found = find_world_size(problem, hardware)
-        if found is None:
+        smallest = find_world_size(planner_input, hardware)
+        if smallest is None:
             raise InputError(f"no world size up to {MOST_RANKS:,} ranks of {hardware.name} fits; name one to see why")
-        world_size = found.machine.world_size
+        world_size = smallest.topology.world_size
         click.echo(f"the smallest world size that fits: {world_size:,} of {hardware.name}\n")
     assert world_size is not None
-    search = Search(problem, Machine.of(hardware, world_size))
+    search = PlanSearch(planner_input, Topology.of(hardware, world_size))
     try:
-        best = read(given, search.machine) if given else search.best()
+        best = costed(given, search.topology) if given else search.best()
     except NoPlan as none:
-        raise InputError(advice(problem, hardware, world_size, none)) from None
+        raise InputError(advice(planner_input, hardware, world_size, none)) from None
     if table:
         click.echo(explain(table, best, search))
     if other:
-        click.echo(diff(read(other), best))
+        click.echo(diff(costed(other), best))
     if not (table or other):
         click.echo(report(best, every_rank))
     if any(best.shortage):

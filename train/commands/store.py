@@ -1,4 +1,4 @@
-"""The store verb: build, verify or show a frozen store."""
+"""The store command: builds, verifies or shows a frozen store."""
 
 import click
 

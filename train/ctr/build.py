@@ -12,12 +12,14 @@ from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from embeddings.initialise import initialise_tables
 from embeddings.planner.advice import advice
-from embeddings.planner.bin_packing import NoPlan
-from embeddings.planner.cost_model import Machine
-from embeddings.planner.search import Search
-from embeddings.planner.sharding_plan import Plan, check_plan, load_plan
+from embeddings.planner.check_plan import check_plan
+from embeddings.planner.no_plan import NoPlan
+from embeddings.planner.plan_json import load_plan
+from embeddings.planner.plan_search import PlanSearch
+from embeddings.planner.sharding_plan import ShardingPlan
+from embeddings.planner.topology import Topology
 from embeddings.sharding import sharders, this_machine, torchrec_plan
-from embeddings.zch import check_managed
+from embeddings.zch import check_zch
 from recsys.models.config import ModelConfig
 from recsys.models.ctr import CTRModel
 from recsys.models.sparse import table_configs
@@ -104,7 +106,7 @@ def build(
         mean_lengths: feature -> mean ids a row, for the planner.
     """
     tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, mean_lengths)
-    check_managed(managed_tables(schema) if tables else {}, ranks.device.type, ranks.world_size)
+    check_zch(managed_tables(schema) if tables else {}, ranks.device.type, ranks.world_size)
     plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
     frozen = frozen_tables(stores, plan.frozen, config, ranks)
@@ -125,7 +127,7 @@ def build(
 
 def choose_plan(
     schema: Schema, config: Config, stores: Mapping[str, FrozenStore], mean_lengths: Mapping[str, float], ranks: Ranks
-) -> Plan:
+) -> ShardingPlan:
     """The plan in sharding.plan, or the planner's choice for this machine.
 
     Raises InputError where that plan is of another model or other ranks, and, with advice, where nothing fits.
@@ -138,7 +140,7 @@ def choose_plan(
         return plan
     hardware = this_machine(ranks.device, ranks.local_world_size, config.sharding.hardware)
     try:
-        return Search(problem, Machine.of(hardware, ranks.world_size)).best().plan
+        return PlanSearch(problem, Topology.of(hardware, ranks.world_size)).best().plan
     except NoPlan as none:
         raise InputError(advice(problem, hardware, ranks.world_size, none)) from None
 

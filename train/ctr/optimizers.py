@@ -9,7 +9,7 @@ from torchrec.optim.clipping import GradientClipping, GradientClippingOptimizer
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 
-from embeddings.planner.sharding_plan import Plan
+from embeddings.planner.sharding_plan import ShardingPlan
 from train.config import Config
 
 WARMUP = "__warmup"  # how the state of a warm-up ends in an optimizer's state dict
@@ -26,7 +26,7 @@ def _sparse_settings(config: Config) -> dict[str, float]:
     return {"lr": c.lr, "weight_decay": c.weight_decay, **eps}
 
 
-def fuse_sparse_optimizer(model: nn.Module, plan: Plan, config: Config) -> set[str]:
+def fuse_sparse_optimizer(model: nn.Module, plan: ShardingPlan, config: Config) -> set[str]:
     """Give every sharded table its optimizer in backward; return the names of replicated tables, which cannot."""
     replicated = {table for table, placed in plan.tables.items() if placed.sharding_type == "data_parallel"}
     weights = [

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
-from omegaconf import OmegaConf
 from pydantic import Field
 
 from embeddings.errors import InputError
-from embeddings.planner.planner_input import Constraint, Frozen, Problem, Table
+from embeddings.planner.planner_input import FrozenInput, PlannerInput, TableInput
+from embeddings.planner.table_constraint import TableConstraint
+from embeddings.yaml_file import read_yaml
 from recsys.schema import Schema
 from recsys.validation import Strict, validated
 from train.config import Config
@@ -43,11 +44,7 @@ def load_assumptions(path: str) -> Assumptions:
     """Read a YAML file of assumptions. Raises InputError."""
     if not Path(path).is_file():
         raise InputError(f"file of assumptions '{path}' does not exist; docs/planner.md shows one")
-    try:
-        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:  # the YAML parsers raise many kinds
-        raise InputError(f"'{path}' is not readable YAML: {' '.join(str(error).split())}") from error
-    return validated(Assumptions, raw, where=f"assumptions '{path}'")
+    return validated(Assumptions, read_yaml(path, "assumptions"), where=f"assumptions '{path}'")
 
 
 def facts(
@@ -96,7 +93,7 @@ def facts(
 
 def problem_of(
     config: Config, schema: Schema, lengths: Mapping[str, float], stores: Mapping[str, StoreFacts]
-) -> Problem:
+) -> PlannerInput:
     """The planner's question.
 
     Args:
@@ -108,16 +105,16 @@ def problem_of(
 
     tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, lengths)
     widths = {name: store.width for name, store in stores.items()}
-    return Problem(
+    return PlannerInput(
         tables=tuple(
-            Table(
+            TableInput(
                 name=t.name,
                 rows=t.num_embeddings,
                 columns=t.embedding_dim,
-                module=f"sparse.{'managed_' if t.managed else ''}{'bags' if t.pooled else 'sequences'}",
+                module=f"sparse.{'managed_' if t.zch else ''}{'bags' if t.pooled else 'sequences'}",
                 pooled=t.pooled,
                 mean_length=t.mean_length,
-                managed=t.managed,
+                zch=t.zch,
             )
             for t in tables
         ),
@@ -125,9 +122,9 @@ def problem_of(
         eval_batch_size=config.data.eval_batch_size,
         checkpoints=True,
         optimizer=config.sparse_optimizer.name,
-        dense=footprint(schema, config.model, tables, lengths, widths),
+        model_cost=footprint(schema, config.model, tables, lengths, widths),
         frozen=tuple(
-            Frozen(
+            FrozenInput(
                 name=name,
                 rows=store.count,
                 width=store.width,
@@ -139,8 +136,8 @@ def problem_of(
             )
             for name, store in stores.items()
         ),
-        constraints={n: Constraint(**c.model_dump()) for n, c in config.sharding.tables.items() if tables},
-        default=Constraint(sharding_types=config.sharding.sharding_types),
+        constraints=config.sharding.tables if tables else {},
+        default_constraint=TableConstraint(sharding_types=config.sharding.sharding_types),
         batches=config.data.prefetch * config.data.workers + _PIPELINE,
     )
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from embeddings.errors import InputError
-from embeddings.planner.sharding_plan import plan_as_dict, save_plan
+from embeddings.planner.plan_json import plan_as_dict, save_plan
 from recsys.metrics import compute_metrics, normalised_entropy
 from recsys.schema import load_schema
 from train.config import Config, check_names

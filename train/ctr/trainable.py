@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.optim.keyed import CombinedOptimizer
 
-from embeddings.planner.sharding_plan import Plan
+from embeddings.planner.sharding_plan import ShardingPlan
 
 
 @dataclass(frozen=True)
@@ -14,5 +14,5 @@ class Trainable:
 
     model: DistributedModelParallel
     optimizer: CombinedOptimizer
-    plan: Plan
+    plan: ShardingPlan
     dense_parameters: int

@@ -95,8 +95,8 @@ def _keep(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
 def _gradients(ctx: Any, gradient: torch.Tensor) -> tuple:
     if any(ctx.needs_input_grad[:2]):  # not through make_attention() above
         raise RuntimeError("make_attention: the frozen table requires a gradient, and none is computed; detach() it")
-    found = torch.ops.recsys.make_attention_backward(gradient, *ctx.saved_tensors, ctx.implementation)
-    return (*[None] * 6, *found, None)
+    of_parameters = torch.ops.recsys.make_attention_backward(gradient, *ctx.saved_tensors, ctx.implementation)
+    return (*[None] * 6, *of_parameters, None)
 
 
 _make_attention.register_autograd(_gradients, setup_context=_keep)

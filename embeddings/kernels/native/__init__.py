@@ -13,7 +13,7 @@ LIBRARY = Path(os.environ.get("TIERWISE_NATIVE_LIBRARY") or Path(__file__).paren
 
 
 @functools.cache
-def obstacle() -> str | None:
+def unavailable_reason() -> str | None:
     """Why the kernels cannot be used; None, and they are loaded, where they can.
 
     Raises RuntimeError instead where TIERWISE_REQUIRE_NATIVE=1.
@@ -35,8 +35,10 @@ def _load() -> str | None:
 
 
 def _op(name: str) -> Callable[..., Any]:
+    """The C++ op of that name; called where the library is missing it raises RuntimeError with the reason."""
+
     def call(*arguments: Any) -> Any:
-        if (reason := obstacle()) is not None:
+        if (reason := unavailable_reason()) is not None:
             raise RuntimeError(reason)
         return getattr(torch.ops.recsys_native, name)(*arguments)
 

@@ -1,11 +1,17 @@
 """SimTier as a torch op: a histogram of each target's similarities to the behaviours of its bag."""
 
+from typing import Any
+
 import torch
 
 from embeddings.kernels.check_arguments import check_bags
 from embeddings.kernels.registry import implementation as find
 
 MAX_TIERS = 256
+_ARGUMENTS = (
+    "Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, Tensor? bag_index, "
+    "int num_tiers, str implementation"
+)
 
 
 def simtier(
@@ -42,17 +48,8 @@ def simtier(
     )
 
 
-def simtier_cosines(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    num_tiers: int,
-    implementation: str = "auto",
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``simtier`` and, out of the same pass, the similarities that it counts.
+def simtier_cosines(*arguments: Any, implementation: str = "auto") -> tuple[torch.Tensor, torch.Tensor]:
+    """``simtier(*arguments)`` and, out of the same pass, the similarities that it counts.
 
         returns  [B, N]  ``simtier``'s counts, and
                  [P]     float32 cosine of each target and behaviour of its bag; 0 where one of them is missing. Without
@@ -61,70 +58,50 @@ def simtier_cosines(
 
     With bag_index on CUDA, P is read back: one synchronisation. Everything else as in ``simtier``.
     """
-    return torch.ops.recsys.simtier_cosines(
-        table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, implementation
-    )
+    return torch.ops.recsys.simtier_cosines(*arguments, implementation)
 
 
-_ARGUMENTS = (
-    "(Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, Tensor? bag_index, "
-    "int num_tiers, str implementation='auto')"
-)
-
-
-@torch.library.custom_op("recsys::simtier", mutates_args=(), schema=f"{_ARGUMENTS} -> Tensor")
-def _simtier(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    num_tiers: int,
-    implementation: str = "auto",
-) -> torch.Tensor:
-    _check(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
-    return find("simtier", implementation, table.device)(
-        table, scale, target_rows, history_rows, offsets, bag_index, num_tiers
-    )
+@torch.library.custom_op("recsys::simtier", mutates_args=(), schema=f"({_ARGUMENTS}) -> Tensor")
+def _simtier(*arguments: Any) -> torch.Tensor:
+    *given, implementation = arguments
+    _check(*given)
+    return find("simtier", implementation, given[0].device)(*given)
 
 
 @_simtier.register_fake
-def _simtier_fake(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    num_tiers: int,
-    implementation: str = "auto",
-) -> torch.Tensor:
-    _check(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
+def _simtier_fake(*arguments: Any) -> torch.Tensor:
+    *given, _ = arguments
+    _check(*given)
+    table, target_rows, num_tiers = given[0], given[2], given[6]
     return table.new_empty((target_rows.shape[0], num_tiers), dtype=torch.float32)
 
 
-@torch.library.custom_op("recsys::simtier_cosines", mutates_args=(), schema=f"{_ARGUMENTS} -> (Tensor, Tensor)")
-def _simtier_cosines(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    num_tiers: int,
-    implementation: str = "auto",
-) -> tuple[torch.Tensor, torch.Tensor]:
-    _check(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers)
+@torch.library.custom_op("recsys::simtier_cosines", mutates_args=(), schema=f"({_ARGUMENTS}) -> (Tensor, Tensor)")
+def _simtier_cosines(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    *given, implementation = arguments
+    _check(*given)
+    table, _, _, history_rows, offsets, bag_index, _ = given
     pairs = history_rows.shape[0]
     if bag_index is not None:
         _check_bags(bag_index, offsets.numel() - 1)
         pairs = int(offsets.diff().index_select(0, bag_index).sum())
     cosines = torch.zeros(pairs, device=table.device)
-    counts = find("simtier", implementation, table.device)(
-        table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, cosines
-    )
-    return counts, cosines
+    return find("simtier", implementation, table.device)(*given, cosines), cosines
+
+
+@_simtier_cosines.register_fake
+def _simtier_cosines_fake(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    table, history_rows, bag_index = arguments[0], arguments[3], arguments[5]
+    pairs = history_rows.shape[0] if bag_index is None else torch.library.get_ctx().new_dynamic_size()
+    return _simtier_fake(*arguments), table.new_empty((pairs,), dtype=torch.float32)
+
+
+def _check(*arguments: Any) -> None:
+    """Raise ValueError for a wrong shape, dtype, device or number of tiers of ``simtier``'s arguments."""
+    *bags, num_tiers = arguments
+    check_bags(*bags, own_norms=True)
+    if not 1 <= num_tiers <= MAX_TIERS:
+        raise ValueError(f"num_tiers is {num_tiers}; allowed: 1 to {MAX_TIERS}")
 
 
 def _check_bags(bag_index: torch.Tensor, bags: int) -> None:
@@ -132,33 +109,3 @@ def _check_bags(bag_index: torch.Tensor, bags: int) -> None:
     outside = bag_index[(bag_index < 0) | (bag_index >= bags)] if not bag_index.is_cuda else bag_index[:0]
     if outside.numel():
         raise IndexError(f"bag {int(outside[0])} is outside the {bags} bags")
-
-
-@_simtier_cosines.register_fake
-def _simtier_cosines_fake(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    num_tiers: int,
-    implementation: str = "auto",
-) -> tuple[torch.Tensor, torch.Tensor]:
-    counts = _simtier_fake(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, implementation)
-    pairs = history_rows.shape[0] if bag_index is None else torch.library.get_ctx().new_dynamic_size()
-    return counts, table.new_empty((pairs,), dtype=torch.float32)
-
-
-def _check(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    num_tiers: int,
-) -> None:
-    check_bags(table, scale, target_rows, history_rows, offsets, bag_index, own_norms=True)
-    if not 1 <= num_tiers <= MAX_TIERS:
-        raise ValueError(f"num_tiers is {num_tiers}; allowed: 1 to {MAX_TIERS}")

@@ -1,9 +1,9 @@
-"""What both of SimTier's Triton kernels do with products of vectors: norm 1 for int8 rows, and tiers."""
+"""Triton building blocks of SimTier: the tier of a similarity, and the norms of int8 rows."""
 
 import triton
 import triton.language as tl
 
-from embeddings.kernels.blocks import vectors
+from embeddings.kernels.triton_blocks import vectors
 
 
 @triton.jit

@@ -11,7 +11,7 @@ from embeddings.frozen.table import FrozenTable
 from embeddings.kernels import native
 from embeddings.kernels.registry import IMPLEMENTATIONS
 
-needs_native = pytest.mark.skipif(native.obstacle() is not None, reason="the native kernels are not built")
+needs_native = pytest.mark.skipif(native.unavailable_reason() is not None, reason="the native kernels are not built")
 
 
 def make_data(targets: int = 7, length: int = 11) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -9,8 +9,8 @@ from benchmarks.planner import __main__ as planner
 from benchmarks.planner.cases import RANKS, Case, calibration, memory_ladder, speed_families
 from benchmarks.planner.cost_floors import floors
 from benchmarks.planner.fit_costs import NAMES, Measured, fit, work
-from embeddings.planner.cost_model import Machine
 from embeddings.planner.hardware import Speed, load_hardware
+from embeddings.planner.topology import Topology
 
 HOST = load_hardware("cpu-host")
 ALL = [*memory_ladder(), *calibration(), *(case for cases in speed_families().values() for case in cases)]
@@ -19,7 +19,7 @@ ALL = [*memory_ladder(), *calibration(), *(case for cases in speed_families().va
 @pytest.mark.parametrize("case", ALL, ids=lambda c: c.name)
 def test_cases_have_the_types_that_they_name(case: Case) -> None:
     problem, best = planner.prepared(case, HOST)
-    assert best.machine.world_size == RANKS and best.shortage == (0, 0)
+    assert best.topology.world_size == RANKS and best.shortage == (0, 0)
     for table in problem.tables:
         wanted = case.types.get(table.name, case.every)
         assert wanted is None or best.plan.tables[table.name].sharding_type == wanted
@@ -84,10 +84,10 @@ def test_work_is_what_the_planner_counts():
     problem, best = planner.prepared(case, HOST)
     costs = np.array([getattr(HOST.speed, n) or 0.0 for n in NAMES])
     step = float((work(problem, best.plan, HOST) @ costs).max())
-    from embeddings.planner.plan_cost import assess
+    from embeddings.planner.plan_cost import cost_plan
 
     whole = HOST.with_(speed=Speed(**{n: float(c) for n, c in zip(NAMES, costs, strict=True)}))
-    assert step == pytest.approx(assess(best.plan, problem, Machine.of(whole, RANKS)).step_ms)
+    assert step == pytest.approx(cost_plan(best.plan, problem, Topology.of(whole, RANKS)).step_ms)
 
 
 def test_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:

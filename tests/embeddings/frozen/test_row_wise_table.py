@@ -143,11 +143,39 @@ def test_one_exchange_serves_both_kernels(store: FrozenStore) -> None:
     def same(r: int, group) -> bool:
         table, rows = RowWiseTable(store, group, room=ROOM), rows_of(r)
         table.tier_counts(rows, TIERS)
-        first = rows.exchange
+        first = table.everyone(rows)
         table.attention(rows, *parameters())
-        return first is not None and rows.exchange is first
+        return table.everyone(rows) is first
 
     assert on_ranks(2, same) == [True, True]
+
+
+def test_two_batches_in_flight_keep_their_own_exchanges(store: FrozenStore) -> None:
+    def counts(r: int, group) -> tuple[torch.Tensor, torch.Tensor, int]:
+        table, first, second = RowWiseTable(store, group, room=ROOM), rows_of(r), rows_of(r + 20)
+        for rows in (first, second):
+            table.start(rows).advance()
+        late, early = table.tier_counts(second, TIERS), table.tier_counts(first, TIERS)
+        return early, late, len(table._exchanges)
+
+    whole = FrozenTable(store)
+    for rank, (early, late, exchanges) in enumerate(on_ranks(2, counts)):
+        assert torch.equal(early, whole.tier_counts(rows_of(rank), TIERS))
+        assert torch.equal(late, whole.tier_counts(rows_of(rank + 20), TIERS)) and exchanges == 2
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_exchange_goes_with_its_batch(store: FrozenStore, finished: bool) -> None:
+    """A batch that was never computed on is let go of too."""
+
+    def left(r: int, group) -> int:
+        table, rows = RowWiseTable(store, group, room=ROOM), rows_of(r)
+        table.everyone(rows) if finished else table.start(rows)
+        assert len(table._exchanges) == 1
+        del rows
+        return len(table._exchanges)
+
+    assert on_ranks(1, left) == [0]
 
 
 def test_more_targets_than_room_are_a_defect(store: FrozenStore) -> None:

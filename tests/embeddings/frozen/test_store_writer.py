@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,9 @@ def test_an_interrupted_build_leaves_what_was_there(
 
 def test_a_killed_build_leaves_no_store_and_does_not_stop_the_next(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    (tmp_path / f".s.partial-{os.getpid()}").mkdir()
-    (tmp_path / f".s.partial-{os.getpid()}" / "ids.npy").write_text("left over")
+    left = tmp_path / f".s.{os.getpid()}-{threading.get_native_id()}"
+    left.mkdir()
+    (left / "ids.npy").write_text("left over")
     with pytest.raises(InputError, match="no such folder"):
         FrozenStore.open(str(path))
     build_store(str(path), IDS, _vectors()).verify()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from embeddings.kernels.registry import IMPLEMENTATIONS, obstacle
+from embeddings.kernels.registry import IMPLEMENTATIONS, unavailable_reason
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -26,7 +26,7 @@ def runnable(op: str) -> dict[str, Callable[..., Any]]:
 def _reason(name: str, device: str) -> str | None:
     if name == "triton" and device == "cpu":
         return "its interpreter has tests of its own"
-    return obstacle(name, torch.device(device))
+    return unavailable_reason(name, torch.device(device))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from embeddings.kernels import native, registry
-from embeddings.kernels.registry import IMPLEMENTATIONS, implementation, obstacle
+from embeddings.kernels.registry import IMPLEMENTATIONS, implementation, unavailable_reason
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 FIND_SPEC = importlib.util.find_spec
@@ -21,10 +21,10 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing remembered of what runs here, before and after."""
     monkeypatch.delenv("TIERWISE_REQUIRE_NATIVE", raising=False)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    for cached in (native.obstacle, registry._fastest):
+    for cached in (native.unavailable_reason, registry._fastest):
         cached.cache_clear()
     yield
-    for cached in (native.obstacle, registry._fastest):
+    for cached in (native.unavailable_reason, registry._fastest):
         cached.cache_clear()
 
 
@@ -62,7 +62,7 @@ def test_auto_is_native_where_it_is_built(op: str, built: None) -> None:
 def test_the_library_that_is_built_here_loads() -> None:
     if not native.LIBRARY.is_file():
         pytest.skip("the kernels are not built")
-    assert native.obstacle() is None
+    assert native.unavailable_reason() is None
     assert implementation("simtier", "auto", CPU) is native.simtier
 
 
@@ -112,20 +112,20 @@ def test_required_but_not_built(op: str, not_built: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("value", ["0", ""])
 def test_not_required(value: str, not_built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIERWISE_REQUIRE_NATIVE", value)
-    assert "is not built" in str(obstacle("native", CPU))
+    assert "is not built" in str(unavailable_reason("native", CPU))
 
 
 def test_required_and_built(built: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIERWISE_REQUIRE_NATIVE", "1")
-    assert obstacle("native", CPU) is None
+    assert unavailable_reason("native", CPU) is None
 
 
 def test_a_file_that_is_no_library(not_built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     not_built.write_text("no library\n")
-    reason = str(obstacle("native", CPU))
+    reason = str(unavailable_reason("native", CPU))
     assert reason.startswith(f"'{not_built}' does not load (")
     assert reason.endswith("); run 'make native' to build it for this torch")
-    native.obstacle.cache_clear()
+    native.unavailable_reason.cache_clear()
     monkeypatch.setenv("TIERWISE_REQUIRE_NATIVE", "1")
     with pytest.raises(RuntimeError, match=r"TIERWISE_REQUIRE_NATIVE=1, but .*does not load"):
         implementation("simtier", "auto", CPU)
@@ -152,4 +152,4 @@ def test_triton_on_cpu(triton: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=f"^simtier: implementation 'triton' cannot run here: {reason}$"):
         implementation("simtier", "triton", CPU)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    assert (obstacle("triton", CPU) is None) == triton
+    assert (unavailable_reason("triton", CPU) is None) == triton

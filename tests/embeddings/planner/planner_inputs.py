@@ -2,34 +2,36 @@
 
 from typing import Any
 
-from embeddings.planner.cost_model import Machine
 from embeddings.planner.hardware import Hardware, Speed
-from embeddings.planner.planner_input import Problem, Table
+from embeddings.planner.planner_input import PlannerInput, TableInput
+from embeddings.planner.topology import Topology
 
 MIB = 2**20
 
 
-def table(name: str, rows: int = 1000, columns: int = 16, pooled: bool = True, *lengths: float) -> Table:
+def table(name: str, rows: int = 1000, columns: int = 16, pooled: bool = True, *lengths: float) -> TableInput:
     module = "sparse.bags" if pooled else "sparse.sequences"
-    return Table(name=name, rows=rows, columns=columns, module=module, pooled=pooled, mean_length=lengths or (1.0,))
+    return TableInput(
+        name=name, rows=rows, columns=columns, module=module, pooled=pooled, mean_length=lengths or (1.0,)
+    )
 
 
-def problem(*tables: Table, **more: Any) -> Problem:
-    return Problem(tables=tables, **{"batch_size": 64, **more})
+def planner_input(*tables: TableInput, **more: Any) -> PlannerInput:
+    return PlannerInput(tables=tables, **{"batch_size": 64, **more})
 
 
-def cuda(world_size: int, hbm_gib: float = 1.0, local: int = 8, **more: Any) -> Machine:
+def cuda(world_size: int, hbm_gib: float = 1.0, local: int = 8, **more: Any) -> Topology:
     settings: dict[str, Any] = {
         "name": "part", "device": "cuda", "hbm_gib": hbm_gib, "hbm_gb_per_s": 1000.0, "ddr_gib": 64.0, "tflops": 100.0,
         "ddr_gb_per_s": 100.0, "pcie_gb_per_s": 20.0, "intra_gb_per_s": 200.0, "inter_gb_per_s": 20.0, "spare": 0.0,
         "speed": Speed(exchange_us=100.0),
     }  # fmt: skip
-    return Machine.of(Hardware(**{**settings, "local_world_size": local, **more}), world_size)
+    return Topology.of(Hardware(**{**settings, "local_world_size": local, **more}), world_size)
 
 
-def cpu(world_size: int, ddr_gib: float = 16.0, local: int = 8, **more: Any) -> Machine:
+def cpu(world_size: int, ddr_gib: float = 16.0, local: int = 8, **more: Any) -> Topology:
     settings: dict[str, Any] = {
         "name": "host", "device": "cpu", "ddr_gib": ddr_gib, "ddr_gb_per_s": 10.0, "intra_gb_per_s": 2.0,
         "inter_gb_per_s": 1.0, "spare": 0.0,
     }  # fmt: skip
-    return Machine.of(Hardware(**{**settings, "local_world_size": local, **more}), world_size)
+    return Topology.of(Hardware(**{**settings, "local_world_size": local, **more}), world_size)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.planner.hardware import GIB, load_hardware, save_hardware, shipped
+from embeddings.planner.hardware import GIB, load_hardware, save_hardware, shipped_hardware
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_hardware())
 def test_shipped_parts_are_whole(name: str, tmp_path: Path) -> None:
     part = load_hardware(name)
     assert part.name == name and part.local_world_size >= 1 and part.process_gib > 0
@@ -18,7 +18,7 @@ def test_shipped_parts_are_whole(name: str, tmp_path: Path) -> None:
 
 
 def test_common_parts_ship():
-    assert {"a100-40", "a100-80", "h100-80", "h200", "l4", "cpu-host"} <= set(shipped())
+    assert {"a100-40", "a100-80", "h100-80", "h200", "l4", "cpu-host"} <= set(shipped_hardware())
 
 
 def test_capacity():

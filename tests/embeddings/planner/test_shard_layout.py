@@ -4,22 +4,25 @@ import pytest
 import torch
 from torchrec.distributed.sharding_plan import calculate_shard_sizes_and_offsets
 
-from embeddings.planner.shard_layout import TYPES, block_widths, cut, possible_types
+from embeddings.planner.shard_layout import block_widths, cut_shards
+from embeddings.planner.sharding_types import SHARDING_TYPES, possible_sharding_types
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("sharding_type", SHARDING_TYPES)
 @pytest.mark.parametrize(
     ("rows", "columns", "world", "local"), [(10, 16, 4, 2), (3, 32, 4, 4), (1000, 24, 6, 3), (1, 8, 1, 1)]
 )
 @pytest.mark.parametrize("narrowest", [4, 8, None])
-def test_cut_equals_torchrec(kind: str, rows: int, columns: int, world: int, local: int, narrowest: int | None) -> None:
+def test_cut_equals_torchrec(
+    sharding_type: str, rows: int, columns: int, world: int, local: int, narrowest: int | None
+) -> None:
     sizes, offsets = calculate_shard_sizes_and_offsets(
-        torch.empty(rows, columns, device="meta"), world, local, kind, narrowest
+        torch.empty(rows, columns, device="meta"), world, local, sharding_type, narrowest
     )
     (width, *_) = block_widths(columns, narrowest)
     if narrowest is None:
         width = columns  # TorchRec's narrowest is 128
-    ours = cut(kind, rows, columns, world, local, width)
+    ours = cut_shards(sharding_type, rows, columns, world, local, width)
     assert ours[:, 2:].tolist() == sizes
     # TorchRec's empty shards begin where the table ends too
     assert ours[:, :2].tolist() == [[min(r, rows), c] for r, c in offsets]
@@ -31,5 +34,5 @@ def test_widths():
 
 
 def test_possible_types():
-    assert possible_types(managed=False) == TYPES
-    assert possible_types(managed=True) == ("row_wise",)
+    assert possible_sharding_types(zch=False) == SHARDING_TYPES
+    assert possible_sharding_types(zch=True) == ("row_wise",)

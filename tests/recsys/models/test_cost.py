@@ -73,11 +73,11 @@ def test_a_forward_alone_keeps_the_features_and_one_part_at_a_time():
     tables = table_configs(tiny.SCHEMA, 16, LENGTHS)
     short, long = (footprint(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (1000.0, 1010.0))
     attention = 2 * (2 * 17 + 36 + 1)  # its pair layer's input and output, the score; twice each
-    assert long.live - short.live == 10 * attention
+    assert long.eval_activations - short.eval_activations == 10 * attention
     assert long.activations - short.activations == 10 * (attention + 1), "and the cosines"
     over = 2 * sum(m.out_features for m in dense_arch(tiny.SCHEMA, config, tables, {"text": Width()}).over.modules()
                    if isinstance(m, torch.nn.Linear))  # type: ignore[dict-item]  # fmt: skip
-    assert short.activations - short.live == pytest.approx(over + 1000)
+    assert short.activations - short.eval_activations == pytest.approx(over + 1000)
 
 
 def test_longer_histories_cost_more():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.planner.sharding_plan import load_plan
+from embeddings.planner.plan_json import load_plan
 from recsys.schema import load_schema
 from tests.train import tiny
 from tests.train.launch import one_line, verb

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embeddings.planner.shard_layout import TYPES
+from embeddings.planner.sharding_types import SHARDING_TYPES
 from tests.train import tiny
 
 BATCH = 16
@@ -95,11 +95,11 @@ def test_row_types_keep_rowwise_adagrad(folders: dict[int, Path]) -> None:
 
 @pytest.mark.slow
 def test_every_other_type_equals_one_rank(folders: dict[int, Path]) -> None:
-    check(folders, set(TYPES) - QUICK, "adagrad")
+    check(folders, set(SHARDING_TYPES) - QUICK, "adagrad")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("optimizer", "kinds"), [("adagrad", set(TYPES)), ("rowwise_adagrad", ROW_TYPES)])
+@pytest.mark.parametrize(("optimizer", "kinds"), [("adagrad", set(SHARDING_TYPES)), ("rowwise_adagrad", ROW_TYPES)])
 def test_tables_that_are_reset_equal_one_rank(folders: dict[int, Path], optimizer: str, kinds: set[str]) -> None:
     reset = check(folders, kinds, optimizer, "train.reset_tables=each_epoch")
     kept, _ = run(folders, 1, {"kept": [f"sparse_optimizer.name={optimizer}"]})["kept"]

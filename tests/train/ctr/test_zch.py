@@ -50,7 +50,7 @@ def test_two_ranks_without_cuda_end_with_one_line(data, tmp_path):
     data(2)
     done = launched(2, "train", "ctr", "--config", str(tmp_path / "config.yaml"))
     assert done.returncode != 0
-    said = [line for line in done.stderr.splitlines() if "error: " in line and "ids: managed" in line]
+    said = [line for line in done.stderr.splitlines() if "error: " in line and "ids: zch" in line]
     assert len(said) == 1 and "['item', 'tag']" in said[0] and "needs CUDA" in said[0] and "ids to hash" in said[0]
     assert not (tmp_path / "runs").exists()
 
@@ -59,7 +59,7 @@ def test_one_process_without_cuda(data, tmp_path):
     data(2)
     command = [sys.executable, "-m", "train", "ctr", "--config", f"{tmp_path}/config.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: tables ['item', 'tag'] have ids: managed")
+    assert done.returncode == 2 and done.stderr.startswith("error: tables ['item', 'tag'] have ids: zch")
     assert done.stderr.count("\n") == 1
 
 

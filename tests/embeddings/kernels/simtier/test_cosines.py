@@ -109,7 +109,7 @@ SAMPLES = {
 def test_the_op_gives_both(sample: str, implementation: str) -> None:
     require(implementation)
     case = SAMPLES[sample]
-    counts, cosines = simtier_cosines(*case.arguments, implementation)
+    counts, cosines = simtier_cosines(*case.arguments, implementation=implementation)
     assert torch.equal(counts, simtier(*case.arguments, implementation))
     assert cosines.dtype == torch.float32 and cosines.shape == case.expected_cosines().shape
     np.testing.assert_allclose(cosines.numpy(), case.expected_cosines(), atol=2e-6, rtol=0)
@@ -117,7 +117,7 @@ def test_the_op_gives_both(sample: str, implementation: str) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_opcheck(sample: str) -> None:
-    torch.library.opcheck(torch.ops.recsys.simtier_cosines.default, SAMPLES[sample].arguments)
+    torch.library.opcheck(torch.ops.recsys.simtier_cosines.default, (*SAMPLES[sample].arguments, "auto"))
 
 
 def test_compiles_into_one_graph() -> None:

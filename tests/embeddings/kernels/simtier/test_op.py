@@ -29,7 +29,7 @@ def test_dispatch(sample: str, implementation: str) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_opcheck(sample: str) -> None:
-    torch.library.opcheck(torch.ops.recsys.simtier.default, SAMPLES[sample].arguments)
+    torch.library.opcheck(torch.ops.recsys.simtier.default, (*SAMPLES[sample].arguments, "auto"))
 
 
 def test_compiles_into_one_graph_for_changing_sizes() -> None:

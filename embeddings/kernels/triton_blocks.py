@@ -1,4 +1,4 @@
-"""What the Triton kernels share: their arguments made ready, and the cut of bags into pieces of work.
+"""Triton building blocks of all kernels: arguments made contiguous, and bags cut into pieces, one for each program.
 
 The number of pieces must be known on the host, and the lengths of the bags are on the device. Reading them back would
 make the host wait, so each kernel starts an upper bound of programs and those without work leave at once.

@@ -1,0 +1,79 @@
+"""plan.json: there and back, and damaged."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from embeddings.errors import InputError
+from embeddings.planner.plan_json import load_plan, plan_as_dict, plan_from_dict, save_plan
+from embeddings.planner.plan_search import PlanSearch
+from embeddings.planner.planner_input import FrozenInput, PlannerInput
+from embeddings.planner.sharding_plan import ShardingPlan
+from embeddings.planner.sharding_types import SHARDING_TYPES
+from embeddings.planner.table_constraint import TableConstraint
+from tests.embeddings.planner.planner_inputs import cuda, planner_input, table
+
+MACHINE = cuda(4, local=2)
+VECTORS = FrozenInput(name="v", rows=10, width=4, dtype="float32")
+
+
+def question(**more) -> PlannerInput:
+    return planner_input(table("a", columns=32), table("s", 77, 16, False), frozen=(VECTORS,), **more)
+
+
+def plan(**more) -> ShardingPlan:
+    return PlanSearch(question(**more), MACHINE).best().plan
+
+
+@pytest.mark.parametrize("sharding_type", SHARDING_TYPES)
+def test_there_and_back(sharding_type: str, tmp_path: Path) -> None:
+    forced = TableConstraint(sharding_types=[sharding_type], min_partition=8)
+    before = plan(constraints={"a": forced})
+    save_plan(before, tmp_path / "plan.json")
+    after = load_plan(tmp_path / "plan.json")
+    assert after == before == plan_from_dict(plan_as_dict(before), "x")
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
+    assert json.loads((tmp_path / "plan.json").read_text())["tables"]["a"]["sharding_type"] == sharding_type
+
+
+def test_a_failed_write_leaves_the_old_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        save_plan(plan(), path)
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not readable JSON"),
+        ("{}", "is no plan .KeyError: 'version'"),
+        ("[]", "is no plan"),
+        ('{"version": 2}', "version 2, this code reads 1"),
+        ('{"version": 1, "tables": {"a": {"module": "m", "sharding_type": "x", "compute_kernel": "f", "shards": [1]}}}',
+         "is no plan"),
+        ('{"version": 1, "tables": 3}', "is no plan"),
+        ('{"version": 1, "world_size": 2, "ranks_of_host": 0, "batch_size": 1, "tables": {}}', "impossible figures"),
+    ],
+)  # fmt: skip
+def test_damaged(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(InputError, match=says):
+        load_plan(tmp_path / "plan.json")
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not exist; python -m embeddings\.plan"):
+        load_plan(tmp_path / "plan.json")
+    with pytest.raises(InputError, match=r"folder '.*no' for the plan does not exist"):
+        save_plan(plan(), tmp_path / "no" / "plan.json")
+    with pytest.raises(InputError, match=r"is a folder; name the plan's file, such as .*plan\.json"):
+        save_plan(plan(), tmp_path)
+    assert not list(tmp_path.iterdir())
