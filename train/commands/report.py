@@ -17,7 +17,7 @@ def command(runs: tuple[str, ...], split: str, out: str | None, markdown: str | 
     deviation.
     """
     from embeddings.errors import InputError
-    from train.report.comparison import compared
+    from train.report.comparison import compare
     from train.report.html_page import NAME, written, written_page
     from train.report.run_reader import read_run
     from train.report.tables import as_markdown, as_text, summary
@@ -26,7 +26,7 @@ def command(runs: tuple[str, ...], split: str, out: str | None, markdown: str | 
     paths = [path for path in paths if Path(path).name != NAME]  # an earlier report that RUN/* has matched
     if not paths:
         raise InputError(f"no run among {', '.join(runs)}; give run folders, such as runs/shop")
-    comparison = compared([read_run(path, split) for path in paths], split)
+    comparison = compare([read_run(path, split) for path in paths], split)
     click.echo(as_text(comparison))
     if markdown:
         written(Path(markdown), as_markdown(summary(comparison)))

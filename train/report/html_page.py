@@ -12,7 +12,7 @@ from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
 from train.report.comparison import Comparison
 from train.report.plots import plots
-from train.report.run_reader import Run
+from train.report.run_reader import RunRecord
 from train.report.tables import frequency_table, summary
 
 NAME = "report.html"
@@ -54,7 +54,7 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def _details(run: Run) -> dict[str, Any]:
+def _details(run: RunRecord) -> dict[str, Any]:
     about = {k: v for k, v in run.about.items() if k not in ("name", "status", "versions", "git")}
     git = run.about.get("git") or {}
     changed = " with local changes" if git.get("changed") else ""

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from click.testing import CliRunner
 
 from train.commands.report import command
-from train.report.comparison import compared
+from train.report.comparison import compare
 from train.report.run_reader import read_run
 from train.report.tables import as_text
 
@@ -82,7 +82,7 @@ def report(*arguments):
 
 
 def comparison(*folders, split="test"):
-    return compared([read_run(str(folder), split) for folder in folders], split)
+    return compare([read_run(str(folder), split) for folder in folders], split)
 
 
 def text(*folders, split="test"):
