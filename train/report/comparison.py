@@ -1,11 +1,11 @@
-"""Rows of a comparison: runs grouped over seeds, labelled and ordered, each with the ID row that it is compared with."""
+"""Rows of a comparison: runs grouped over seeds, labelled and ordered, each with the ID row to compare it with."""
 
 import statistics
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from recsys.models.titles import MAKE_ALONE, mode_title, model_title
+from recsys.models.titles import mode_title, model_title
 from train.report.run_identity import identity
 from train.report.run_reader import RunRecord
 
@@ -21,6 +21,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread | None":
+        """Of ``values``; None where there are none."""
         if not values:
             return None
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
@@ -28,7 +29,7 @@ class Spread(NamedTuple):
 
 @dataclass(eq=False)
 class Row:
-    """Runs that differ in nothing but their seed."""
+    """Runs that differ in nothing that a result depends on but their seed."""
 
     title: str  # how the multimodal vectors enter
     settings: dict[str, Any]  # what the results depend on, by dotted key
@@ -40,8 +41,7 @@ class Row:
     def ids_alone(self) -> bool:
         """Whether no multimodal vector enters the model: an ID row, which others are compared with."""
         run = self.runs[0]
-        modes = set(run.modes.values()) or {run.mode}
-        return run.mode != MAKE_ALONE and modes == {"none"}
+        return set((run.modes or {"all": run.mode}).values()) == {"none"}
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
@@ -55,13 +55,13 @@ class Row:
         """Relative gain of ``key`` over the ID row, in percent; None for an ID row."""
         if self.baseline is None or self.baseline is self:
             return None
-        ours, theirs = self.metric(key), self.baseline.metric(key)
-        return 100.0 * (ours.mean / theirs.mean - 1.0) if ours and theirs and theirs.mean else None
+        value, base = self.metric(key), self.baseline.metric(key)
+        return 100.0 * (value.mean / base.mean - 1.0) if value and base and base.mean else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the report shows."""
+    """The rows that the report shows, metrics on ``split``, and notes on what makes the comparison doubtful."""
 
     split: str
     rows: list[Row]

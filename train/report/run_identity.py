@@ -5,7 +5,7 @@ named only where it certainly cannot change a result: a setting too many makes t
 one too few would average over different models.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from train.report.run_reader import RunRecord
@@ -31,9 +31,8 @@ def identity(run: RunRecord) -> dict[str, Any]:
     Beside the config's leaves: ``ranks``, ``vectors.MODALITY`` (the first digits of the store's checksum), and in place
     of ``train.autocast: auto`` what it means on the run's device.
     """
-    settings = flat(run.resolved)
-    unread = [*WITHOUT_EFFECT, *_unread(settings, run.modes)]
-    settings = {k: v for k, v in settings.items() if not any(_within(k, key) for key in unread)}
+    unread = [*WITHOUT_EFFECT, *_unread(run)]
+    settings = {k: v for k, v in run.settings.items() if not any(_within(k, key) for key in unread)}
     device = run.about.get("device")
     if settings.get("train.autocast") == "auto" and device:
         settings["train.autocast"] = "bfloat16" if device == "cuda" else "off"
@@ -42,29 +41,21 @@ def identity(run: RunRecord) -> dict[str, Any]:
     return settings | {"data.path": run.data, "ranks": run.about.get("world_size")} | vectors
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted key. An empty mapping stays a value."""
-    leaves: dict[str, Any] = {}
-    for key, value in config.items():
-        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return leaves
-
-
 def _within(key: str, section: str) -> bool:
     return key == section or key.startswith(f"{section}.")
 
 
-def _unread(settings: Mapping[str, Any], by_modality: Mapping[str, str]) -> Iterator[str]:
-    """Keys, and sections of keys, that this model never reads. Without modes all of a modality's settings count."""
-    if settings.get("model.interaction") == "concat":
+def _unread(run: RunRecord) -> Iterator[str]:
+    """Keys, and sections of keys, that the run's model never reads; of a modality none where its mode is unknown."""
+    if run.settings.get("model.interaction") == "concat":
         yield from ("model.cross_layers", "model.cross_rank")
-    named = {key.split(".")[2] for key in settings if key.startswith(f"{_BY_NAME}.")}
-    for name in named & by_modality.keys():
-        yield from _unread_by(f"{_BY_NAME}.{name}", [by_modality[name]])
-    if others := [mode for name, mode in by_modality.items() if name not in named]:
-        yield from _unread_by(_FOR_OTHERS, others)
-    elif by_modality:
-        yield _FOR_OTHERS
+    if run.modes is None:
+        return
+    named = {key.split(".")[2] for key in run.settings if key.startswith(f"{_BY_NAME}.")}
+    for name in named & run.modes.keys():
+        yield from _unread_by(f"{_BY_NAME}.{name}", [run.modes[name]])
+    others = [mode for name, mode in run.modes.items() if name not in named]
+    yield from _unread_by(_FOR_OTHERS, others) if others else [_FOR_OTHERS]
 
 
 def _unread_by(section: str, of_modalities: list[str]) -> Iterator[str]:

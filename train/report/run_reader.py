@@ -14,14 +14,14 @@ from train.config import load_config
 class RunRecord:
     """What a CTR run's folder holds. ``evaluation`` is None where an unfinished run has none of the split.
 
-    ``resolved`` is the config as this version reads it, with old keys by their new names and every default; of a run
-    that this version cannot read, it is ``config``.
+    ``settings`` is the config as this version reads it, with every default and old keys by their new names; a config
+    that this version cannot read is there as it stands.
     """
 
     path: Path
     about: dict[str, Any]  # run.json
     config: dict[str, Any]  # config.yaml, as it stands
-    resolved: dict[str, Any]
+    settings: dict[str, Any]  # by dotted key
     training: list[dict[str, Any]]  # rows of metrics.jsonl
     validations: list[dict[str, Any]]
     evaluation: dict[str, Any] | None  # evaluation/<split>.json
@@ -45,20 +45,20 @@ class RunRecord:
         return str(self.about.get("mode", "unknown"))
 
     @property
-    def modes(self) -> dict[str, str]:
-        """Modality -> mode, its parts joined by "+"; empty where run.json has none."""
-        return {name: str(mode) for name, mode in (self.about.get("modes") or {}).items()}
+    def modes(self) -> dict[str, str] | None:
+        """Modality -> mode, its parts joined by "+"; None where run.json does not say."""
+        return self.about.get("modes")
 
     @property
     def data(self) -> str:
         """The data folder, as the run's config names it."""
-        return str(Path(str((self.config.get("data") or {}).get("path", "unknown"))))
+        return str(Path(str(self.settings.get("data.path", "unknown"))))
 
 
 def read_run(path: str, split: str) -> RunRecord:
     """The run in folder ``path`` with its evaluation of ``split``.
 
-    Raises InputError where there is no run, where it is none of a CTR model, where a finished one has no evaluation of
+    Raises InputError where there is no run, or one of contrastive learning, where a finished one has no evaluation of
     the split, or where a file is broken: file and line are named.
     """
     folder = Path(path)
@@ -67,17 +67,17 @@ def read_run(path: str, split: str) -> RunRecord:
     about = _json_object(folder / "run.json")
     if about.get("mode") == "scl":
         raise InputError(
-            f"'{path}' is a run of contrastive learning, and the report compares CTR models; leave it out: its Acc@N by "
-            f"epoch is in '{folder / 'metrics.jsonl'}'"
+            f"'{path}' is a run of contrastive learning, and the report compares CTR models; leave it out; its Acc@N "
+            f"by epoch is in '{folder / 'metrics.jsonl'}'"
         )
     rows, notes = _json_lines(folder / "metrics.jsonl", running=about.get("status") != "done")
     config = _config(folder / "config.yaml")
-    resolved, config_notes = _resolved(folder / "config.yaml", config)
+    settings, config_notes = _settings(folder / "config.yaml", config)
     run = RunRecord(
         path=folder,
         about=about,
         config=config,
-        resolved=resolved,
+        settings=settings,
         training=[row for row in rows if row.get("kind") == "train"],
         validations=[row for row in rows if row.get("kind") == "evaluation"],
         evaluation=_evaluation(folder / "evaluation" / f"{split}.json"),
@@ -85,7 +85,7 @@ def read_run(path: str, split: str) -> RunRecord:
     )
     if run.done and run.evaluation is None:
         evaluated = sorted(p.stem for p in (folder / "evaluation").glob("*.json"))
-        why = " (its data.test is null)" if (resolved.get("data") or {}).get("test", split) is None else ""
+        why = " (its data.test is null)" if settings.get("data.test", split) is None else ""
         raise InputError(
             f"run '{path}' has no evaluation of split '{split}'{why}; found: {', '.join(evaluated) or 'none'}; "
             f"make it with 'python -m train evaluate {path} --split {split}', or choose another split with --split"
@@ -118,7 +118,7 @@ _AGAIN = "restore the file, or make the run again"
 
 
 def _json_lines(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Rows of a JSON-lines file; a run that was cut off may leave half a last line, which is left out and noted."""
+    """Rows of a JSON-lines file, and notes. Half a last line is left out and noted where the run is not done."""
     if not path.is_file():
         return [], ()
     rows, lines = [], _read_text(path).split("\n")
@@ -158,15 +158,23 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _resolved(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The config in ``path`` as this version reads it, or else ``config`` as it stands, with a note that says so."""
+def _settings(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """By dotted key the config in ``path`` as this version reads it, or else as it stands, with a note that says so."""
     try:
-        return load_config(str(path)).model_dump(), ()
+        return _flat(load_config(str(path)).model_dump()), ()
     except InputError as error:
-        return config, (
+        return _flat(config), (
             f"the config of run '{path.parent.name}' is not one of this version's ({first_line(error)}); "
             f"its settings are compared as they stand",
         )
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted key. An empty mapping stays a value."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return leaves
 
 
 def _read_text(path: Path) -> str:

@@ -74,7 +74,7 @@ def write_run(folder, mode="simtier", seed=0, found=None, status="done", config=
 
 
 def report(*arguments):
-    """Standard output of the verb. InputError passes through."""
+    """Standard output of the command. InputError passes through."""
     result = CliRunner().invoke(command, [str(a) for a in arguments], standalone_mode=False)
     if result.exception:
         raise result.exception
@@ -86,7 +86,7 @@ def comparison(*folders, split="test"):
 
 
 def text(*folders, split="test"):
-    """What the verb prints, without drawing the page."""
+    """What the command prints, without drawing the page."""
     return as_text(comparison(*folders, split=split))
 
 

@@ -44,8 +44,13 @@ MODES = {"image": "simtier+make+sa_ta", "text": "simtier+make+sa_ta"}
 
 
 def leaves(settings, prefix=""):
-    """(dotted key, value, its type) of every setting below a pydantic model."""
+    """(dotted key, value, its type) of every setting below a pydantic model.
+
+    Without model.arch: another architecture has another title, and other keys.
+    """
     for name, field in type(settings).model_fields.items():
+        if f"{prefix}{name}" == "model.arch":
+            continue
         value, key = getattr(settings, name), f"{prefix}{name}"
         named = value.items() if isinstance(value, dict) else ()
         if isinstance(value, BaseModel):
@@ -160,6 +165,27 @@ def test_cross_layers_count_where_there_are_any(tmp_path):
     assert rows(tmp_path / "b", config("concat", 2), config("dcn", 2), modes=modes) == [
         "ID (model.interaction=concat)",
         "ID (model.cross_layers=2, model.cross_rank=64, model.interaction=dcn)",
+    ]
+
+
+def test_a_data_set_without_modalities_reads_no_settings_of_them(tmp_path):
+    configs = [multimodal("simtier", num_tiers=n) for n in (10, 20)]
+    folders = [
+        write_run(tmp_path / str(n), "none", n, evaluation(), config=config.items(), modes={})
+        for n, config in enumerate(configs)
+    ]
+    assert list(cells(text(*folders))) == ["ID"]
+
+
+def test_a_make_that_is_trained_alone_reads_its_settings_whatever_the_mode(tmp_path):
+    def run(n, width):
+        config = multimodal("simtier", make={"attention_hidden": width}).items()
+        modes = {"image": "make", "text": "none"}
+        return write_run(tmp_path / f"r{n}", "make alone", n, evaluation(), config=config, modes=modes)
+
+    assert list(cells(text(run(0, 16), run(1, 16), run(2, 32)))) == [
+        "MAKE alone (model.multimodal.make.attention_hidden=16)",
+        "MAKE alone (model.multimodal.make.attention_hidden=32)",
     ]
 
 
