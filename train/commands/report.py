@@ -13,8 +13,8 @@ import click
 def command(runs: tuple[str, ...], split: str, out: str | None, markdown: str | None) -> None:
     """Compare runs: print a table, write an HTML report with plots.
 
-    RUN is a run's folder, such as runs/shop. Runs that differ in nothing but their seed share a row: mean and standard
-    deviation.
+    RUN is a run's folder, such as runs/shop. Runs that differ in nothing that a result depends on but their seed share
+    a row: mean and standard deviation.
     """
     from embeddings.errors import InputError
     from train.report.comparison import compare

@@ -47,7 +47,7 @@ def _within(key: str, section: str) -> bool:
 
 def _unread(run: RunRecord) -> Iterator[str]:
     """Keys, and sections of keys, that the run's model never reads; of a modality none where its mode is unknown."""
-    if run.settings.get("model.interaction") == "concat":
+    if run.settings.get("model.arch", "din") == "din" and run.settings.get("model.interaction") == "concat":
         yield from ("model.cross_layers", "model.cross_rank")
     if run.modes is None:
         return
