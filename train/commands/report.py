@@ -1,4 +1,4 @@
-"""The report verb."""
+"""The report command: compares runs in a table and an HTML page."""
 
 from pathlib import Path
 
@@ -13,21 +13,21 @@ import click
 def command(runs: tuple[str, ...], split: str, out: str | None, markdown: str | None) -> None:
     """Compare runs: print a table, write an HTML report with plots.
 
-    RUN is a run's folder, such as runs/shop. Runs that differ in nothing but their seed share a row: mean and standard
-    deviation.
+    RUN is a run's folder, such as runs/shop. Runs that differ in nothing that a result depends on but their seed share
+    a row: mean and standard deviation.
     """
     from embeddings.errors import InputError
-    from train.report.comparison import compared
-    from train.report.html_page import NAME, written, written_page
+    from train.report.comparison import compare
+    from train.report.html_page import PAGE_NAME, write_page, write_text
     from train.report.run_reader import read_run
-    from train.report.tables import as_markdown, as_text, summary
+    from train.report.tables import as_markdown, as_text, summary_table
 
     paths = dict.fromkeys(str(Path(run)) for run in runs)  # each once, whatever slashes it was typed with
-    paths = [path for path in paths if Path(path).name != NAME]  # an earlier report that RUN/* has matched
+    paths = [path for path in paths if Path(path).name != PAGE_NAME]  # an earlier report that RUN/* has matched
     if not paths:
         raise InputError(f"no run among {', '.join(runs)}; give run folders, such as runs/shop")
-    comparison = compared([read_run(path, split) for path in paths], split)
+    comparison = compare([read_run(path, split) for path in paths], split)
     click.echo(as_text(comparison))
     if markdown:
-        written(Path(markdown), as_markdown(summary(comparison)))
-    click.echo(f"report: {written_page(comparison, out)}")
+        write_text(Path(markdown), as_markdown(summary_table(comparison)))
+    click.echo(f"report: {write_page(comparison, out)}")

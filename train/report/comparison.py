@@ -1,15 +1,16 @@
-"""Runs as the rows of a comparison: seeds gathered, rows labelled and ordered, each beside its ID row."""
+"""Rows of a comparison: runs grouped over seeds, labelled and ordered, each with the ID row to compare it with."""
 
 import statistics
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from train.report.run_reader import Run
+from recsys.models.titles import mode_title, model_title
+from train.report.run_identity import identity
+from train.report.run_reader import RunRecord
 
-MODES = {"none": "ID", "vector": "ID + Vector", "simscore": "ID + SimScore", "simtier": "ID + SimTier"}
-
-_NOT_SETTINGS = ("run.", "process.", "train.seed")
+_FIRST_TITLES = [mode_title(mode) for mode in ("none", "vector", "simscore", "simtier")]
+_MISSING = object()
 
 
 class Spread(NamedTuple):
@@ -20,6 +21,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread | None":
+        """Of ``values``; None where there are none."""
         if not values:
             return None
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
@@ -27,13 +29,19 @@ class Spread(NamedTuple):
 
 @dataclass(eq=False)
 class Row:
-    """Runs that differ in nothing but their seed."""
+    """Runs that differ in nothing that a result depends on but their seed."""
 
-    kind: str  # how the multimodal vectors enter
-    settings: dict[str, Any]
-    runs: list[Run]
-    label: str = ""  # the kind, and the settings that tell it from other rows of that kind
+    title: str  # how the multimodal vectors enter
+    settings: dict[str, Any]  # what the results depend on, by dotted key
+    runs: list[RunRecord]
+    label: str = ""  # the title, and the settings that tell it from other rows of that title
     baseline: "Row | None" = None  # the ID row to compare with: itself for an ID row, None where there is no single one
+
+    @property
+    def ids_alone(self) -> bool:
+        """Whether no multimodal vector enters the model: an ID row, which others are compared with."""
+        run = self.runs[0]
+        return set((run.modes or {"all": run.mode}).values()) == {"none"}
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
@@ -47,96 +55,70 @@ class Row:
         """Relative gain of ``key`` over the ID row, in percent; None for an ID row."""
         if self.baseline is None or self.baseline is self:
             return None
-        ours, theirs = self.metric(key), self.baseline.metric(key)
-        return 100.0 * (ours.mean / theirs.mean - 1.0) if ours and theirs and theirs.mean else None
+        value, base = self.metric(key), self.baseline.metric(key)
+        return 100.0 * (value.mean / base.mean - 1.0) if value and base and base.mean else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the report shows."""
+    """The rows that the report shows, metrics on ``split``, and notes on what makes the comparison doubtful."""
 
     split: str
     rows: list[Row]
     notes: list[str]
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunRecord]:
         return [run for row in self.rows for run in row.runs]
 
 
-def compared(runs: list[Run], split: str) -> Comparison:
-    """``runs`` gathered into rows, in the order ID, Vector, SimScore, SimTier, then as given; data folders apart."""
-    gathered: dict[str, Row] = {}
+def compare(runs: list[RunRecord], split: str) -> Comparison:
+    """``runs`` grouped into rows, in the order ID, Vector, SimScore, SimTier, then as given; data folders apart."""
+    groups: dict[str, Row] = {}
     for run in runs:
-        settings = _settings(run)
-        gathered.setdefault(repr(sorted(settings.items())), Row(_kind(run), settings, [])).runs.append(run)
-    order = list(MODES.values())
+        settings = identity(run)
+        title = model_title(run.mode, run.modes, settings.get("model.arch"))
+        groups.setdefault(repr(sorted(settings.items())), Row(title, settings, [])).runs.append(run)
     data = list(dict.fromkeys(run.data for run in runs))
-    rows = sorted(
-        gathered.values(),
-        key=lambda r: (data.index(r.runs[0].data), order.index(r.kind) if r.kind in order else len(order)),
-    )
+    rows = sorted(groups.values(), key=lambda row: (data.index(row.runs[0].data), _place(row.title)))
     for row in rows:
         row.label = _label(row, rows)
         row.baseline = _baseline(row, rows)
     return Comparison(split, rows, _notes(rows, runs, data))
 
 
-def _modes(run: Run) -> dict[str, str]:
-    """Mode by modality; a run that ended before it knew its modalities has the one in its settings."""
-    return run.about.get("modes") or {"all": str(run.about.get("mode", "unknown"))}
-
-
-def _kind(run: Run) -> str:
-    modes = _modes(run)
-    if len(set(modes.values())) == 1:
-        return _mode_label(next(iter(modes.values())))
-    used = {name: mode for name, mode in modes.items() if mode != "none"}
-    return "ID" + "".join(f" + {name}: {_mode_label(mode).removeprefix('ID + ')}" for name, mode in used.items())
-
-
-def _mode_label(mode: str) -> str:
-    return MODES.get(mode, f"ID + {mode}")
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    """All that a result depends on but the seed, by dotted key."""
-    flat = {k: v for k, v in _flat(run.config).items() if not k.startswith(_NOT_SETTINGS)}
-    if "simtier" not in _modes(run).values():
-        flat.pop("model.multimodal.num_tiers", None)  # without tiers it changes nothing
-    return flat | {"data.path": run.data, "ranks": run.about.get("world_size")}
-
-
-def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return flat
+def _place(title: str) -> int:
+    return _FIRST_TITLES.index(title) if title in _FIRST_TITLES else len(_FIRST_TITLES)
 
 
 def _label(row: Row, rows: list[Row]) -> str:
-    others = [r.settings for r in rows if r.kind == row.kind]
-    keys = sorted({key for settings in others for key in settings})
-    own = [f"{k}={row.settings.get(k)}" for k in keys if any(s.get(k) != row.settings.get(k) for s in others)]
-    return f"{row.kind} ({', '.join(own)})" if own else row.kind
+    """The title, and in brackets each setting of ``row`` in which rows of that title differ."""
+    same_title = [other.settings for other in rows if other.title == row.title]
+    differing = [
+        f"{key}={value}"
+        for key, value in sorted(row.settings.items())
+        if any(settings.get(key, _MISSING) != value for settings in same_title)
+    ]
+    return f"{row.title} ({', '.join(differing)})" if differing else row.title
 
 
 def _baseline(row: Row, rows: list[Row]) -> Row | None:
     """The ID row that differs from ``row`` in the multimodal path alone, else the only one on its data."""
-    if row.kind == MODES["none"]:
+    if row.ids_alone:
         return row
-    ids = [r for r in rows if r.kind == MODES["none"] and r.runs[0].data == row.runs[0].data]
-    closest = [r for r in ids if not _other_settings(r, row)] or ids
+    id_rows = [r for r in rows if r.ids_alone and r.runs[0].data == row.runs[0].data]
+    closest = [r for r in id_rows if not _other_settings(r, row)] or id_rows
     return closest[0] if len(closest) == 1 else None
 
 
 def _other_settings(a: Row, b: Row) -> list[str]:
     """Settings apart from the multimodal path in which two rows differ."""
-    keys = sorted(k for k in {*a.settings, *b.settings} if not k.startswith(("model.multimodal", "model.modalities")))
-    return [k for k in keys if a.settings.get(k) != b.settings.get(k)]
+    multimodal = ("model.multimodal", "model.modalities", "vectors.")
+    keys = sorted(key for key in {*a.settings, *b.settings} if not key.startswith(multimodal))
+    return [key for key in keys if a.settings.get(key, _MISSING) != b.settings.get(key, _MISSING)]
 
 
-def _notes(rows: list[Row], runs: list[Run], data: list[str]) -> list[str]:
+def _notes(rows: list[Row], runs: list[RunRecord], data: list[str]) -> list[str]:
     notes = [note for run in runs for note in run.notes]
     notes += [f"run '{run.name}' is not finished: its status is '{run.status}'" for run in runs if not run.done]
     if len(data) > 1:

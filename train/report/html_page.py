@@ -1,4 +1,4 @@
-"""The HTML page: one file that needs nothing else, so it can be mailed or kept with the runs."""
+"""HTML report: one file with tables, plots and configs in it, so that it can be mailed or kept with the runs."""
 
 import base64
 import os
@@ -11,14 +11,14 @@ from omegaconf import OmegaConf
 from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
 from train.report.comparison import Comparison
-from train.report.plots import plots
-from train.report.run_reader import Run
-from train.report.tables import frequency_table, summary
+from train.report.plots import draw_plots
+from train.report.run_reader import RunRecord
+from train.report.tables import frequency_table, summary_table
 
-NAME = "report.html"
+PAGE_NAME = "report.html"
 
 
-def written_page(comparison: Comparison, out: str | None) -> Path:
+def write_page(comparison: Comparison, out: str | None) -> Path:
     """Write report.html to folder ``out`` and return its path.
 
     Without ``out``, one run's report goes into its own folder, that of several into the folder that holds them all.
@@ -30,13 +30,13 @@ def written_page(comparison: Comparison, out: str | None) -> Path:
     else:
         folder = Path(os.path.commonpath([run.path.absolute().parent for run in comparison.runs]))
         folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    path = folder / NAME
-    written(path, page(comparison))
+    path = folder / PAGE_NAME
+    write_text(path, render_page(comparison))
     return path
 
 
-def page(comparison: Comparison) -> str:
-    """The whole page; every name in it is escaped."""
+def render_page(comparison: Comparison) -> str:
+    """The page as HTML; every name in it is escaped."""
     environment = Environment(
         loader=PackageLoader("train.report"),
         autoescape=True,
@@ -44,17 +44,18 @@ def page(comparison: Comparison) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template(NAME).render(
+    return environment.get_template(PAGE_NAME).render(
         split=comparison.split,
         notes=comparison.notes,
-        summary=summary(comparison),
+        summary=summary_table(comparison),
         frequency=frequency_table(comparison, "auc"),
-        plots=[(plot, base64.b64encode(plot.image).decode()) for plot in plots(comparison)],
+        plots=[(plot, base64.b64encode(plot.image).decode()) for plot in draw_plots(comparison)],
         runs=[_details(run) for run in comparison.runs],
     )
 
 
-def _details(run: Run) -> dict[str, Any]:
+def _details(run: RunRecord) -> dict[str, Any]:
+    """What the template shows of one run: its state, facts by heading, and its config as YAML."""
     about = {k: v for k, v in run.about.items() if k not in ("name", "status", "versions", "git")}
     git = run.about.get("git") or {}
     changed = " with local changes" if git.get("changed") else ""
@@ -81,8 +82,8 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def written(path: Path, text: str) -> None:
-    """``text`` at ``path``: written atomic_write, then renamed. Raises InputError where that cannot be."""
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` atomically, in UTF-8. Raises InputError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as out:

@@ -1,4 +1,4 @@
-"""How the plots look: colours, legend, numbers on axes."""
+"""Plot style: colours, line and hatch styles, legend, numbers on axes."""
 
 from typing import Any
 
@@ -28,13 +28,13 @@ STYLE = {
 }
 
 
-def line_look(comparison: Comparison, row: Row) -> dict[str, Any]:
+def line_style(comparison: Comparison, row: Row) -> dict[str, Any]:
     """Colour and line of ``row``, the same in every plot."""
     place = _place(comparison, row)
     return {"color": COLOURS[place % len(COLOURS)], "linestyle": _LINES[place // len(COLOURS) % len(_LINES)]}
 
 
-def bar_look(comparison: Comparison, row: Row) -> dict[str, Any]:
+def bar_style(comparison: Comparison, row: Row) -> dict[str, Any]:
     """Colour and hatch of ``row``'s bars."""
     place = _place(comparison, row)
     hatch = _HATCHES[place // len(COLOURS) % len(_HATCHES)]
@@ -48,22 +48,22 @@ def _place(comparison: Comparison, row: Row) -> int:
 
 def legend(figure: Figure) -> None:
     """One legend above all panels, each label once; the figure grows by its height."""
-    found: dict[str, Any] = {}
+    handles: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
+            handles.setdefault(label, handle)
     characters = int(figure.get_figwidth() * 14)
-    columns = max(1, min(len(found), characters // (max(map(len, found)) + 7)))
-    figure.set_figheight(figure.get_figheight() + 0.2 * -(-len(found) // columns))
-    figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns)
+    columns = max(1, min(len(handles), characters // (max(map(len, handles)) + 7)))
+    figure.set_figheight(figure.get_figheight() + 0.2 * -(-len(handles) // columns))
+    figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=columns)
 
 
-def plain(label: str) -> str:
-    """``label`` with nothing in it that matplotlib would read as mathematics or as hidden."""
+def escape_label(label: str) -> str:
+    """``label`` without what matplotlib would read as mathematics ($) or as hidden (a leading underscore)."""
     return label.replace("$", r"\$").lstrip("_")
 
 
-def short(count: int) -> str:
+def short_count(count: int) -> str:
     """12345 as 12.3k; below 10,000 exact."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= max(size, 1e4):

@@ -1,4 +1,4 @@
-"""The report's plots, drawn without pyplot's global state."""
+"""Plots of a comparison: training curves, gain by item frequency, reliability. No pyplot, no global state."""
 
 import io
 import math
@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from train.report.comparison import Comparison, Row
-from train.report.item_frequency import Column, by_frequency
-from train.report.plot_style import STYLE, bar_look, legend, line_look, plain, short
+from train.report.item_frequency import FrequencyGroup, by_frequency
+from train.report.plot_style import STYLE, bar_style, escape_label, legend, line_style, short_count
 
 _MOST_POINTS = 300
 
@@ -25,14 +25,14 @@ class Plot(NamedTuple):
     image: bytes
 
 
-def plots(comparison: Comparison, form: str = "svg") -> list[Plot]:
+def draw_plots(comparison: Comparison, form: str = "svg") -> list[Plot]:
     """Every plot that the runs have data for, as ``form`` svg or png."""
     drawings = (
         ("curves", "Training", _curves),
         ("frequency", "Item frequency", _frequency),
         ("reliability", "Reliability", _reliability),
     )
-    found = []
+    drawn = []
     with matplotlib.rc_context(STYLE):
         for name, title, draw in drawings:
             figure = Figure(layout="constrained")
@@ -41,8 +41,8 @@ def plots(comparison: Comparison, form: str = "svg") -> list[Plot]:
                 legend(figure)
                 image = io.BytesIO()
                 figure.savefig(image, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
-                found.append(Plot(name, title, caption, image.getvalue()))
-    return found
+                drawn.append(Plot(name, title, caption, image.getvalue()))
+    return drawn
 
 
 def _curves(figure: Figure, comparison: Comparison) -> str | None:
@@ -57,46 +57,46 @@ def _curves(figure: Figure, comparison: Comparison) -> str | None:
     for axes in (loss, ne, gauc):
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for row in comparison.rows:
-        look = {"label": plain(row.label), "linewidth": 1.2, **line_look(comparison, row)}
+        style = {"label": escape_label(row.label), "linewidth": 1.2, **line_style(comparison, row)}
         for run in row.runs:
-            _line(loss, run.training, "step", "loss", look)
-            _line(ne, run.training, "step", "ne", look)
-            _line(gauc, run.validations, "epoch", "gauc", look | {"marker": "o", "markersize": 4})
+            _line(loss, run.training, "step", "loss", style)
+            _line(ne, run.training, "step", "ne", style)
+            _line(gauc, run.validations, "epoch", "gauc", style | {"marker": "o", "markersize": 4})
     return (
         "One line per run; runs that differ only in seed share a colour. "
         "Loss and NE are means over the steps between two log rows."
     )
 
 
-def _line(axes: Axes, points: list[dict[str, Any]], x: str, y: str, look: dict[str, Any]) -> None:
-    found = [(p[x], p[y]) for p in points if _finite(p.get(x)) and _finite(p.get(y))]
-    if found:
-        axes.plot(*zip(*_thinned(found), strict=True), **look)
+def _line(axes: Axes, points: list[dict[str, Any]], x: str, y: str, style: dict[str, Any]) -> None:
+    finite = [(p[x], p[y]) for p in points if _finite(p.get(x)) and _finite(p.get(y))]
+    if finite:
+        axes.plot(*zip(*_downsample(finite), strict=True), **style)
 
 
 def _frequency(figure: Figure, comparison: Comparison) -> str | None:
     """AUC gain over the ID row by item frequency; AUC itself where there is no ID row to compare with."""
-    columns = by_frequency(comparison.rows, "auc")
+    groups = by_frequency(comparison.rows, "auc")
     against_id = [
         row
         for row in comparison.rows
         if row.evaluations and row.baseline not in (None, row) and row.baseline.evaluations
     ]
     shown = against_id or comparison.rows
-    bars = {row.label: _bars(row, comparison.rows, columns, relative=bool(against_id)) for row in shown}
+    bars = {row.label: _bars(row, comparison.rows, groups, relative=bool(against_id)) for row in shown}
     if not any(bars.values()):
         return None
     figure.set_size_inches(11, 3.8)
     axes = figure.subplots()
-    places = [k + (0.0 if c.counts else 0.5) for k, c in enumerate(columns)]  # a gap before known and new
+    places = [k + (0.0 if g.counts else 0.5) for k, g in enumerate(groups)]  # a gap before known and new
     width = 0.8 / len(shown)
     for number, row in enumerate(shown):
         for k, height, error in bars[row.label]:
             at = places[k] + (number - (len(shown) - 1) / 2) * width
-            axes.bar(at, height, 0.92 * width, label=plain(row.label), **bar_look(comparison, row))
+            axes.bar(at, height, 0.92 * width, label=escape_label(row.label), **bar_style(comparison, row))
             if error:
                 axes.errorbar(at, height, error, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
-    axes.set_xticks(places, [_tick(column) for column in columns])
+    axes.set_xticks(places, [_tick(group) for group in groups])
     axes.set_xlabel("items by how often they were seen in training, rarest first; then all known and all new items")
     axes.grid(False, axis="x")
     axes.axhline(0, color="#888888", linewidth=0.8)
@@ -105,34 +105,36 @@ def _frequency(figure: Figure, comparison: Comparison) -> str | None:
         compared = "Relative to the AUC of the ID row on the same impressions"
     else:
         axes.set(title="AUC by item frequency", ylabel="AUC")
-        axes.set_ylim(bottom=_floor([height for found in bars.values() for _, height, _ in found]))
+        axes.set_ylim(bottom=_axis_floor([height for row_bars in bars.values() for _, height, _ in row_bars]))
         compared = "AUC itself, because there is nothing to compare with an ID row"
     return f"{compared}. Whiskers: standard deviation over seeds. New items were never seen in training."
 
 
-def _tick(column: Column) -> str:
-    if column.counts is None:
-        return f"{column.name} items\n \n{short(column.rows)} rows"
-    counts = "-".join(dict.fromkeys(map(short, column.counts)))
-    return f"group {column.name}\nseen {counts}\n{short(column.rows)} rows"
+def _tick(group: FrequencyGroup) -> str:
+    if group.counts is None:
+        return f"{group.name} items\n \n{short_count(group.rows)} rows"
+    counts = "-".join(dict.fromkeys(map(short_count, group.counts)))
+    return f"group {group.name}\nseen {counts}\n{short_count(group.rows)} rows"
 
 
-def _bars(row: Row, rows: list[Row], columns: list[Column], relative: bool) -> list[tuple[int, float, float | None]]:
-    """(column, height, whisker) of each bar that is defined."""
-    found = []
-    for k, column in enumerate(columns):
-        own = column.values[rows.index(row)]
-        if own is None:
+def _bars(
+    row: Row, rows: list[Row], groups: list[FrequencyGroup], relative: bool
+) -> list[tuple[int, float, float | None]]:
+    """(group, height, whisker) of each bar that is defined."""
+    bars = []
+    for k, group in enumerate(groups):
+        value = group.values[rows.index(row)]
+        if value is None:
             continue
         if not relative:
-            found.append((k, own.mean, own.deviation))
-        elif row.baseline and (base := column.values[rows.index(row.baseline)]) and base.mean:
+            bars.append((k, value.mean, value.deviation))
+        elif row.baseline and (base := group.values[rows.index(row.baseline)]) and base.mean:
             percent = 100.0 / base.mean
-            found.append((k, percent * own.mean - 100.0, own.deviation and percent * own.deviation))
-    return found
+            bars.append((k, percent * value.mean - 100.0, value.deviation and percent * value.deviation))
+    return bars
 
 
-def _floor(heights: list[float]) -> float:
+def _axis_floor(heights: list[float]) -> float:
     """Where an axis of AUCs begins: at 0.5, or a round number below the lowest."""
     return min(0.5, math.floor(20 * min(heights)) / 20)
 
@@ -154,8 +156,8 @@ def _reliability(figure: Figure, comparison: Comparison) -> str | None:
     axes = figure.subplots()
     for row in comparison.rows:
         for line in filter(None, points[row.label]):
-            look = {"label": plain(row.label), "linewidth": 1, "marker": "o", "markersize": 3.5}
-            axes.plot(*zip(*line, strict=True), **look, **line_look(comparison, row))
+            style = {"label": escape_label(row.label), "linewidth": 1, "marker": "o", "markersize": 3.5}
+            axes.plot(*zip(*line, strict=True), **style, **line_style(comparison, row))
     end = min(1.0, 1.05 * largest)
     axes.plot([0, end], [0, end], color="#999999", linewidth=0.8, linestyle="--", label="calibrated", zorder=0)
     axes.set(title="Reliability", xlabel="mean prediction", ylabel="share of positives", xlim=(0, end), ylim=(0, end))
@@ -166,7 +168,7 @@ def _reliability(figure: Figure, comparison: Comparison) -> str | None:
     )
 
 
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _downsample(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """At most _MOST_POINTS points: means of neighbours, which show the level where picking would show the noise."""
     size = math.ceil(len(points) / _MOST_POINTS)
     blocks = [points[k : k + size] for k in range(0, len(points), size)]

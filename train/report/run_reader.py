@@ -1,22 +1,27 @@
-"""Run folders, read back: what a run says of itself, its curves and its evaluation of one split."""
+"""Reads run folders: run.json, config.yaml, metrics.jsonl and the evaluation of one split."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError, first_line, nearest
+from embeddings.yaml_file import read_yaml
+from train.config import load_config
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run folder. ``evaluation`` is None where an unfinished run has none of the split."""
+class RunRecord:
+    """What a CTR run's folder holds. ``evaluation`` is None where an unfinished run has none of the split.
+
+    ``settings`` is the config as this version reads it, with every default and old keys by their new names; a config
+    that this version cannot read is there as it stands.
+    """
 
     path: Path
     about: dict[str, Any]  # run.json
-    config: dict[str, Any]  # config.yaml
+    config: dict[str, Any]  # config.yaml, as it stands
+    settings: dict[str, Any]  # by dotted key
     training: list[dict[str, Any]]  # rows of metrics.jsonl
     validations: list[dict[str, Any]]
     evaluation: dict[str, Any] | None  # evaluation/<split>.json
@@ -35,41 +40,60 @@ class Run:
         return self.status == "done"
 
     @property
+    def mode(self) -> str:
+        """How multimodal vectors enter the model, of all modalities together."""
+        return str(self.about.get("mode", "unknown"))
+
+    @property
+    def modes(self) -> dict[str, str] | None:
+        """Modality -> mode, its parts joined by "+"; None where run.json does not say."""
+        return self.about.get("modes")
+
+    @property
     def data(self) -> str:
         """The data folder, as the run's config names it."""
-        return str(Path(str((self.config.get("data") or {}).get("path", "unknown"))))
+        return str(Path(str(self.settings.get("data.path", "unknown"))))
 
 
-def read_run(path: str, split: str) -> Run:
+def read_run(path: str, split: str) -> RunRecord:
     """The run in folder ``path`` with its evaluation of ``split``.
 
-    Raises InputError where there is no run, where a finished one has no evaluation of the split, or where a file is
-    broken: file and line are named.
+    Raises InputError where there is no run, or one of contrastive learning, where a finished one has no evaluation of
+    the split, or where a file is broken: file and line are named.
     """
     folder = Path(path)
     if not (folder / "run.json").is_file():
-        raise InputError(f"no run in '{path}': it has no run.json{_known(folder)}")
-    about = _object(folder / "run.json")
-    rows, notes = _lines(folder / "metrics.jsonl", running=about.get("status") != "done")
-    run = Run(
+        raise InputError(f"no run in '{path}': it has no run.json{_runs_nearby(folder)}")
+    about = _json_object(folder / "run.json")
+    if about.get("mode") == "scl":
+        raise InputError(
+            f"'{path}' is a run of contrastive learning, and the report compares CTR models; leave it out; its Acc@N "
+            f"by epoch is in '{folder / 'metrics.jsonl'}'"
+        )
+    rows, notes = _json_lines(folder / "metrics.jsonl", running=about.get("status") != "done")
+    config = _config(folder / "config.yaml")
+    settings, config_notes = _settings(folder / "config.yaml", config)
+    run = RunRecord(
         path=folder,
         about=about,
-        config=_config(folder / "config.yaml"),
+        config=config,
+        settings=settings,
         training=[row for row in rows if row.get("kind") == "train"],
         validations=[row for row in rows if row.get("kind") == "evaluation"],
         evaluation=_evaluation(folder / "evaluation" / f"{split}.json"),
-        notes=notes,
+        notes=notes + config_notes,
     )
     if run.done and run.evaluation is None:
-        found = sorted(p.stem for p in (folder / "evaluation").glob("*.json"))
+        evaluated = sorted(p.stem for p in (folder / "evaluation").glob("*.json"))
+        why = " (its data.test is null)" if settings.get("data.test", split) is None else ""
         raise InputError(
-            f"run '{path}' has no evaluation of split '{split}'; found: {', '.join(found) or 'none'}; "
-            f"make it with 'python -m train evaluate {path} --split {split}'"
+            f"run '{path}' has no evaluation of split '{split}'{why}; found: {', '.join(evaluated) or 'none'}; "
+            f"make it with 'python -m train evaluate {path} --split {split}', or choose another split with --split"
         )
     return run
 
 
-def _known(folder: Path) -> str:
+def _runs_nearby(folder: Path) -> str:
     """The runs below or beside ``folder``, to choose from."""
     below = [str(p.parent) for p in sorted(folder.glob("*/run.json"))]
     beside = [str(p.parent) for p in sorted(folder.parent.glob("*/run.json"))]
@@ -80,9 +104,9 @@ def _known(folder: Path) -> str:
     return f"; runs near it: {', '.join(runs[:5])}{more}" if runs else "; make one with 'python -m train ctr'"
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _json_object(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(_text(path))
+        value = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"'{path}', line {error.lineno}: not JSON ({error.msg}); {_AGAIN}") from None
     if not isinstance(value, dict):
@@ -93,11 +117,11 @@ def _object(path: Path) -> dict[str, Any]:
 _AGAIN = "restore the file, or make the run again"
 
 
-def _lines(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Rows of a JSON-lines file; a run that was cut off may leave half a last line, which is left out and noted."""
+def _json_lines(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Rows of a JSON-lines file, and notes. Half a last line is left out and noted where the run is not done."""
     if not path.is_file():
         return [], ()
-    rows, lines = [], _text(path).split("\n")
+    rows, lines = [], _read_text(path).split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -116,26 +140,44 @@ def _lines(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[str, 
 def _evaluation(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    value = _object(path)
+    value = _json_object(path)
     if not isinstance(value.get("overall"), dict):
         raise InputError(f"'{path}', line 1: no 'overall' metrics; make the evaluation again")
     return value
 
 
 def _config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"'{path}' is missing, so what the run did is unknown; {_AGAIN}")
     try:
-        value = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:  # the YAML parsers raise many kinds
-        reason = " ".join(str(error).split())  # the parser's own message spans lines
-        raise InputError(f"'{path}' is not readable YAML ({reason}); {_AGAIN}") from error
-    if not isinstance(value, dict):
+        config = read_yaml(path, "config")
+    except FileNotFoundError:
+        raise InputError(f"'{path}' is missing, so what the run did is unknown; {_AGAIN}") from None
+    except InputError as error:
+        raise InputError(f"{error}; {_AGAIN}") from error
+    if not isinstance(config, dict):
         raise InputError(f"'{path}' is not a mapping of keys; {_AGAIN}")
-    return value
+    return config
 
 
-def _text(path: Path) -> str:
+def _settings(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """By dotted key the config in ``path`` as this version reads it, or else as it stands, with a note that says so."""
+    try:
+        return _flat(load_config(str(path)).model_dump()), ()
+    except InputError as error:
+        return _flat(config), (
+            f"the config of run '{path.parent.name}' is not one of this version's ({first_line(error)}); "
+            f"its settings are compared as they stand",
+        )
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted key. An empty mapping stays a value."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return leaves
+
+
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -1,25 +1,25 @@
-"""Rows of a comparison as text: the summary, the metrics by item frequency, and Markdown."""
+"""Text tables of a comparison: the summary, metrics by item frequency, Markdown."""
 
 from typing import NamedTuple
 
 from train.report.comparison import Comparison, Row, Spread
 from train.report.item_frequency import by_frequency
 
-NOTHING = "-"
+UNDEFINED = "-"
 PLUS_MINUS = "\u00b1"
 
 
-class Table(NamedTuple):
+class TextTable(NamedTuple):
     """Cells, all text. The first column is left-aligned, the others right."""
 
     header: list[str]
     cells: list[list[str]]
 
 
-def summary(comparison: Comparison) -> Table:
+def summary_table(comparison: Comparison) -> TextTable:
     """One line per row: GAUC and its gain over the ID row, AUC, NE, log loss, training examples/s, best epoch, runs."""
     header = ["model", "GAUC", "gain over ID", "AUC", "NE", "log loss", "examples/s", "best epoch", "runs"]
-    return Table(
+    return TextTable(
         header,
         [
             [
@@ -31,7 +31,7 @@ def summary(comparison: Comparison) -> Table:
                     Spread.of([r.about["examples_per_s"] for r in row.runs if r.about.get("examples_per_s")]), ",.0f"
                 ),
                 ", ".join(sorted({str(r.about["best_epoch"]) for r in row.runs if r.about.get("best_epoch")}))
-                or NOTHING,
+                or UNDEFINED,
                 _runs(row),
             ]
             for row in comparison.rows
@@ -41,17 +41,19 @@ def summary(comparison: Comparison) -> Table:
 
 def as_text(comparison: Comparison) -> str:
     """The summary in Markdown, and the notes below it."""
-    return "\n".join([as_markdown(summary(comparison)), *(f"note: {note}" for note in comparison.notes)])
+    return "\n".join([as_markdown(summary_table(comparison)), *(f"note: {note}" for note in comparison.notes)])
 
 
-def frequency_table(comparison: Comparison, key: str) -> Table:
+def frequency_table(comparison: Comparison, key: str) -> TextTable:
     """``key`` of each row by item-frequency group, and on known and new items."""
-    columns = by_frequency(comparison.rows, key)
+    groups = by_frequency(comparison.rows, key)
     header = ["group", "seen in training", "impressions", *(row.label for row in comparison.rows)]
-    return Table(header, [[c.name, _range(c.counts), f"{c.rows:,}", *(_number(v) for v in c.values)] for c in columns])
+    return TextTable(
+        header, [[g.name, _range(g.counts), f"{g.rows:,}", *(_number(v) for v in g.values)] for g in groups]
+    )
 
 
-def as_markdown(table: Table) -> str:
+def as_markdown(table: TextTable) -> str:
     """``table`` in Markdown, padded so that it also reads well as plain text."""
     lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (table.header, *table.cells)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
@@ -66,13 +68,13 @@ def as_markdown(table: Table) -> str:
 
 def _number(value: Spread | None, form: str = ".4f") -> str:
     if value is None:
-        return NOTHING
+        return UNDEFINED
     text = format(value.mean, form)
     return text if value.deviation is None else f"{text} {PLUS_MINUS} {value.deviation:{form}}"
 
 
 def _percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:+.2f} %"
+    return UNDEFINED if value is None else f"{value:+.2f} %"
 
 
 def _runs(row: Row) -> str:

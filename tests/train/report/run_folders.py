@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from click.testing import CliRunner
 
 from train.commands.report import command
-from train.report.comparison import compared
+from train.report.comparison import compare
 from train.report.run_reader import read_run
 from train.report.tables import as_text
 
@@ -74,7 +74,7 @@ def write_run(folder, mode="simtier", seed=0, found=None, status="done", config=
 
 
 def report(*arguments):
-    """Standard output of the verb. InputError passes through."""
+    """Standard output of the command. InputError passes through."""
     result = CliRunner().invoke(command, [str(a) for a in arguments], standalone_mode=False)
     if result.exception:
         raise result.exception
@@ -82,11 +82,11 @@ def report(*arguments):
 
 
 def comparison(*folders, split="test"):
-    return compared([read_run(str(folder), split) for folder in folders], split)
+    return compare([read_run(str(folder), split) for folder in folders], split)
 
 
 def text(*folders, split="test"):
-    """What the verb prints, without drawing the page."""
+    """What the command prints, without drawing the page."""
     return as_text(comparison(*folders, split=split))
 
 

@@ -11,14 +11,11 @@ from tests.train.report.run_folders import (
     PLOTS,
     Page,
     cells,
-    comparison,
     evaluation,
     four_runs,
     report,
-    text,
     write_run,
 )
-from train.report.plots import plots
 
 
 def test_the_page_stands_alone_and_holds_every_plot(tmp_path):
@@ -44,11 +41,6 @@ def test_the_page_goes_where_the_runs_are(tmp_path):
     assert not list(tmp_path.glob(".report*"))
     with pytest.raises(InputError, match="no run among"):
         report(tmp_path / "report.html")
-
-
-def test_the_same_runs_give_the_same_plots(tmp_path):
-    run = comparison(write_run(tmp_path / "r", found=evaluation()))
-    assert plots(run) == plots(run)
 
 
 def test_the_markdown_file_holds_the_table_alone(tmp_path):
@@ -106,64 +98,3 @@ def test_another_split(tmp_path):
     (run / "evaluation" / "validation.json").write_text(json.dumps(evaluation(gauc=0.5)))
     assert cells(report(run, "--split", "validation"))["ID + SimTier"]["GAUC"] == "0.5000"
     assert "evaluated on validation" in Page(run / "report.html").text
-
-
-def test_different_data_is_noted_and_not_compared(tmp_path):
-    other = {"data": {"path": "data/microlens"}}.items()
-    runs = [write_run(tmp_path / "a", "none", found=evaluation(gauc=0.5))]
-    runs.append(write_run(tmp_path / "b", "simtier", found=evaluation(gauc=0.6), config=other))
-    output = text(*runs)
-    assert "note: the runs read different data (data/shop, data/microlens)" in output
-    assert cells(output)["ID + SimTier"]["gain over ID"] == "-"
-
-
-@pytest.mark.parametrize(
-    ("change", "note"),
-    [
-        ({"found": evaluation(rows=900)}, "evaluated on different numbers of rows: [800, 900]"),
-        ({"git": {"commit": "f" * 40}}, "made by different commits: c0ffeec0ff, ffffffffff"),
-        ({"mode": "none"}, "ID: seed 0 is there more than once"),
-    ],
-)
-def test_what_makes_a_comparison_doubtful_is_noted(tmp_path, change, note):
-    runs = [write_run(tmp_path / "a", "none", found=evaluation())]
-    runs.append(write_run(tmp_path / "b", **({"mode": "vector", "found": evaluation()} | change)))
-    assert note in text(*runs)
-
-
-def test_item_frequency_compares_the_same_impressions_only(tmp_path):
-    from train.report.item_frequency import by_frequency
-
-    different = evaluation(auc=0.9)
-    different["frequency_groups"][0]["max_count"] = 8
-    runs = [write_run(tmp_path / "a", "none", found=evaluation(auc=0.5)), write_run(tmp_path / "b", found=different)]
-    columns = by_frequency(comparison(*runs).rows, "auc")
-    assert [c.name for c in columns] == [*"12345678", "known", "new"]
-    assert [c.values[1] and c.values[1].mean for c in columns] == [None] + [0.9] * 9
-    assert {c.values[0].mean for c in columns} == {0.5}
-
-
-def test_gain_by_frequency_with_its_whisker(tmp_path):
-    from train.report.item_frequency import by_frequency
-    from train.report.plots import _bars
-
-    runs = [write_run(tmp_path / "id", "none", found=evaluation(auc=0.5))]
-    runs += [write_run(tmp_path / f"t{s}", "simtier", s, evaluation(auc=a)) for s, a in ((0, 0.6), (1, 0.7))]
-    rows = comparison(*runs).rows
-    bars = _bars(rows[1], rows, by_frequency(rows, "auc"), relative=True)
-    # by hand: .65 / .5 = +30 %; sample deviation of .6 and .7 is .0707, of .5 that is 14.14 %
-    assert bars == [(k, pytest.approx(30.0), pytest.approx(14.142, abs=1e-3)) for k in range(10)]
-
-
-def test_a_single_run_shows_auc_itself(tmp_path):
-    found = {p.name: p.caption for p in plots(comparison(write_run(tmp_path / "r", found=evaluation())))}
-    assert list(found) == PLOTS and "AUC itself" in found["frequency"]
-
-
-def test_long_curves_are_averaged_down_and_keep_their_level():
-    from train.report.plots import _thinned
-
-    points = [(k, k % 2) for k in range(10_000)]
-    thin = _thinned(points)
-    assert 250 <= len(thin) <= 300 and thin[0] == (16.5, 0.5) and {y for _, y in thin} == {0.5}
-    assert _thinned(points[:300]) == points[:300]

@@ -1,5 +1,6 @@
 """What the report says of run folders that it cannot use."""
 
+import json
 import subprocess
 import sys
 
@@ -24,6 +25,23 @@ def test_a_finished_run_without_the_evaluation_names_the_command(tmp_path):
     command_line = f"python -m train evaluate {run} --split validation"
     with pytest.raises(InputError, match=rf"no evaluation of split 'validation'; found: test; .*{command_line}"):
         text(run, split="validation")
+
+
+def test_a_run_without_a_test_split_says_so(tmp_path):
+    run = write_run(tmp_path / "r", config={"data": {"path": "data/shop", "test": None}}.items())
+    with pytest.raises(InputError, match=r"'test' \(its data\.test is null\); found: none; .* with --split$"):
+        text(run)
+    (run / "evaluation" / "validation.json").write_text(json.dumps(evaluation()))
+    assert list(cells(text(run, split="validation"))) == ["ID + SimTier"]
+
+
+@pytest.mark.parametrize("status", ["done", "running"])
+def test_a_run_of_contrastive_learning_is_refused_in_one_line(tmp_path, status):
+    runs = [write_run(tmp_path / "a", found=evaluation()), write_run(tmp_path / "b", "scl", status=status)]
+    with pytest.raises(
+        InputError, match=r"^'.*/b' is a run of contrastive learning.*; its Acc@N .*'.*metrics\.jsonl'$"
+    ):
+        text(*runs)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +86,18 @@ def test_a_place_that_cannot_be_written(tmp_path):
 def test_help_needs_nothing_heavy():
     code = "import sys, train.report; print(sorted({'torch', 'matplotlib', 'jinja2', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_report_needs_no_torch(tmp_path):
+    run = write_run(tmp_path / "r", found=evaluation())
+    code = f"""
+import sys
+from train.__main__ import main
+main(["report", {str(run)!r}], standalone_mode=False)
+print(sorted({{"torch", "pyarrow", "pandas"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == [f"report: {run / 'report.html'}", "[]"]
 
 
 def test_a_real_evaluation_can_be_reported(tmp_path):
