@@ -3,6 +3,9 @@
 An id's bucket follows from the id, and so does where in the bucket its search for a free row begins; both stay when
 ranks are added or taken away, as long as every rank holds whole buckets. Where a search finds nothing free, ids share a
 row again. Rows are never taken back. FBGEMM inserts ids on CUDA only; its CPU function just looks them up.
+
+A model keeps the collections as sparse.managed_bags and sparse.managed_sequences (TorchRec says managed collisions):
+names that checkpoints and plan.json have.
 """
 
 from collections.abc import Iterable, Sequence

@@ -102,20 +102,11 @@ def _gradients(ctx: Any, gradient: torch.Tensor) -> tuple:
 _make_attention.register_autograd(_gradients, setup_context=_keep)
 
 
-def _check(
-    table: torch.Tensor,
-    scale: torch.Tensor | None,
-    target_rows: torch.Tensor,
-    history_rows: torch.Tensor,
-    offsets: torch.Tensor,
-    bag_index: torch.Tensor | None,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    slope: torch.Tensor,
-    score: torch.Tensor,
-    implementation: str,
-) -> None:
-    check_bags(table, scale, target_rows, history_rows, offsets, bag_index, own_norms=False)
+def _check(*arguments: Any) -> None:
+    """Raise ValueError for a wrong shape, dtype or device of ``make_attention``'s arguments."""
+    *bags, weight, bias, slope, score, _ = arguments
+    table = bags[0]
+    check_bags(*bags, own_norms=False)
     if bias.ndim != 1 or bias.shape[0] < 1:
         raise ValueError(f"bias is {named(bias)}; allowed: float32 [H] with H >= 1")
     hidden = bias.shape[0]

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 
 from embeddings.kernels import pairs
-from embeddings.kernels.triton_blocks import OPTIONS, behaviours, piece, pieces, query_vector, ready, vectors
+from embeddings.kernels.blocks import OPTIONS, behaviours, piece, pieces, query_vector, ready, vectors
 
 # Behaviours that one program takes before a bag is split.
 CHUNK = 512

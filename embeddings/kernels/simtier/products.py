@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from embeddings.kernels.triton_blocks import vectors
+from embeddings.kernels.blocks import vectors
 
 
 @triton.jit

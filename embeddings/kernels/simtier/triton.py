@@ -9,10 +9,8 @@ import torch
 import triton
 import triton.language as tl
 
+from embeddings.kernels.blocks import OPTIONS, behaviours, piece, pieces, query_vector, ready, share, splits, vectors
 from embeddings.kernels.simtier.products import norm_factor, row_factors, row_squares, tier_of
-from embeddings.kernels.triton_blocks import (
-    OPTIONS, behaviours, piece, pieces, query_vector, ready, share, splits, vectors,
-)  # fmt: skip
 
 # Behaviours that one program counts before a bag is split.
 CHUNK = 512

@@ -1,9 +1,11 @@
-"""Small questions for the planner."""
+"""Small inputs and topologies for the planner's tests."""
 
 from typing import Any
 
 from embeddings.planner.hardware import Hardware, Speed
-from embeddings.planner.planner_input import PlannerInput, TableInput
+from embeddings.planner.plan_search import PlanSearch
+from embeddings.planner.planner_input import FrozenInput, PlannerInput, TableInput
+from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.planner.topology import Topology
 
 MIB = 2**20
@@ -35,3 +37,14 @@ def cpu(world_size: int, ddr_gib: float = 16.0, local: int = 8, **more: Any) -> 
         "inter_gb_per_s": 1.0, "spare": 0.0,
     }  # fmt: skip
     return Topology.of(Hardware(**{**settings, "local_world_size": local, **more}), world_size)
+
+
+def three_tables(**more: Any) -> PlannerInput:
+    """ID table a of 1000 x 32, sequence table s of 77 x 16 and frozen table v of 10 x 4."""
+    vectors = FrozenInput(name="v", rows=10, width=4, dtype="float32")
+    return planner_input(table("a", columns=32), table("s", 77, 16, False), **{"frozen": (vectors,), **more})
+
+
+def plan_of(asked: PlannerInput) -> ShardingPlan:
+    """Its best plan on four ranks of two hosts."""
+    return PlanSearch(asked, cuda(4, local=2)).best().plan

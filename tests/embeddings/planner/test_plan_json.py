@@ -7,29 +7,15 @@ import pytest
 
 from embeddings.errors import InputError
 from embeddings.planner.plan_json import load_plan, plan_as_dict, plan_from_dict, save_plan
-from embeddings.planner.plan_search import PlanSearch
-from embeddings.planner.planner_input import FrozenInput, PlannerInput
-from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.planner.sharding_types import SHARDING_TYPES
 from embeddings.planner.table_constraint import TableConstraint
-from tests.embeddings.planner.planner_inputs import cuda, planner_input, table
-
-MACHINE = cuda(4, local=2)
-VECTORS = FrozenInput(name="v", rows=10, width=4, dtype="float32")
-
-
-def question(**more) -> PlannerInput:
-    return planner_input(table("a", columns=32), table("s", 77, 16, False), frozen=(VECTORS,), **more)
-
-
-def plan(**more) -> ShardingPlan:
-    return PlanSearch(question(**more), MACHINE).best().plan
+from tests.embeddings.planner.planner_inputs import plan_of, three_tables
 
 
 @pytest.mark.parametrize("sharding_type", SHARDING_TYPES)
 def test_there_and_back(sharding_type: str, tmp_path: Path) -> None:
     forced = TableConstraint(sharding_types=[sharding_type], min_partition=8)
-    before = plan(constraints={"a": forced})
+    before = plan_of(three_tables(constraints={"a": forced}))
     save_plan(before, tmp_path / "plan.json")
     after = load_plan(tmp_path / "plan.json")
     assert after == before == plan_from_dict(plan_as_dict(before), "x")
@@ -46,7 +32,7 @@ def test_a_failed_write_leaves_the_old_plan(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="No space"):
-        save_plan(plan(), path)
+        save_plan(plan_of(three_tables()), path)
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
@@ -73,7 +59,33 @@ def test_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not exist; python -m embeddings\.plan"):
         load_plan(tmp_path / "plan.json")
     with pytest.raises(InputError, match=r"folder '.*no' for the plan does not exist"):
-        save_plan(plan(), tmp_path / "no" / "plan.json")
+        save_plan(plan_of(three_tables()), tmp_path / "no" / "plan.json")
     with pytest.raises(InputError, match=r"is a folder; name the plan's file, such as .*plan\.json"):
-        save_plan(plan(), tmp_path)
+        save_plan(plan_of(three_tables()), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+EARLIER = """{
+ "version": 1,
+ "world_size": 2,
+ "ranks_of_host": 2,
+ "device": "cuda",
+ "batch_size": 64,
+ "frozen": {
+  "v": "replicated"
+ },
+ "tables": {
+  "a": {"module": "sparse.bags", "sharding_type": "table_wise", "compute_kernel": "fused", "shards": [[0, 0, 9, 8, 1]]},
+  "b": {"module": "sparse.managed_bags", "sharding_type": "row_wise", "compute_kernel": "fused_uvm", "shards": \
+[[0, 0, 5, 4, 0], [5, 0, 4, 4, 1]]}
+ }
+}
+"""
+
+
+def test_the_format_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    (tmp_path / "earlier.json").write_text(EARLIER)
+    plan = load_plan(tmp_path / "earlier.json")
+    assert plan.tables["b"].module == "sparse.managed_bags" and plan.tables["b"].ranks == [0, 1]
+    save_plan(plan, tmp_path / "plan.json")
+    assert (tmp_path / "plan.json").read_text() == EARLIER
