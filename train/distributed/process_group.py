@@ -19,7 +19,7 @@ import torch.distributed as dist
 
 from embeddings.errors import InputError, LostRank
 from embeddings.zch import check_managed
-from recsys.schema import load_schema, managed_tables
+from recsys.schema import load_schema, zch_tables
 from train.config import Config, ProcessConfig
 from train.distributed import heartbeat as heartbeats
 from train.distributed import nccl
@@ -113,7 +113,7 @@ def refuse_managed(config: Config) -> None:
     """End every rank, before any waits for another, where managed tables cannot run. Raises InputError on the first."""
     device = _device(config.process.device, int(os.environ.get("LOCAL_RANK", 0)))
     try:
-        check_managed(managed_tables(load_schema(config.data.path)), device.type, int(os.environ.get("WORLD_SIZE", 1)))
+        check_managed(zch_tables(load_schema(config.data.path)), device.type, int(os.environ.get("WORLD_SIZE", 1)))
     except InputError:
         if os.environ.get("RANK", "0") == "0":
             raise

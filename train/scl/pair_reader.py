@@ -10,7 +10,7 @@ import torch
 
 from recsys.scl.augment import shortened, views
 from recsys.scl.config import AugmentConfig
-from train.data.prefetch import Worker
+from train.data.prefetch import PrefetchThread
 from train.scl.decoded_contents import Contents
 from train.scl.item_contents import ItemContents
 from train.scl.pair_rows import PairRows
@@ -93,7 +93,7 @@ class PairReader:
     def epoch(self, epoch: int, start: int = 0) -> Generator[PairBatch, None, None]:
         """The steps of ``epoch`` from step ``start`` on. Closing it ends its threads. Raises InputError."""
         with ThreadPoolExecutor(self._workers, thread_name_prefix="pairs") as pool:
-            worker = Worker(self._submitted(epoch, start, pool), self._prefetch, "pairs")
+            worker = PrefetchThread(self._submitted(epoch, start, pool), self._prefetch, "pairs")
             try:
                 for _ in range(start, self.num_batches):
                     yield worker.get().result()

@@ -3,11 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from recsys.features.decode import decode, gather_bags
 
 from recsys.features.batch_assembly import table_rows
 from recsys.features.columns import Field, readable_as
-from recsys.features.decode import decode, gather_bags
-from recsys.schema import Table
+from recsys.schema import TableSchema
 
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
 
@@ -85,11 +85,11 @@ def test_gather_bags():
 def test_modulo_is_never_negative_for_any_int64(rows):
     ids = [0, 1, -1, 6, 7, 15, 16, -7, -16, 123456789, -(1 << 63), (1 << 63) - 1, -(1 << 62) - 5]
     out = np.empty(len(ids), np.int64)
-    table_rows(np.array(ids), Table(num_embeddings=rows), out)
+    table_rows(np.array(ids), TableSchema(num_embeddings=rows), out)
     assert out.tolist() == [i % rows for i in ids]
 
 
 def test_modulo_of_ids_up_to_the_number_of_rows():
     out = np.empty(3, np.int64)
-    table_rows(np.array([0, 6, 7]), Table(num_embeddings=7), out)
+    table_rows(np.array([0, 6, 7]), TableSchema(num_embeddings=7), out)
     assert out.tolist() == [0, 6, 0]

@@ -5,7 +5,7 @@ import pytest
 
 from embeddings.hashing import _BLOCK
 from recsys.features.table_rows import table_rows
-from recsys.schema import Table
+from recsys.schema import TableSchema
 
 EDGES = [0, 1, -1, 2, 1 << 33, -(1 << 63), (1 << 63) - 1, 123456789]
 
@@ -21,7 +21,7 @@ def fmix64(value: int) -> int:
 def rows_of(ids: list[int] | np.ndarray, rows: int, kind: str) -> np.ndarray:
     ids = np.asarray(ids, dtype=np.int64)
     before, out = ids.copy(), np.full(ids.size, -7)
-    table_rows(ids, Table(num_embeddings=rows, ids=kind), out)
+    table_rows(ids, TableSchema(num_embeddings=rows, ids=kind), out)
     assert np.array_equal(ids, before), "the ids themselves were changed"
     return out
 
