@@ -87,7 +87,7 @@ def read_movies(path: Path) -> dict[int, Movie]:
             flags = zip(GENRES, rest[3:], strict=True)
             genres = [genre for genre, flag in flags if number(path, line, f"genre {genre}", flag, 0, 1)]
         else:
-            year = found[1] if (found := re.search(r"\((\d{4})\)\s*$", title)) else ""
+            year = match[1] if (match := re.search(r"\((\d{4})\)\s*$", title)) else ""
             genres = [] if rest[0] == "(no genres listed)" else rest[0].split("|")
         key = int(number(path, line, "movie id", item, 1, LARGEST_ID))
         if key in movies:

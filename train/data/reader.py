@@ -85,6 +85,7 @@ class RowReader:
             seed=seed,
         )
         plan = self._build_plan(batch_size=batch_size, world_size=world_size, workers=workers)
+        # Those of these ranks; where a position of other ranks is loaded, _shards are theirs.
         self._own = self._shards = LogicalShards(plan, rank, world_size, batch_size)
         if rank == 0:
             announce_unread(split, self.unread_columns)

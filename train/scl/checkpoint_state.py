@@ -9,7 +9,7 @@ from torch import nn
 
 from embeddings.errors import InputError
 from recsys.scl.memory_bank import MemoryBank
-from recsys.scl.towers import MomentumTwin, Towers
+from recsys.scl.towers import MomentumEncoder, Towers
 from train.checkpoint import Checkpoints
 from train.checkpoint.shards import Piece, whole
 from train.ctr import checkpoint_state as state
@@ -22,7 +22,7 @@ class SclTrainable:
     model: nn.Module
     towers: Towers
     optimizer: torch.optim.Optimizer
-    twin: MomentumTwin | None
+    twin: MomentumEncoder | None
     bank: MemoryBank | None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsys.scl.augment import shortened, views
+from recsys.scl.augment import augment_pictures, augment_texts
 from recsys.scl.config import AugmentConfig
 from train.data.prefetch import PrefetchThread
 from train.scl.decoded_contents import Contents
@@ -142,4 +142,4 @@ class PairReader:
         decoded = contents.decoded(rows, content)
         if not rows:
             return decoded
-        return (views if decoded.dim() == 4 else shortened)(decoded, draws, self._augment)
+        return (augment_pictures if decoded.dim() == 4 else augment_texts)(decoded, draws, self._augment)

@@ -73,7 +73,7 @@ class Step:
         if twin is None:
             return None
         same_buffers(self._trainable.towers)
-        twin.follow(self._trainable.towers, at_once=waits)
+        twin.ema_update(self._trainable.towers, copy_weights=waits)
         if waits:
             return None
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):

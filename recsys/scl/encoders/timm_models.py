@@ -1,4 +1,4 @@
-"""Any vision model of timm, by name or local folder."""
+"""timm image encoders: any vision model of timm, by name or local folder."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""torchvision, which timm and transformers import, beside a torch that its compiled operators do not fit."""
+"""Makes torchvision importable, for timm and transformers, where its compiled operators do not fit the torch here."""
 
 from importlib.util import find_spec
 from pathlib import Path

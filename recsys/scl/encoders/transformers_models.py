@@ -1,4 +1,4 @@
-"""Any text model of transformers or sentence-transformers, by name or local folder."""
+"""transformers text encoders: any model of transformers or sentence-transformers, by name or local folder."""
 
 import json
 from collections.abc import Sequence

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from embeddings.errors import InputError
+from recsys.datasets import DATASETS
+from train.__main__ import main
 from train.commands.prepare import command
 
 
@@ -70,7 +72,15 @@ def test_an_existing_folder_needs_overwrite(tmp_path):
     assert _run(*args, "--overwrite").exit_code == 0
 
 
-@pytest.mark.parametrize("part", [[], ["shop"], ["microlens"], ["movielens"], ["taobao-mm"]])
+def test_help_names_every_data_set():
+    assert set(command.commands) == set(DATASETS)
+    own, whole = CliRunner().invoke(command, ["--help"]).output, CliRunner().invoke(main, ["--help"]).output
+    listed = [line.split()[0] for line in own.split("Commands:")[1].splitlines() if line.strip()]
+    assert listed == list(DATASETS)
+    assert ", ".join(DATASETS) in " ".join(whole.split())
+
+
+@pytest.mark.parametrize("part", [[], *([name] for name in DATASETS)], ids=str)
 def test_help_needs_nothing_heavy(part):
     code = (
         "import sys\nfrom train.__main__ import main\n"
