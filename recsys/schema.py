@@ -1,5 +1,6 @@
 """The data schema: how the columns of parquet rows become features, tables and modalities."""
 
+import os
 import re
 import sys
 from functools import cache
@@ -46,13 +47,14 @@ class TableSchema(Strict):
     def _old_name(cls, value: Any) -> Any:
         if value != "managed":
             return value
-        _say_once("schema.yaml: ids: managed is called ids: zch now, and is read as that")
+        _say_once("note: 'ids: managed' is now called 'ids: zch'; the old name is read too")
         return "zch"
 
 
 @cache
 def _say_once(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
 
 
 class Feature(Strict):

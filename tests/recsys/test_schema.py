@@ -70,7 +70,7 @@ def test_the_old_name_of_zch_is_read_and_the_new_one_said_once(tmp_path, capsys)
     raw["tables"]["user"]["ids"] = raw["tables"]["tag"]["ids"] = "managed"
     schema = Schema.model_validate(raw)
     assert zch_tables(schema) == {"user": 5, "tag": 4}
-    assert capsys.readouterr().err == "schema.yaml: ids: managed is called ids: zch now, and is read as that\n"
+    assert capsys.readouterr().err == "note: 'ids: managed' is now called 'ids: zch'; the old name is read too\n"
     save_schema(schema, str(tmp_path))
     assert "managed" not in (tmp_path / "schema.yaml").read_text() and load_schema(str(tmp_path)) == schema
     assert capsys.readouterr().err == ""
