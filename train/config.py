@@ -22,23 +22,6 @@ SHARDING_TYPES = (
 )
 
 
-class DataConfig(Strict):
-    """Where rows come from and how they are read."""
-
-    path: str = Field(description="folder with schema.yaml and the splits")
-    train: str = Field("train", description="split to learn from")
-    validation: str = Field("validation", description="split that chooses the epoch")
-    test: str | None = Field("test", description="split that is only reported; null skips it")
-    batch_size: int = Field(1024, ge=1, description="rows a step and rank")
-    eval_batch_size: int = Field(8192, ge=1, description="rows a step and rank in evaluation")
-    shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")
-    workers: int = Field(1, ge=1, description="reading threads a rank")
-    prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
-    on_corrupt: Literal["error", "skip"] = Field(
-        "error", description="row groups that cannot be decoded: end, or go on without them, counted"
-    )
-
-
 class DenseOptimizerConfig(Strict):
     """AdamW on everything but the tables."""
 
@@ -82,29 +65,60 @@ class ShardingConfig(Strict):
     )  # fmt: skip
 
 
-class TrainConfig(Strict):
-    """The loop."""
+class SplitsConfig(Strict):
+    """Which splits a run learns from, is judged by and is reported on."""
+
+    path: str = Field(description="folder with the splits")
+    train: str = Field("train", description="split to learn from")
+    validation: str = Field("validation", description="split that chooses the epoch")
+    test: str | None = Field("test", description="split that is only reported; null skips it")
+
+
+class LoopConfig(Strict):
+    """The loop that every kind of training shares."""
 
     epochs: int = Field(1, ge=1)
-    reset_tables: Literal["never", "each_epoch"] = Field(
-        "never",
-        description="each_epoch: tables and their optimizer begin anew with every epoch, the dense part goes on (MEDA)",
-    )
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
     seed: int = 0
-    warmup_steps: int = Field(100, ge=0, description="linear warm-up of both learning rates")
     clip_grad_norm: float | None = Field(10.0, gt=0, description="of the dense gradients; null does not clip")
     autocast: Literal["auto", "bfloat16", "off"] = Field("auto", description="auto: bfloat16 on CUDA, off elsewhere")
-    log_every: int = Field(50, ge=1, description="steps between rows of metrics.jsonl")
-    select: Literal["gauc", "auc", "ne", "log_loss"] = Field(
-        "gauc", description="validation metric that picks the best epoch"
+    log_every: int = Field(50, ge=1, description="steps of an epoch between rows of metrics.jsonl")
+    evaluate_every: int = Field(
+        1, ge=1, description="epochs between validations; the last one is always followed by one"
     )
-    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better one")
-    checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at each epoch's end")
+    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better one")
+    checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at validations")
     checkpoint_minutes: float | None = Field(
         None, gt=0, description="minutes between checkpoints, on top of the others"
     )
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
+
+
+class TrainConfig(LoopConfig):
+    """The loop."""
+
+    reset_tables: Literal["never", "each_epoch"] = Field(
+        "never",
+        description="each_epoch: tables and their optimizer begin anew with every epoch, the dense part goes on (MEDA)",
+    )
+    warmup_steps: int = Field(100, ge=0, description="linear warm-up of both learning rates")
+    select: Literal["gauc", "auc", "ne", "log_loss"] = Field(
+        "gauc", description="validation metric that picks the best epoch"
+    )
+
+
+class DataConfig(SplitsConfig):
+    """Where rows come from and how they are read."""
+
+    path: str = Field(description="folder with schema.yaml and the splits")
+    batch_size: int = Field(1024, ge=1, description="rows a step and rank")
+    eval_batch_size: int = Field(8192, ge=1, description="rows a step and rank in evaluation")
+    shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")
+    workers: int = Field(1, ge=1, description="reading threads a rank")
+    prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
+    on_corrupt: Literal["error", "skip"] = Field(
+        "error", description="row groups that cannot be decoded: end, or go on without them, counted"
+    )
 
 
 class ProcessConfig(Strict):
@@ -130,7 +144,12 @@ class RunConfig(Strict):
 
 
 class RunSettings(Strict):
-    """The settings of a verb that trains. They have ``process`` and ``run``."""
+    """The settings of a command that trains; each kind of training has more sections, and more keys in these."""
+
+    data: SplitsConfig
+    train: LoopConfig = LoopConfig()
+    process: ProcessConfig = ProcessConfig()
+    run: RunConfig = RunConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunSettings":
@@ -153,8 +172,6 @@ class Config(RunSettings):
     sparse_optimizer: SparseOptimizerConfig = SparseOptimizerConfig()
     sharding: ShardingConfig = ShardingConfig()
     train: TrainConfig = TrainConfig()
-    process: ProcessConfig = ProcessConfig()
-    run: RunConfig = RunConfig()
     make: dict[str, Any] = Field(
         {}, description="what python -m train make changes: any of these keys, such as train: {epochs: 10}"
     )
@@ -205,6 +222,6 @@ def check_names(config: Config, schema: Schema) -> None:
                 raise InputError(f"{section} names '{name}', which is not in the schema of '{config.data.path}'{hint}")
 
 
-def save_config(config: Config, path: str) -> None:
+def save_config(config: RunSettings, path: str) -> None:
     """Write the resolved config as YAML."""
     OmegaConf.save(OmegaConf.create(config.model_dump()), path)

@@ -12,7 +12,7 @@ from benchmarks.paper.experiments import Job, Plan
 from embeddings.errors import InputError
 from train.config import Config, load_settings
 from train.run.run_folder import LOGS
-from train.scl.config import SclConfig
+from train.scl.config import SCLConfig
 
 _ELSEWHERE = ("run.", "process.", "sharding.", "make.", "model.alone")  # nothing that a result depends on
 _WAIT_S = 60.0  # for children to save after SIGTERM
@@ -55,7 +55,7 @@ def refuse_outlived(wanted: Sequence[Job], done: set[str], plan: Plan) -> None:
 
 def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | None:
     """The first thing in which the run in ``folder`` differs from what ``job`` wants, in words."""
-    settings = SclConfig if job.verb == "scl" else Config
+    settings = SCLConfig if job.verb == "scl" else Config
     section = "make" if job.verb == "make" else ""
     wanted = _flat(load_settings(settings, plan.config, job.settings, section).model_dump())
     try:

@@ -13,7 +13,7 @@ from benchmarks.paper.run_jobs import is_done, run_all
 from benchmarks.render import rewrite
 from recsys.scl.pairs_schema import load_pairs
 from train.config import load_settings
-from train.scl.config import SclConfig
+from train.scl.config import SCLConfig
 
 NAME, TARGET = "paper", "table2"  # of the results file; of the command line
 
@@ -45,7 +45,7 @@ def reproduce(
     config: str, *, seeds: int, at_once: int, threads: int, root: str, out: Path | None, overrides: tuple[str, ...]
 ) -> None:
     """Train what is missing, then write rows and the table. Raises InputError."""
-    settings = load_settings(SclConfig, config, overrides)
+    settings = load_settings(SCLConfig, config, overrides)
     load_pairs(settings.data.path)
     plan = Plan(
         name=Path(config).stem,

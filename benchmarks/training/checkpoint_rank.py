@@ -12,10 +12,12 @@ import torch.distributed as dist
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 
 from recsys.schema import Schema, load_schema, save_schema
-from train.checkpoint import Checkpoints
+from train.checkpoint.checkpointer import Checkpointer
 from train.config import load_config
-from train.ctr.build import build, make_reader
-from train.distributed.process_group import Ranks, on_first, process_group
+from train.ctr.build import build, build_reader
+from train.ctr.checkpoint_state import CTRCheckpointState
+from train.distributed.process_group import process_group
+from train.distributed.ranks import Ranks, on_first
 
 _USERS = 100_000
 
@@ -55,10 +57,10 @@ class Turns:
         config = load_config(str(folder / "run.yaml"), (f"data.batch_size={batch_size}", f"run.root={folder}"))
         schema = load_schema(config.data.path)
         self.ranks, self.batch_size = ranks, batch_size
-        self.reader = make_reader(config, schema, {}, ranks, "train", training=True)
+        self.reader = build_reader(config, schema, {}, ranks, "train", training=True)
         self.trainable = build(schema, config, {}, {"history": 20.0}, ranks)
         self.pipeline = TrainPipelineSparseDist(self.trainable.model, self.trainable.optimizer, ranks.device)
-        self.checkpoints = Checkpoints(folder, ranks, keep=1)
+        self.checkpoints = Checkpointer(folder, ranks, keep=1)
         self.batches = self._endless()
         self.step = 0
 
@@ -76,7 +78,7 @@ class Turns:
         dist.barrier()
         began, copied, written = time.monotonic(), 0.0, 0.0
         if save:
-            self.checkpoints.save(self.trainable, {"step": self.step}, best=False)
+            self.checkpoints.save(CTRCheckpointState(self.trainable), {"step": self.step}, best=False)
             copied = time.monotonic() - began
         for _ in range(steps):
             self.pipeline.progress(self.batches)

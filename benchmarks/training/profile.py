@@ -63,10 +63,10 @@ def _measure(path: str) -> None:
 
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
+    from train.ctr.trainer import Run
 
     from embeddings.atomic_file import write_json
     from train.config import load_config
-    from train.ctr.trainer import Run
     from train.distributed.process_group import process_group
 
     config = load_config(path)

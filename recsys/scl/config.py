@@ -68,7 +68,7 @@ class AugmentConfig(Strict):
     words: float = Field(0.1, ge=0, lt=1, description="share of a text's tokens left out")
 
 
-class SclModelConfig(Strict):
+class SCLModelConfig(Strict):
     width: int = Field(128, ge=1, description="M, of the vectors")
     image: ImageEncoderConfig = ImageEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from embeddings.errors import InputError
 from tests.train.launch import ROOT, verb
 from train.config import Config, load_config, load_settings, save_config
-from train.scl.config import SclConfig
+from train.scl.config import SCLConfig
 
 SCL = ("grocery.yaml", "shop-image.yaml", "shop-text.yaml")  # settings of python -m train scl
 
@@ -33,7 +33,7 @@ def refused(path, *overrides: str) -> str:
 @pytest.mark.parametrize("name", [p.name for p in (ROOT / "configs").glob("*.yaml")])
 def test_shipped_configs_are_valid(name):
     path = ROOT / "configs" / name
-    settings = SclConfig if name in SCL else Config
+    settings = SCLConfig if name in SCL else Config
     assert load_settings(settings, str(path)).run.name == name.removesuffix(".yaml")
 
 

@@ -1,5 +1,1 @@
-"""Checkpoints of a run: what is in them, how they are written beside the training, which one is whole."""
-
-from train.checkpoint.checkpointer import Checkpoints
-
-__all__ = ["Checkpoints"]
+"""Checkpoints of any kind of training: sharded, asynchronous, with checksums, whole or unnamed."""

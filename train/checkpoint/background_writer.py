@@ -1,14 +1,15 @@
-"""One piece of work at a time in a thread beside the training."""
+"""Runs one action at a time in a background thread, and keeps its error until it is asked for."""
 
 import threading
 import time
 from collections.abc import Callable
 
 
-class Background:
-    """Runs an action in a thread. What it raises is kept until someone asks for it.
+class BackgroundWriter:
+    """Runs an action in a daemon thread. What it raises is kept until ``finish`` raises it.
 
-    An event says that it has ended: ^C inside Thread.join makes Python take a thread that runs for one that has ended.
+    An event, not Thread.join, says that the action has ended: ^C inside join makes Python take a running thread for
+    one that has ended.
     """
 
     def __init__(self, name: str) -> None:

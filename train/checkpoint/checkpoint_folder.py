@@ -9,16 +9,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic_file import write_json
-from embeddings.errors import InputError
-from train.checkpoint.checksums import PROGRESS, reason, sync
+from embeddings.atomic_file import sync_folder, write_json
+from embeddings.errors import InputError, first_line
+from train.checkpoint.checksums import PROGRESS
 
-_BESIDE = ".writing-"
-_OLD = f"{_BESIDE}old-"
+_UNFINISHED = ".writing-"
+_OLD = f"{_UNFINISHED}old-"
 _DAMAGED = "damaged-"
 
 
-class Folder:
+class CheckpointFolder:
     """``keep`` checkpoints are kept besides the best."""
 
     def __init__(self, path: Path, keep: int) -> None:
@@ -33,26 +33,26 @@ class Folder:
 
     def begin(self, step: int) -> Path:
         """Clear what an interrupted process left half-written, and make the folder to write into."""
-        for left in self.path.glob(f"{_BESIDE}*"):
+        for left in self.path.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
-        beside = self.beside(step)
-        beside.mkdir(parents=True)
-        return beside
+        unfinished = self.unfinished(step)
+        unfinished.mkdir(parents=True)
+        return unfinished
 
-    def beside(self, step: int) -> Path:
+    def unfinished(self, step: int) -> Path:
         """Where the checkpoint of ``step`` is written until it is whole."""
-        return self.path / f"{_BESIDE}{_name(step)}"
+        return self.path / f"{_UNFINISHED}{_name(step)}"
 
     def publish(self, step: int, progress: dict[str, Any], best: bool) -> None:
         """Give the checkpoint its name, and prune."""
-        name, beside = _name(step), self.beside(step)
-        write_json(beside / PROGRESS, {**progress, "is_best": best})
-        sync(beside)
+        name, unfinished = _name(step), self.unfinished(step)
+        write_json(unfinished / PROGRESS, {**progress, "is_best": best})
+        sync_folder(unfinished)
         aside = self.path / f"{_OLD}{name}"
         if (self.path / name).exists():  # the step was saved before its epoch's validation
             os.rename(self.path / name, aside)
-        os.rename(beside, self.path / name)
-        sync(self.path)
+        os.rename(unfinished, self.path / name)
+        sync_folder(self.path)
         if best:
             self.name_best(name)
         shutil.rmtree(aside, ignore_errors=True)
@@ -65,11 +65,11 @@ class Folder:
     def name_best(self, name: str) -> None:
         """Have best.json name the checkpoint ``name``."""
         write_json(self.path / "best.json", {"checkpoint": name})
-        sync(self.path)  # before those that it does not name any more are removed
+        sync_folder(self.path)  # before those that it does not name any more are removed
 
     def discard(self, step: int) -> None:
         """Remove what was written of the checkpoint of ``step``."""
-        shutil.rmtree(self.beside(step), ignore_errors=True)
+        shutil.rmtree(self.unfinished(step), ignore_errors=True)
 
     def set_aside(self, path: Path) -> Path:
         """Rename a damaged checkpoint, so that it neither counts as one nor takes the place of a good one."""
@@ -83,8 +83,8 @@ class Folder:
         return sorted(p for p in self.path.glob("step-*") if p.is_dir())
 
     def newest(self) -> Path | None:
-        found = self.all()
-        return found[-1] if found else None
+        checkpoints = self.all()
+        return checkpoints[-1] if checkpoints else None
 
     def best(self) -> Path | None:
         """The best one by validation. Raises InputError where best.json is damaged."""
@@ -94,7 +94,9 @@ class Folder:
         try:
             return self.path / json.loads(path.read_text())["checkpoint"]
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"'{path}' is damaged ({reason(error)}); name a checkpoint instead of 'best'") from error
+            raise InputError(
+                f"'{path}' is damaged ({first_line(error)}); name a checkpoint instead of 'best'"
+            ) from error
 
 
 def _name(step: int) -> str:

@@ -1,29 +1,46 @@
-"""Saving beside the training, and loading on any number of ranks under any plan."""
+"""Asynchronous checkpoints: saved beside the training, loaded on any number of ranks under any sharding."""
 
 import datetime
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
-from embeddings.errors import DISK_FULL, InputError
-from train.checkpoint.background_writer import Background
-from train.checkpoint.checkpoint_folder import Folder
-from train.checkpoint.checksums import check_files, damaged, read_progress, reason
+from embeddings.errors import DISK_FULL, InputError, first_line
+from train.checkpoint import rng_state
+from train.checkpoint.background_writer import BackgroundWriter
+from train.checkpoint.checkpoint_folder import CheckpointFolder
+from train.checkpoint.checksums import check_files, damaged, read_progress
 from train.checkpoint.direct_io import DirectWriter
-from train.checkpoint.shards import LoadPieces, Piece, SavePieces, staged
-from train.ctr import checkpoint_state as state
-from train.ctr.build import Trainable, fill_optimizer_state
-from train.distributed.process_group import Ranks, on_first
+from train.checkpoint.shards import ShardLoadPlanner, ShardSavePlanner, TensorShard, copy_to_host
+from train.distributed.ranks import Ranks, on_first
 
 _WORTH_SAYING_S = 1.0
 
 
-class Checkpoints:
+class Checkpointable(Protocol):
+    """What a checkpoint is of. All ranks have one, and the checkpointer calls its methods on all of them together."""
+
+    def shards(self) -> list[TensorShard]:
+        """What this rank holds, under keys that depend neither on ranks nor on their plan."""
+
+    def layout(self) -> dict[str, Any]:
+        """Plain data that ``restore`` needs in order to read the shards under another plan; added to ``progress``."""
+
+    def restore(self, read: Callable[[list[TensorShard]], None], progress: dict[str, Any] | None) -> None:
+        """Fill the model with what ``read`` puts into the tensors of the shards that it is given.
+
+        Args:
+            progress: what was saved with the checkpoint; None: the weights alone, optimizers stay as they are.
+        """
+
+
+class Checkpointer:
     """The checkpoints of a run. Every rank has one.
 
     A checkpoint is copied to the host's memory between two steps, and written by a thread with a process group of its
@@ -31,12 +48,12 @@ class Checkpoints:
     """
 
     def __init__(self, run: str | Path, ranks: Ranks, keep: int, timeout_s: int = 600) -> None:
-        self.folder = Folder(Path(run) / "checkpoints", keep)
+        self.folder = CheckpointFolder(Path(run) / "checkpoints", keep)
         self._ranks = ranks
-        self._writing = Background("checkpoint")
+        self._writing = BackgroundWriter("checkpoint")
         self._timeout = datetime.timedelta(seconds=timeout_s)
         self._group: dist.ProcessGroup | None = None
-        self._staged: list[Piece] = []  # the memory of the last copy, kept for the next
+        self._staged: list[TensorShard] = []  # the memory of the last copy, kept for the next
 
     @property
     def path(self) -> Path:
@@ -52,7 +69,7 @@ class Checkpoints:
         """Whether a checkpoint is not yet on disk."""
         return self._writing.running
 
-    def save(self, trainable: Trainable, progress: dict[str, Any], best: bool) -> None:
+    def save(self, state: Checkpointable, progress: dict[str, Any], best: bool) -> None:
         """Begin to write one checkpoint; all ranks call it. ``progress`` is plain data, the same on every rank.
 
         Raises what ``finish`` raises, for the checkpoint before.
@@ -63,8 +80,8 @@ class Checkpoints:
         if self._group is None:
             self._group = dist.new_group(backend="gloo", timeout=self._timeout)
         ranks = {"world_size": self._ranks.world_size, "device": self._ranks.device.type}
-        progress = {**progress, **ranks, "columns": state.column_bounds(trainable)}
-        self._staged = staged(self._owned(trainable), self._staged)
+        progress = {**progress, **ranks, **state.layout()}
+        self._staged = copy_to_host(self._written_by_this_rank(state), self._staged)
         self._writing.start(lambda: self._write(progress, best))
 
     def finish(self) -> float:
@@ -80,24 +97,21 @@ class Checkpoints:
         if not self._writing.settle(timeout_s) and self._ranks.first:
             print(f"a checkpoint was not written within {timeout_s:g} s; those before are whole", file=sys.stderr)
 
-    def _owned(self, trainable: Trainable) -> list[Piece]:
-        """What this rank writes: its shards, and its share of what all ranks have."""
-        optimizer = trainable.optimizer.state_dict()
-        pieces = state.model_pieces(trainable.model.state_dict()) + state.dense_pieces(optimizer)
-        pieces.append(state.whole("schedule", state.warmups(optimizer)[0]))
-        pieces += state.table_pieces(state.accumulators(trainable, optimizer), state.column_bounds(trainable))
-        shared = [p for p in pieces if p.everywhere][self._ranks.rank :: self._ranks.world_size]
-        return [p for p in pieces if not p.everywhere] + shared + state.random_pieces(self._ranks)
+    def _written_by_this_rank(self, state: Checkpointable) -> list[TensorShard]:
+        """Its own shards, its share of the replicated ones, its random generators."""
+        shards = state.shards()
+        replicated = [s for s in shards if s.replicated][self._ranks.rank :: self._ranks.world_size]
+        return [s for s in shards if not s.replicated] + replicated + rng_state.rng_shards(self._ranks)
 
     def _write(self, progress: dict[str, Any], best: bool) -> None:
         """In the thread: all ranks write, then rank 0 gives the checkpoint its name."""
         step = progress["step"]
         try:
             on_first(self._ranks, lambda: self.folder.begin(step), self._group)
-            writer = DirectWriter(self.folder.beside(step))
+            writer = DirectWriter(self.folder.unfinished(step))
             torch.serialization.set_crc32_options(False)  # five sixths of its time; files have a checksum of ours
             try:
-                dcp.save({}, storage_writer=writer, planner=SavePieces(self._staged), process_group=self._group)
+                dcp.save({}, storage_writer=writer, planner=ShardSavePlanner(self._staged), process_group=self._group)
             except CheckpointException as error:
                 raise self._own_part(error) from error
             files = self._gathered(writer.written)
@@ -148,12 +162,12 @@ class Checkpoints:
 
         All ranks call it. Raises InputError where there is none, unless ``resume`` is auto, or none is whole.
         """
-        found = self.newest_whole()
-        if found is None:
+        newest = self.newest_whole()
+        if newest is None:
             if resume == "auto":
                 return None
             raise InputError(f"run.resume is set, but '{self.path}' is empty; start it without run.resume")
-        path, progress = found
+        path, progress = newest
         if progress["is_best"]:  # a kill may have come between the checkpoint's name and best.json
             on_first(self._ranks, lambda: self.folder.name_best(path.name))
         return path, progress
@@ -172,8 +186,8 @@ class Checkpoints:
         names = sorted(progress["files"])[self._ranks.rank :: self._ranks.world_size]
         wrong: list[Any] = [None] * self._ranks.world_size
         dist.all_gather_object(wrong, check_files(path, {n: progress["files"][n] for n in names}))
-        if found := [w for w in wrong if w]:
-            raise damaged(path, found[0])
+        if damage := [w for w in wrong if w]:
+            raise damaged(path, damage[0])
         return progress
 
     @staticmethod
@@ -190,8 +204,8 @@ class Checkpoints:
             raise InputError(answer[0])
         return answer[0]
 
-    def load(self, path: Path, trainable: Trainable, progress: dict[str, Any] | None = None, *, seed: int = 0) -> None:
-        """Fill ``trainable`` from ``path``, a checkpoint that is whole. All ranks call it.
+    def load(self, path: Path, state: Checkpointable, progress: dict[str, Any] | None = None, *, seed: int = 0) -> None:
+        """Fill ``state`` from ``path``, a checkpoint that is whole. All ranks call it.
 
         Args:
             progress: of that checkpoint; None: the weights alone, optimizer and generators stay as they are.
@@ -199,53 +213,33 @@ class Checkpoints:
 
         Raises InputError where the checkpoint is of another model.
         """
-        # Asked for once, before anything is read: each time, TorchRec writes cached rows of host memory back to their
-        # table. Loading empties the caches.
-        weights = trainable.model.state_dict()
-        pieces = state.model_pieces(weights)
+        state.restore(lambda shards: self._read(path, shards), progress)
         if progress is None:
-            self._read(path, pieces)
-            trainable.model.load_state_dict(weights)
             return
-        fill_optimizer_state(trainable)
-        optimizer = trainable.optimizer.state_dict()
-        found = state.accumulators(trainable, optimizer)
-        by_row = state.Regrouped([a for a in found if a.tensor.dim() == 1], progress["columns"])
-        by_entry = [a for a in found if a.tensor.dim() == 2]
-        pieces += state.table_pieces(by_entry, state.column_bounds(trainable)) + by_row.pieces
-        pieces += state.dense_pieces(optimizer)
-        counters = state.warmups(optimizer)
-        pieces.append(state.whole("schedule", counters[0]))
-        same = state.same_generators(progress, self._ranks)
-        random = state.random_pieces(self._ranks) if same else []
-        self._read(path, pieces + random)
-        by_row.fill()
-        for counter in counters[1:]:
-            counter.copy_(counters[0])
-        trainable.model.load_state_dict(weights)
-        trainable.optimizer.load_state_dict(optimizer)
-        if same:
-            state.set_random(random, self._ranks)
+        if rng_state.has_rng_of(progress, self._ranks):
+            generators = rng_state.rng_shards(self._ranks)
+            self._read(path, generators)
+            rng_state.set_rng(generators, self._ranks)
         else:
-            state.reseed(seed, progress["step"], self._ranks)
+            rng_state.reseed(seed, progress["step"], self._ranks)
 
-    def load_best(self, trainable: Trainable) -> None:
-        """Fill ``trainable`` with the weights of the best checkpoint. Raises InputError where it is gone or damaged."""
+    def load_best(self, state: Checkpointable) -> None:
+        """Fill ``state`` with the weights of the best checkpoint. Raises InputError where it is gone or damaged."""
         best = self.folder.best()
         if best is None or not best.is_dir():
             raise InputError(f"'{self.path}' has lost its best checkpoint; start the run again")
         self.progress(best)  # refuses a damaged one
-        self.load(best, trainable)
+        self.load(best, state)
 
-    def _read(self, path: Path, pieces: list[Piece]) -> None:
+    def _read(self, path: Path, shards: list[TensorShard]) -> None:
         try:
-            dcp.load({}, checkpoint_id=str(path), planner=LoadPieces(pieces))
+            dcp.load({}, checkpoint_id=str(path), planner=ShardLoadPlanner(shards))
         except CheckpointException as error:
             cause = self._own_part(error)
             if not isinstance(cause, Exception):
                 raise cause from error
             raise InputError(
-                f"checkpoint '{path}' is of another model: {reason(cause)}; set the model back, or start a new run"
+                f"checkpoint '{path}' is of another model: {first_line(cause)}; set the model back, or start a new run"
             ) from error
 
     def _own_part(self, error: CheckpointException) -> BaseException:

@@ -1,12 +1,11 @@
-"""Files of a checkpoint: their checksums, and whether they are still what was written."""
+"""Checksums of a checkpoint's files, and progress.json, which holds them and what else was saved."""
 
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, first_line
 
 PROGRESS = "progress.json"
 _CHUNK = 4 << 20
@@ -21,22 +20,13 @@ def checksum(path: Path) -> int:
     return value
 
 
-def sync(folder: Path) -> None:
-    """Have the names in a folder outlive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def read_progress(path: Path) -> dict[str, Any]:
     """What was saved with checkpoint ``path``. Raises InputError where that is not readable."""
     try:
         progress = json.loads((path / PROGRESS).read_text())
         progress["files"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, reason(error)) from error
+        raise damaged(path, first_line(error)) from error
     return progress
 
 
@@ -50,16 +40,10 @@ def check_files(path: Path, files: dict[str, list[int]]) -> str | None:
             if checksum(path / name) != wanted:
                 return f"'{name}' has changed since it was written"
         except OSError as error:
-            return reason(error)
+            return first_line(error)
     return None
 
 
 def damaged(path: Path, why: str) -> InputError:
     """The error for a checkpoint that is not whole."""
     return InputError(f"checkpoint '{path}' is damaged: {why}; remove it or name another")
-
-
-def reason(error: BaseException) -> str:
-    """The first line of what ``error`` says, with its kind where it says little."""
-    text = (str(error).strip().splitlines() or [""])[0][:200]
-    return text if " " in text else f"{type(error).__name__} {text}".strip()

@@ -1,4 +1,4 @@
-"""Files written past the page cache, so that the kernel neither copies nor writes them back; and their checksums."""
+"""Direct I/O (O_DIRECT): checkpoint files written past the page cache, with a CRC-32 of what was written."""
 
 import fcntl
 import io

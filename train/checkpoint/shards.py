@@ -1,7 +1,8 @@
-"""Pieces of named tensors, the planners that write them, and that read them in whatever pieces they were written.
+"""Shards of named tensors in a checkpoint: DCP planners that save them, and load them under any other sharding.
 
-A sharded table is several pieces of one name, on several ranks; a replicated tensor is one piece, of one rank. Files
-are those of torch.distributed.checkpoint, which finds for a wanted piece the saved pieces that overlap it.
+A sharded table is several shards of one key, on several ranks; a replicated tensor is one shard, which one of the
+ranks writes. Files are those of torch.distributed.checkpoint (DCP), which finds for a wanted shard the saved ones that
+overlap it.
 """
 
 from dataclasses import dataclass, replace
@@ -22,17 +23,17 @@ from torch.distributed.checkpoint.planner_helpers import create_read_items_for_c
 
 
 @dataclass(frozen=True)
-class Piece:
+class TensorShard:
     """``tensor`` holds the part of tensor ``key``, which is of ``size`` in all, that begins at ``offsets``.
 
-    Where ``everywhere``, all ranks have the same piece, and one of them writes it.
+    ``replicated``: every rank has the same one, and one of them writes it.
     """
 
     key: str
     size: tuple[int, ...]
     offsets: tuple[int, ...]
     tensor: torch.Tensor
-    everywhere: bool = False
+    replicated: bool = False
 
     @property
     def index(self) -> MetadataIndex:
@@ -43,31 +44,31 @@ class Piece:
         return ChunkStorageMetadata(torch.Size(self.offsets), self.tensor.size())
 
 
-def whole(key: str, tensor: torch.Tensor, *, everywhere: bool = True) -> Piece:
-    """A tensor in one piece. A number is a vector of one."""
+def whole_tensor(key: str, tensor: torch.Tensor, *, replicated: bool = True) -> TensorShard:
+    """A tensor as one shard. A number [] is saved as [1]."""
     tensor = tensor.view(1) if tensor.dim() == 0 else tensor
-    return Piece(key, tuple(tensor.size()), (0,) * tensor.dim(), tensor, everywhere)
+    return TensorShard(key, tuple(tensor.size()), (0,) * tensor.dim(), tensor, replicated)
 
 
-def pieces_of(key: str, value: torch.Tensor | ShardedTensor) -> list[Piece]:
-    """The pieces of ``value`` that are on this rank."""
+def local_shards(key: str, value: torch.Tensor | ShardedTensor) -> list[TensorShard]:
+    """The shards of ``value`` that this rank holds; a plain tensor is replicated."""
     if not isinstance(value, ShardedTensor):
-        return [whole(key, value)]
+        return [whole_tensor(key, value)]
     size = tuple(value.size())
-    found = [Piece(key, size, tuple(s.metadata.shard_offsets), s.tensor) for s in value.local_shards()]
-    return [p for p in found if p.tensor.numel()]
+    shards = [TensorShard(key, size, tuple(s.metadata.shard_offsets), s.tensor) for s in value.local_shards()]
+    return [s for s in shards if s.tensor.numel()]
 
 
-def staged(pieces: list[Piece], before: list[Piece]) -> list[Piece]:
-    """Copies in the memory of the host, which a later step does not change.
+def copy_to_host(shards: list[TensorShard], before: list[TensorShard]) -> list[TensorShard]:
+    """Copies in host memory, pinned for tensors on CUDA, which a later step does not change.
 
     Args:
         before: what this returned the last time, whose memory is used again: fresh pages cost more than the copy.
     """
-    pin = any(p.tensor.is_cuda for p in pieces)
+    pin = any(p.tensor.is_cuda for p in shards)
     kept = {(p.index, p.tensor.size(), p.tensor.dtype): p.tensor for p in before}
     copies = []
-    for p in pieces:
+    for p in shards:
         source = p.tensor.detach()
         host = kept.get((p.index, source.size(), source.dtype))
         if host is None:
@@ -78,16 +79,16 @@ def staged(pieces: list[Piece], before: list[Piece]) -> list[Piece]:
     return copies
 
 
-class SavePieces(DefaultSavePlanner):
-    """Writes the pieces of all ranks; torch checks that those of a name cover it once."""
+class ShardSavePlanner(DefaultSavePlanner):
+    """Saves the shards of all ranks; DCP checks that those of a key cover its tensor once."""
 
-    def __init__(self, pieces: list[Piece]) -> None:
+    def __init__(self, shards: list[TensorShard]) -> None:
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
-        self._pieces = pieces
-        self._tensors = {(p.key, tuple(p.offsets)): p.tensor for p in pieces}
+        self._shards = shards
+        self._tensors = {(p.key, tuple(p.offsets)): p.tensor for p in shards}
 
     def create_local_plan(self) -> SavePlan:
-        self.plan = SavePlan([self._item(p) for p in self._pieces])
+        self.plan = SavePlan([self._item(p) for p in self._shards])
         return self.plan
 
     def resolve_data(self, write_item: WriteItem) -> torch.Tensor:
@@ -95,32 +96,32 @@ class SavePieces(DefaultSavePlanner):
         return self._tensors[write_item.index.fqn, tuple(write_item.index.offset)]
 
     @staticmethod
-    def _item(piece: Piece) -> WriteItem:
-        properties = TensorProperties.create_from_tensor(piece.tensor)
-        data = TensorWriteData(chunk=piece.chunk, properties=properties, size=torch.Size(piece.size))
-        return WriteItem(index=piece.index, type=WriteItemType.SHARD, tensor_data=data)
+    def _item(shard: TensorShard) -> WriteItem:
+        properties = TensorProperties.create_from_tensor(shard.tensor)
+        data = TensorWriteData(chunk=shard.chunk, properties=properties, size=torch.Size(shard.size))
+        return WriteItem(index=shard.index, type=WriteItemType.SHARD, tensor_data=data)
 
 
-class LoadPieces(DefaultLoadPlanner):
-    """Fills the tensors of ``pieces``. Raises ValueError for a name or size that the checkpoint does not have."""
+class ShardLoadPlanner(DefaultLoadPlanner):
+    """Fills the tensors of ``shards``. Raises ValueError for a key or size that the checkpoint does not have."""
 
-    def __init__(self, pieces: list[Piece]) -> None:
+    def __init__(self, shards: list[TensorShard]) -> None:
         super().__init__()
-        self._pieces = pieces
-        self._tensors = {(p.key, tuple(p.offsets)): p.tensor for p in pieces}
+        self._shards = shards
+        self._tensors = {(p.key, tuple(p.offsets)): p.tensor for p in shards}
 
     def set_up_planner(self, state_dict: dict, metadata: Metadata | None = None, is_coordinator: bool = False) -> None:
         self._saved: dict[str, Any] = metadata.state_dict_metadata if metadata else {}
 
     def create_local_plan(self) -> LoadPlan:
         items: list[ReadItem] = []
-        for piece in self._pieces:
-            saved = self._saved.get(piece.key)
+        for shard in self._shards:
+            saved = self._saved.get(shard.key)
             if not isinstance(saved, TensorStorageMetadata):
-                raise ValueError(f"it has no '{piece.key}'")
-            if tuple(saved.size) != piece.size:
-                raise ValueError(f"'{piece.key}' is of size {list(saved.size)} in it, of {list(piece.size)} here")
-            items += create_read_items_for_chunk_list(piece.key, saved, [piece.chunk])
+                raise ValueError(f"it has no '{shard.key}'")
+            if tuple(saved.size) != shard.size:
+                raise ValueError(f"'{shard.key}' is of size {list(saved.size)} in it, of {list(shard.size)} here")
+            items += create_read_items_for_chunk_list(shard.key, saved, [shard.chunk])
         return LoadPlan(items)
 
     def resolve_tensor(self, read_item: ReadItem) -> torch.Tensor:

@@ -91,7 +91,7 @@ def table_ids(
     from train.data.parquet_files import chunk_rows, find_files, read_footers
     from train.data.shard_plan import Segment
     from train.data.shuffle_buffer import RowDecoder
-    from train.run.progress import Progress
+    from train.run.progress import ProgressBar
 
     read = [(f, feature_field(f)) for f in schema.features if f.table]
     fields = list(dict.fromkeys(field for _, field in read))
@@ -101,7 +101,7 @@ def table_ids(
     limit = chunk_rows(files, {field.column for field in fields})
     decoder = RowDecoder(files, fields, schema, [s for s in segments if s.rows], limit, filler_rows)
     remaining = sum(s.rows for s in segments)
-    bar = Progress(what, remaining, remaining > limit)
+    bar = ProgressBar(what, remaining, remaining > limit)
     while remaining:
         block = decoder.take(limit)
         remaining -= block.rows

@@ -20,10 +20,11 @@ def command(path: str, plan: str | None, overrides: tuple[str, ...]) -> None:
     """
     config = load_config(path, (*overrides, *([f"sharding.plan={plan}"] if plan else [])))
 
-    from train.ctr.trainer import train
-    from train.distributed.process_group import process_group, refuse_managed
+    from train.ctr.task import train_ctr
+    from train.ctr.zch_check import refuse_zch
+    from train.distributed.process_group import process_group
     from train.run.run_folder import RECORDS
 
-    refuse_managed(config)
+    refuse_zch(config)
     with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
-        train(config, ranks)
+        train_ctr(config, ranks)

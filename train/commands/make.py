@@ -30,7 +30,7 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
     config = load_config(path, overrides, verb="make")
 
     from recsys.schema import load_schema
-    from train.ctr.trainer import train
+    from train.ctr.task import train_ctr
     from train.distributed.process_group import process_group
     from train.run.run_folder import RECORDS
 
@@ -42,7 +42,7 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
         for own in configs:
             if ranks.first and len(configs) > 1:
                 print(f"== {own.run_folder}", flush=True)
-            train(own, ranks)
+            train_ctr(own, ranks)
 
 
 def _alone(config: Config, name: str, schema: "Schema") -> Config:

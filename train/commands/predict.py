@@ -1,17 +1,17 @@
-"""The predict verb: a run's scores as parquet."""
+"""The predict command: a run's scores of a split as parquet."""
 
-import os
-import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError
 
 if TYPE_CHECKING:
-    from train.ctr.trained_run import FinishedRun
-    from train.distributed.process_group import Ranks
+    from train.ctr.trained_run import TrainedRun
+    from train.distributed.ranks import Ranks
 
 
 @click.command()
@@ -28,17 +28,18 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
     of the split's rows: rank after rank.
     """
     from train.ctr.trained_run import open_run, run_config
-    from train.distributed.process_group import on_first, process_group
+    from train.distributed.process_group import process_group
+    from train.distributed.ranks import on_first
     from train.run.run_folder import RECORDS
 
     config = run_config(run, overrides)
     with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
-        beside = Path(f"{out}.writing")
         on_first(ranks, lambda: _refuse_old(Path(out)))
         opened = open_run(config, split, checkpoint, ranks, with_labels=labels, in_order=True)
-        on_first(ranks, lambda: _fresh(beside))
-        written = _over_ranks(_write_part(opened, ranks, beside / f"part-{ranks.rank:05d}.parquet", labels), ranks)
-        on_first(ranks, lambda: os.rename(beside, out))  # every rank has told what it wrote
+        with ExitStack() as unnamed:  # rank 0's folder, in which all ranks write, has its name once all have
+            folder = on_first(ranks, lambda: unnamed.enter_context(atomic_folder(out)))
+            written = _over_ranks(_write_part(opened, ranks, folder / f"part-{ranks.rank:05d}.parquet", labels), ranks)
+            on_first(ranks, unnamed.close)
         if ranks.first:
             left = opened.reader.num_rows - written
             without = f"; {left:,} rows could not be read and have none" if left else ""
@@ -48,11 +49,6 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
 def _refuse_old(out: Path) -> None:
     if out.exists():
         raise InputError(f"'{out}' exists; name another --out, or remove it")
-
-
-def _fresh(beside: Path) -> None:
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
 
 
 def _over_ranks(count: int, ranks: "Ranks") -> int:
@@ -65,15 +61,15 @@ def _over_ranks(count: int, ranks: "Ranks") -> int:
     return int(total)
 
 
-def _write_part(opened: "FinishedRun", ranks: "Ranks", path: Path, labels: bool) -> int:
+def _write_part(opened: "TrainedRun", ranks: "Ranks", path: Path, labels: bool) -> int:
     """This rank's scores to ``path``; how many they are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from train.ctr.scoring import scored
-    from train.run.progress import Progress
+    from train.run.progress import ProgressBar
 
-    bar = Progress("predict", opened.reader.num_rows, ranks.first)
+    bar = ProgressBar("predict", opened.reader.num_rows, ranks.first)
     writer, written = None, 0
     for batch, logits in scored(opened.model, opened.reader.epoch(0), ranks.device):
         columns = {"user": batch.users, "target": batch.targets, **batch.extra, "score": logits.sigmoid()}

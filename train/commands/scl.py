@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from train.config import load_settings
-from train.scl.config import SclConfig
+from train.scl.config import SCLConfig
 
 
 @click.command()
@@ -18,11 +18,11 @@ def command(path: str, overrides: tuple[str, ...]) -> None:
 
     Two ranks: torchx run -s local_cwd dist.ddp -j 1x2 -m train -- scl --config configs/grocery.yaml
     """
-    config = load_settings(SclConfig, path, overrides)
+    config = load_settings(SCLConfig, path, overrides)
 
     from train.distributed.process_group import process_group
     from train.run.run_folder import RECORDS
-    from train.scl.trainer import train
+    from train.scl.task import train_scl
 
     with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
-        train(config, ranks)
+        train_scl(config, ranks)

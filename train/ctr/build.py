@@ -1,19 +1,12 @@
-"""A run's parts from its config: readers, frozen tables, the sharded model, its optimizer."""
+"""Builds the parts of a CTR run from its config: stores, readers, the sharded model, its optimizer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchrec.optim
-from torch import nn
-from torch.distributed.optim import _apply_optimizer_in_backward as apply_in_backward
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.types import ShardingEnv
-from torchrec.optim.clipping import GradientClipping, GradientClippingOptimizer
-from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
-from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
@@ -31,25 +24,11 @@ from recsys.models.sparse import table_configs
 from recsys.schema import Schema, zch_tables
 from train.config import Config
 from train.ctr.frozen_tables import frozen_tables
+from train.ctr.optimizers import build_optimizer, fuse_sparse_optimizer
 from train.ctr.planner_input import problem_of
+from train.ctr.trainable import Trainable
 from train.data.reader import RowReader
-from train.distributed.process_group import Ranks, on_first
-
-_SPARSE_OPTIMIZERS = {
-    "rowwise_adagrad": torchrec.optim.RowWiseAdagrad,
-    "adagrad": torch.optim.Adagrad,
-    "sgd": torch.optim.SGD,
-}
-
-
-@dataclass(frozen=True)
-class Trainable:
-    """A sharded model, the one optimizer over all of it, and how many parameters are dense."""
-
-    model: DistributedModelParallel
-    optimizer: CombinedOptimizer
-    plan: Plan
-    dense_parameters: int
+from train.distributed.ranks import Ranks, on_first
 
 
 def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, FrozenStore]:
@@ -61,7 +40,7 @@ def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, Fr
     }
 
 
-def make_reader(
+def build_reader(
     config: Config,
     schema: Schema,
     stores: dict,
@@ -131,7 +110,7 @@ def build(
     frozen = frozen_tables(stores, plan.frozen, config, ranks)
     model = CTRModel(schema, config.model, tables, frozen, _autocast(config, ranks.device))
     dense_parameters = sum(p.numel() for p in model.dense.parameters())
-    replicated = _fuse_sparse_optimizer(model, plan, config)
+    replicated = fuse_sparse_optimizer(model, plan, config)
     sharded = DistributedModelParallel(
         module=model,
         env=ShardingEnv.from_process_group(torch.distributed.group.WORLD),
@@ -141,7 +120,7 @@ def build(
     )
     initialise_tables(sharded, config.train.seed)
     torch.manual_seed(config.train.seed + 1 + ranks.rank)  # dropout: different on every rank
-    return Trainable(sharded, _optimizer(sharded, replicated, config), plan, dense_parameters)
+    return Trainable(sharded, build_optimizer(sharded, replicated, config), plan, dense_parameters)
 
 
 def choose_plan(
@@ -164,68 +143,6 @@ def choose_plan(
         raise InputError(advice(problem, hardware, ranks.world_size, none)) from None
 
 
-def fill_optimizer_state(trainable: Trainable) -> None:
-    """Make the state that torch's optimizers make at their first step, so that a checkpoint's can be loaded into it.
-
-    Steps once with zero gradients, which may decay the weights: load them afterwards.
-    """
-    for part, optimizer in trainable.optimizer.optimizers:
-        for parameter in optimizer.params.values():
-            if part != "fused":
-                parameter.grad = torch.zeros_like(parameter)
-    trainable.optimizer.step()
-
-
 def _autocast(config: Config, device: torch.device) -> torch.dtype | None:
     wanted = config.train.autocast
     return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda") else None
-
-
-def _sparse_settings(config: Config) -> dict[str, float]:
-    c = config.sparse_optimizer
-    eps = {} if c.name == "sgd" else {"eps": c.eps}
-    return {"lr": c.lr, "weight_decay": c.weight_decay, **eps}
-
-
-def _fuse_sparse_optimizer(model: nn.Module, plan: Plan, config: Config) -> set[str]:
-    """Give every sharded table its optimizer in backward; return the names of replicated tables, which cannot."""
-    replicated = {table for table, placed in plan.tables.items() if placed.sharding_type == "data_parallel"}
-    weights = [
-        (name, p) for name, p in model.sparse.named_parameters() if p.requires_grad
-    ]  # a managed table's ids do not
-    fused = [p for name, p in weights if name.split(".")[-2] not in replicated]
-    apply_in_backward(_SPARSE_OPTIMIZERS[config.sparse_optimizer.name], fused, _sparse_settings(config))
-    return replicated
-
-
-def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Config) -> CombinedOptimizer:
-    """Fused tables, replicated tables and dense parameters, each warmed up; the dense gradients clipped."""
-    tables, dense = {}, {}
-    assert all(name.startswith("sparse.") for name in model.fused_optimizer.params)
-    for name, parameter in model.named_parameters():
-        if not name.startswith("sparse."):
-            if parameter.requires_grad:  # a frozen MAKE's do not
-                dense[name] = parameter
-        elif name.split(".")[-2] in replicated:  # others are fused; a table of another rank's is here as an empty one
-            tables[name] = parameter
-    sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
-    parts = []
-    if model.fused_optimizer.params:
-        parts.append(("fused", _warm(model.fused_optimizer, config, config.sparse_optimizer.lr)))
-    if tables:
-        keyed = KeyedOptimizerWrapper(tables, lambda p: sparse(p, **_sparse_settings(config)))
-        parts.append(("replicated", _warm(keyed, config, config.sparse_optimizer.lr)))
-    adam = config.dense_optimizer
-    keyed = KeyedOptimizerWrapper(
-        dense, lambda p: torch.optim.AdamW(p, lr=adam.lr, weight_decay=adam.weight_decay, eps=adam.eps, fused=True)
-    )
-    if config.train.clip_grad_norm is not None:
-        keyed = GradientClippingOptimizer(keyed, GradientClipping.NORM, config.train.clip_grad_norm)
-    parts.append(("dense", _warm(keyed, config, adam.lr)))
-    return CombinedOptimizer(parts)
-
-
-def _warm(optimizer: KeyedOptimizer, config: Config, lr: float) -> KeyedOptimizer:
-    steps = config.train.warmup_steps
-    stages = [WarmupStage(WarmupPolicy.LINEAR, max_iters=steps, value=1.0 / (steps + 1))] if steps else []
-    return WarmupOptimizer(optimizer, stages, lr)

@@ -9,7 +9,7 @@ from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from train.config import Config
-from train.distributed.process_group import Ranks
+from train.distributed.ranks import Ranks
 
 
 def frozen_tables(

@@ -17,8 +17,8 @@ from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from recsys.models.config import MAKEConfig
 from train.config import Config
-from train.ctr.build import Trainable
-from train.distributed.process_group import Ranks, on_first
+from train.ctr.trainable import Trainable
+from train.distributed.ranks import Ranks, on_first
 
 _ALONE = "dense.arch.make."
 

@@ -1,4 +1,4 @@
-"""Several epochs without the one-epoch collapse: tables begin anew, the dense part goes on.
+"""Resets the embedding tables between epochs, against the one-epoch collapse (overfitting) of ID models.
 
 MEDA (arXiv 2305.19531), non-continual: an ID model that sees its rows a second time has learnt them by heart in its
 tables; with new tables the dense part cannot lean on that.
@@ -8,8 +8,8 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from embeddings.initialise import initialise_tables
-from train.ctr.build import Trainable
-from train.ctr.checkpoint_state import accumulators
+from train.ctr.accumulators import accumulators
+from train.ctr.trainable import Trainable
 
 
 @torch.no_grad()
@@ -23,5 +23,5 @@ def reset_tables(trainable: Trainable, seed: int, epoch: int) -> None:
         for lookup in getattr(module, "_lookups", ()):  # of a sharded collection
             (lookup.module if isinstance(lookup, DistributedDataParallel) else lookup).purge()
     initialise_tables(trainable.model, seed, epoch)
-    for found in accumulators(trainable, trainable.optimizer.state_dict()):
-        found.tensor.zero_()
+    for shard in accumulators(trainable, trainable.optimizer.state_dict()):
+        shard.tensor.zero_()

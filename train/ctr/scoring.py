@@ -15,8 +15,8 @@ from recsys.schema import Schema
 from train.config import Config
 from train.data.reader import RowReader
 from train.data.stats.item_counts import counts_of, item_counts
-from train.distributed.process_group import Ranks, on_first
-from train.run.progress import Progress
+from train.distributed.ranks import Ranks, on_first
+from train.run.progress import ProgressBar
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _gathered(column: torch.Tensor, ranks: Ranks) -> np.ndarray | None:
     return torch.cat([p[: int(n)] for p, n in zip(parts, lengths, strict=True)]).numpy()
 
 
-def reading(reader: RowReader, schema: Schema, ranks: Ranks) -> dict[str, float]:
+def read_counters(reader: RowReader, schema: Schema, ranks: Ranks) -> dict[str, float]:
     """What the reader cut or missed in its last pass, over all ranks, which all call this; nothing where nothing was.
 
     ``truncated/FEATURE`` is the share of rows whose list was longer than max_length, ``missing/MODALITY`` the share of
@@ -99,10 +99,10 @@ def write_evaluation(
     config: Config, schema: Schema, model: torch.nn.Module, reader: RowReader, ranks: Ranks, epoch: int
 ) -> None:
     """Score ``reader``'s split and write ``evaluation/<split>.json`` into the run's folder. All ranks call it."""
-    bar = Progress(reader.split, reader.num_rows, ranks.first)
+    bar = ProgressBar(reader.split, reader.num_rows, ranks.first)
     scores = collect(model, reader, ranks, bar.advance)
     bar.close()
-    found = reading(reader, schema, ranks)
+    counters = read_counters(reader, schema, ranks)
 
     def write() -> None:
         assert scores is not None, "rank 0 has the scores"
@@ -111,7 +111,9 @@ def write_evaluation(
         result = evaluate_predictions(scores.labels, scores.logits, scores.users, counts)
         folder = Path(config.run_folder) / "evaluation"
         folder.mkdir(exist_ok=True)
-        write_json(folder / f"{reader.split}.json", {"split": reader.split, "epoch": epoch, "reading": found, **result})
+        write_json(
+            folder / f"{reader.split}.json", {"split": reader.split, "epoch": epoch, "reading": counters, **result}
+        )
         figures = {k: v for k, v in result["overall"].items() if isinstance(v, float)}
         print(f"{reader.split} (epoch {epoch}): " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
 

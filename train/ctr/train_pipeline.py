@@ -1,4 +1,4 @@
-"""Steps of training: TorchRec's pipeline, or plain steps where a model has no table whose exchange could be hidden."""
+"""The training pipeline: TorchRec's, or plain steps for a model without ID tables."""
 
 from collections.abc import Iterator
 
@@ -36,8 +36,12 @@ class PlainPipeline:
         return output
 
 
-def pipeline(
+def train_pipeline(
     model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device, tables: bool
 ) -> TrainPipelineSparseDist | PlainPipeline:
-    """What carries out the steps of a model with or without ID tables."""
+    """The pipeline that makes the training steps of a model.
+
+    Args:
+        tables: whether it has ID tables, whose exchange TorchRec's pipeline hides.
+    """
     return (TrainPipelineSparseDist if tables else PlainPipeline)(model, optimizer, device)

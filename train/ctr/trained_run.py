@@ -1,4 +1,4 @@
-"""A finished run opened for scoring: its config, its data and its best weights."""
+"""A trained run opened for scoring: its config, its data and the weights of one of its checkpoints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,16 +7,17 @@ import torch
 
 from embeddings.errors import InputError
 from recsys.schema import Schema, load_schema
-from train.checkpoint import Checkpoints
+from train.checkpoint.checkpointer import Checkpointer
 from train.config import Config, check_names, load_config
-from train.ctr.build import build, check_stores, make_reader, open_stores
+from train.ctr.build import build, build_reader, check_stores, open_stores
+from train.ctr.checkpoint_state import CTRCheckpointState
 from train.data.reader import RowReader
 from train.data.stats.mean_lengths import mean_lengths
-from train.distributed.process_group import Ranks
+from train.distributed.ranks import Ranks
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class TrainedRun:
     """What scoring needs. ``epoch`` is the one, counted from 1, whose weights are loaded."""
 
     config: Config
@@ -40,7 +41,7 @@ def run_config(run: str, overrides: tuple[str, ...]) -> Config:
 
 def open_run(
     config: Config, split: str, checkpoint: str, ranks: Ranks, *, with_labels: bool = True, in_order: bool = False
-) -> FinishedRun:
+) -> TrainedRun:
     """Load a run's weights and open ``split``. All ranks call it.
 
     Args:
@@ -51,19 +52,18 @@ def open_run(
     schema = load_schema(config.data.path)
     check_names(config, schema)
     stores = open_stores(schema, config.model, config.data.path)
-    checkpoints = Checkpoints(config.run_folder, ranks, config.train.keep)
+    checkpoints = Checkpointer(config.run_folder, ranks, config.train.keep)
     folder = checkpoints.folder
-    found = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: checkpoints.path / checkpoint)
-    path = found()
+    path = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: checkpoints.path / checkpoint)()
     if path is None or not path.is_dir():
         there = sorted(p.name for p in checkpoints.path.glob("step-*"))
         raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")
-    reader = make_reader(
+    reader = build_reader(
         config, schema, stores, ranks, split, training=False, with_labels=with_labels, in_order=in_order
     )
     progress = checkpoints.progress(path)
     check_stores(stores, progress["stores"])
     trainable = build(schema, config, stores, mean_lengths(config.data.path, split, schema), ranks)
-    checkpoints.load(path, trainable)
+    checkpoints.load(path, CTRCheckpointState(trainable))
     epoch = progress["epoch"] + (1 if progress["batch"] else 0)  # whole epochs, and one that has begun
-    return FinishedRun(config, schema, trainable.model, reader, epoch)
+    return TrainedRun(config, schema, trainable.model, reader, epoch)

@@ -1,4 +1,4 @@
-"""Signs of life: each rank tells the store through which the ranks met what it does, so that a lost one has a name."""
+"""Heartbeats of the ranks through the rendezvous store, so that a lost or hanging rank can be named."""
 
 import contextlib
 import datetime
@@ -65,14 +65,16 @@ class Heartbeat:
         self._end = "lost"
         self._within(self._beat)
         first = self._read()
-        found, until = first, time.monotonic() + _VERDICT_S
-        while time.monotonic() < until and found is not None and any(not f.get("end") for f in found.values()):
+        latest, until = first, time.monotonic() + _VERDICT_S
+        while (
+            time.monotonic() < until and latest is not None and any(not state.get("end") for state in latest.values())
+        ):
             time.sleep(BEAT_S / 2)
-            found = self._read()
-        if found is None or first is None:
+            latest = self._read()
+        if latest is None or first is None:
             return "rank 0 does not answer, through which the ranks met"
         words = []
-        for rank, state in found.items():
+        for rank, state in latest.items():
             if not state.get("end"):
                 silent = state.get("beats") == first[rank].get("beats")
                 how = "gives no sign of life" if silent else "is alive, but did not arrive"
@@ -118,7 +120,7 @@ class Heartbeat:
         return answer[0] if answer else None
 
 
-def begin(rank: int, world_size: int) -> Heartbeat | None:
+def begin_heartbeat(rank: int, world_size: int) -> Heartbeat | None:
     """This rank's heartbeat; None where it is the only one. The process group must be there."""
     if world_size == 1:
         return None

@@ -1,4 +1,4 @@
-"""NCCL's own watch over ranks that hang: later than gloo's, which names them, and with a record of what each did."""
+"""NCCL's timeout and flight recorder: later than gloo's timeout, which names the rank that hangs."""
 
 import contextlib
 import datetime

@@ -11,7 +11,7 @@ from embeddings.errors import InputError
 from embeddings.frozen.build_store import build_from_parquet
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.store_writer import check_target
-from train.distributed.process_group import Ranks, on_first
+from train.distributed.ranks import Ranks, on_first
 from train.encoding.decode_pipeline import DecodedBatch, decoded_batches
 from train.encoding.item_files import ItemFiles
 from train.encoding.open_encoder import ItemEncoder

@@ -1,4 +1,4 @@
-"""What rank 0 shows while it works: a bar on a terminal, a line now and then elsewhere."""
+"""The progress bar of rank 0: drawn in place on a terminal, a line now and then elsewhere."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ from tqdm import tqdm
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class Progress:
+class ProgressBar:
     """Counts rows of one pass.
 
     A launcher prefixes every line of its ranks, which breaks a bar drawn in place, so a bar is drawn only where

@@ -13,13 +13,13 @@ from typing import Any
 from embeddings.atomic_file import atomic_write, write_json
 from embeddings.errors import InputError
 from train.commands.env import PACKAGES, installed
-from train.config import Config, save_config
+from train.config import RunSettings, save_config
 
 LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
 RECORDS = f"{LOGS}/nccl"  # what NCCL's ranks did last, should one of them hang
 
 
-def claim(config: Config) -> None:
+def claim(config: RunSettings) -> None:
     """Make the run's folder, or accept the old one. RunFolder deletes the old one, once all else is known to be right.
 
     Raises InputError where it exists and neither run.resume nor run.overwrite is set, where run.resume is true and
@@ -49,7 +49,7 @@ def claim(config: Config) -> None:
 class RunFolder:
     """A claimed folder, open for writing."""
 
-    def __init__(self, config: Config, about: dict[str, Any]) -> None:
+    def __init__(self, config: RunSettings, about: dict[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         self.path = Path(config.run_folder)
@@ -103,8 +103,8 @@ def _whole_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
-    found = {"python": platform.python_version()}
-    return found | {name: there for name in PACKAGES if (there := installed(name)) is not None}
+    python = {"python": platform.python_version()}
+    return python | {name: there for name in PACKAGES if (there := installed(name)) is not None}
 
 
 def git_state() -> dict[str, Any]:

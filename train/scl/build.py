@@ -17,17 +17,17 @@ from recsys.scl.encoders.tokenizer import train_tokenizer
 from recsys.scl.memory_bank import MemoryBank
 from recsys.scl.pairs_schema import Pairs
 from recsys.scl.towers import MomentumEncoder, Towers
-from train.distributed.process_group import Ranks, on_first
-from train.scl.checkpoint_state import SclTrainable
-from train.scl.config import OptimizerConfig, SclConfig
+from train.distributed.ranks import Ranks, on_first
+from train.scl.config import OptimizerConfig, SCLConfig
 from train.scl.item_contents import ItemContents
 from train.scl.pair_rows import PairRows
+from train.scl.trainable import SCLTrainable
 
 VOCABULARY = "vocabulary.json"  # of a run's folder
 _QUERIES_AT_ONCE = 8192
 
 
-def build_towers(config: SclConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Towers:
+def build_towers(config: SCLConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Towers:
     """The encoders, with the same new weights on every rank. Raises InputError for a model that cannot be had."""
     torch.manual_seed(config.train.seed)
 
@@ -40,17 +40,17 @@ def build_towers(config: SclConfig, pairs: Pairs, rows: PairRows, items: ItemCon
     return Towers(query, item, config.model.temperature).to(ranks.device)
 
 
-def build_trainable(config: SclConfig, towers: Towers, ranks: Ranks) -> SclTrainable:
+def build_trainable(config: SCLConfig, towers: Towers, ranks: Ranks) -> SCLTrainable:
     """``towers`` with all that trains it. Raises InputError where the bank's rows cannot be shared out."""
     group = dist.group.WORLD if ranks.world_size > 1 else None
     bank = config.model.bank
-    twin = MomentumEncoder(towers, bank.momentum) if bank.rows else None
+    momentum_encoder = MomentumEncoder(towers, bank.momentum) if bank.rows else None
     queue = MemoryBank(bank.rows, config.model.width, group, bank.distinct).to(ranks.device) if bank.rows else None
     model: nn.Module = towers
     if group is not None:
         devices = [ranks.device.index] if ranks.device.type == "cuda" else None
         model = DistributedDataParallel(towers, device_ids=devices)
-    return SclTrainable(model, towers, _optimizer(config.optimizer, towers), twin, queue)
+    return SCLTrainable(model, towers, _optimizer(config.optimizer, towers), momentum_encoder, queue)
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
@@ -84,7 +84,7 @@ def same_buffers(towers: nn.Module) -> None:
         buffer.copy_(part.view_as(buffer))
 
 
-def _tokenizer(config: SclConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Tokenizer:
+def _tokenizer(config: SCLConfig, pairs: Pairs, rows: PairRows, items: ItemContents, ranks: Ranks) -> Tokenizer:
     """The run's vocabulary: of the train split's texts, found by rank 0 at the run's start and kept in its folder."""
     path = Path(config.run_folder) / VOCABULARY
 

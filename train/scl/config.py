@@ -4,17 +4,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from recsys.scl.config import AugmentConfig, SclModelConfig
+from recsys.scl.config import AugmentConfig, SCLModelConfig
 from recsys.validation import Strict
-from train.config import ProcessConfig, RunConfig, RunSettings
+from train.config import LoopConfig, RunSettings, SplitsConfig
 
 
-class PairsConfig(Strict):
+class PairsConfig(SplitsConfig):
     """Where pairs come from and how they are read."""
 
     path: str = Field(description="folder with pairs.yaml, the splits and the items")
-    train: str = Field("train", description="split to learn from")
-    validation: str = Field("validation", description="split that chooses the epoch")
     test: str | None = Field(None, description="split that is only reported; null: none")
     batch_size: int = Field(64, ge=2, description="pairs a step and rank")
     eval_batch_size: int = Field(256, ge=1, description="queries or items a step and rank in evaluation")
@@ -35,37 +33,23 @@ class OptimizerConfig(Strict):
     warmup_steps: int = Field(50, ge=0)
 
 
-class SclTrainConfig(Strict):
+class SCLTrainConfig(LoopConfig):
     """The loop."""
 
     epochs: int = Field(10, ge=0, description="0: only validate the untrained encoders")
-    max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
-    seed: int = 0
-    clip_grad_norm: float | None = Field(10.0, gt=0, description="null does not clip")
-    autocast: Literal["auto", "bfloat16", "off"] = Field("auto", description="auto: bfloat16 on CUDA, off elsewhere")
-    log_every: int = Field(20, ge=1, description="steps between rows of metrics.jsonl")
-    evaluate_every: int = Field(
-        1, ge=1, description="epochs between validations; the last one is always followed by one"
-    )
-    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better Acc@1")
-    checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at validations")
-    checkpoint_minutes: float | None = Field(
-        None, gt=0, description="minutes between checkpoints, on top of the others"
-    )
+    log_every: int = Field(20, ge=1, description="steps of an epoch between rows of metrics.jsonl")
     keep: int = Field(1, ge=1, description="checkpoints kept besides the best")
 
 
-class SclConfig(RunSettings):
+class SCLConfig(RunSettings):
     data: PairsConfig
-    model: SclModelConfig = SclModelConfig()
+    model: SCLModelConfig = SCLModelConfig()
     augment: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    train: SclTrainConfig = SclTrainConfig()
-    process: ProcessConfig = ProcessConfig()
-    run: RunConfig = RunConfig()
+    train: SCLTrainConfig = SCLTrainConfig()
 
     @model_validator(mode="after")
-    def _bank_begins(self) -> "SclConfig":
+    def _bank_begins(self) -> "SCLConfig":
         wait, epochs = self.model.bank.wait_epochs, self.train.epochs
         if self.model.bank.rows and 0 < epochs <= wait:
             raise ValueError(

@@ -11,7 +11,7 @@ from embeddings.errors import InputError
 from recsys.scl.encoders import Encoder, Undecodable
 
 
-class Contents:
+class DecodedContents:
     """Decoded contents of one table.
 
     Args:
@@ -31,15 +31,15 @@ class Contents:
         """The contents of ``rows`` as their encoder takes them. Raises InputError for one that cannot be decoded."""
         if not self._most:
             return self._decoded(rows, content)
-        found = self._known(rows)
-        missing = sorted({row for row in rows if row not in found})
+        cached = self._known(rows)
+        missing = sorted({row for row in rows if row not in cached})
         if missing or not rows:
             some = self._decoded(missing, content)
             if not rows:
                 return some
-            found |= {row: some[i] for i, row in enumerate(missing)}
-            self._keep({row: found[row] for row in missing})
-        return torch.stack([found[row] for row in rows])
+            cached |= {row: some[i] for i, row in enumerate(missing)}
+            self._keep({row: cached[row] for row in missing})
+        return torch.stack([cached[row] for row in rows])
 
     def _decoded(self, rows: Sequence[int], content: Callable[[int], Any]) -> torch.Tensor:
         try:
@@ -52,10 +52,10 @@ class Contents:
 
     def _known(self, rows: Sequence[int]) -> dict[int, torch.Tensor]:
         with self._lock:
-            found = {row: self._kept[row] for row in rows if row in self._kept}
-            for row in found:
+            cached = {row: self._kept[row] for row in rows if row in self._kept}
+            for row in cached:
                 self._kept.move_to_end(row)
-        return found
+        return cached
 
     def _keep(self, some: dict[int, torch.Tensor]) -> None:
         with self._lock:

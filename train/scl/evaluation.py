@@ -12,8 +12,8 @@ from recsys.scl.accuracy_at_n import hits
 from recsys.scl.encoders import Encoder
 from recsys.scl.towers import Towers
 from train.data.prefetch import PrefetchThread
-from train.distributed.process_group import Ranks
-from train.scl.decoded_contents import Contents
+from train.distributed.ranks import Ranks
+from train.scl.decoded_contents import DecodedContents
 from train.scl.item_contents import ItemContents
 from train.scl.pair_rows import PairRows
 
@@ -27,7 +27,7 @@ class Evaluation:
     """
 
     def __init__(
-        self, rows: PairRows, items: ItemContents, candidates: str, queries: Contents, contents: Contents,
+        self, rows: PairRows, items: ItemContents, candidates: str, queries: DecodedContents, contents: DecodedContents,
         ranks: Ranks, batch_size: int, workers: int,
     ) -> None:  # fmt: skip
         self._rows, self._items, self._ranks = rows, items, ranks
@@ -56,7 +56,7 @@ class Evaluation:
         own = self._share(self.candidates)
         parts = [v for v, _ in self._vectors(towers.item, self._contents, own, lambda _: self._items.content)]
         candidates = self._gathered(parts, towers.item.width)
-        found = torch.zeros(len(AT), dtype=torch.float64)
+        correct = torch.zeros(len(AT), dtype=torch.float64)
         rows = self._share(np.arange(len(self._rows)))
 
         def reader(some: Sequence[int]) -> Callable[[int], Any]:
@@ -68,11 +68,11 @@ class Evaluation:
             vectors, some = next(batches, (None, None))
             if vectors is not None:
                 positions = np.searchsorted(self.candidates, self._rows.positives[some])
-                found += hits(vectors, candidates, torch.from_numpy(positions).to(vectors.device), AT)
+                correct += hits(vectors, candidates, torch.from_numpy(positions).to(vectors.device), AT)
             advance(self._batch * self._ranks.world_size)
         if self._ranks.world_size > 1:
-            dist.all_reduce(found)
-        accuracy = (found / len(self._rows)).tolist()
+            dist.all_reduce(correct)
+        accuracy = (correct / len(self._rows)).tolist()
         about = {"queries": len(self._rows), "candidates": int(self.candidates.size)}
         return {**{f"acc@{n}": a for n, a in zip(AT, accuracy, strict=True)}, **about}
 
@@ -80,7 +80,7 @@ class Evaluation:
         return np.array_split(values, self._ranks.world_size)[self._ranks.rank]
 
     def _vectors(
-        self, encoder: Encoder, contents: Contents, rows: np.ndarray, reader: Callable
+        self, encoder: Encoder, contents: DecodedContents, rows: np.ndarray, reader: Callable
     ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
         """Vectors of ``rows``, a batch at a time, decoded in threads while the encoder works."""
         parts = [rows[i : i + self._batch] for i in range(0, rows.size, self._batch)]

@@ -47,8 +47,8 @@ class ItemContents:
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
         """The row of each id, -1 where there is no such item: [n] int64."""
-        found = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
-        return np.where(self.ids[found] == ids, found, -1)
+        places = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
+        return np.where(self.ids[places] == ids, places, -1)
 
     def content(self, row: int) -> Any:
         """Bytes or string of the item in ``row``, by ascending id."""

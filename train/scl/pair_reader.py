@@ -11,7 +11,7 @@ import torch
 from recsys.scl.augment import augment_pictures, augment_texts
 from recsys.scl.config import AugmentConfig
 from train.data.prefetch import PrefetchThread
-from train.scl.decoded_contents import Contents
+from train.scl.decoded_contents import DecodedContents
 from train.scl.item_contents import ItemContents
 from train.scl.pair_rows import PairRows
 
@@ -56,8 +56,8 @@ class PairReader:
         self,
         rows: PairRows,
         items: ItemContents,
-        queries: Contents,
-        item_contents: Contents,
+        queries: DecodedContents,
+        item_contents: DecodedContents,
         augment: AugmentConfig,
         *,
         batch_size: int,
@@ -138,7 +138,7 @@ class PairReader:
             with_negative,
         )  # fmt: skip
 
-    def _view(self, contents: Contents, rows: Sequence[int], content: Any, draws: torch.Tensor) -> torch.Tensor:
+    def _view(self, contents: DecodedContents, rows: Sequence[int], content: Any, draws: torch.Tensor) -> torch.Tensor:
         decoded = contents.decoded(rows, content)
         if not rows:
             return decoded

@@ -72,7 +72,7 @@ class PairRows:
 
     def queries(self, rows: np.ndarray) -> dict[int, Any]:
         """Row -> bytes or string. Reads the row groups that have one of ``rows``. Raises InputError."""
-        found: dict[int, Any] = {}
+        contents: dict[int, Any] = {}
         rows = np.sort(rows)
         for group, some in itertools.groupby(rows.tolist(), key=self._group):
             wanted = np.fromiter(some, np.int64)
@@ -81,12 +81,12 @@ class PairRows:
                 column = open_file(file).read_row_group(number, columns=[self._pairs.query.column], use_threads=False)
             except (pa.ArrowException, OSError) as error:
                 raise unreadable_group(file, number, error) from error
-            contents = column.column(0).take(pa.array(wanted - self._ends[group])).to_pylist()
-            for row, content in zip(wanted.tolist(), contents, strict=True):
+            values = column.column(0).take(pa.array(wanted - self._ends[group])).to_pylist()
+            for row, content in zip(wanted.tolist(), values, strict=True):
                 if content is None:
                     raise InputError(f"{self.place(row)}: {self._pairs.query.column} is null; remove the row")
-                found[row] = content
-        return found
+                contents[row] = content
+        return contents
 
     def _group(self, row: int) -> int:
         return int(np.searchsorted(self._ends, row, side="right")) - 1

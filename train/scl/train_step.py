@@ -1,41 +1,35 @@
 """One step of contrastive learning: losses, gradients, momentum encoder, memory bank."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.distributed as dist
 
-from recsys.scl.config import SclModelConfig
+from recsys.scl.config import SCLModelConfig
 from recsys.scl.losses import centred, info_nce, triplet
-from train.distributed.process_group import Ranks
+from train.distributed.ranks import Ranks
 from train.scl.build import same_buffers
-from train.scl.checkpoint_state import SclTrainable
 from train.scl.pair_reader import PairBatch
+from train.scl.trainable import SCLTrainable
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Means over this rank's pairs, without gradient: InfoNCE, triplet (before lambda), and what was minimised."""
+class SCLStep:
+    """One step of SCL (Sheng et al., 2024, section 3): InfoNCE and triplet loss, AdamW, EMA update, bank.
 
-    info_nce: torch.Tensor
-    triplet: torch.Tensor
-    loss: torch.Tensor
-
-    def stacked(self) -> torch.Tensor:
-        return torch.stack([self.loss, self.info_nce, self.triplet])
-
-
-class Step:
-    """Trains on one batch after another. All ranks call it together, with as many pairs each."""
+    All ranks call it together, with as many pairs each.
+    """
 
     def __init__(
-        self, trainable: SclTrainable, model: SclModelConfig, ranks: Ranks, autocast: bool, clip: float | None
+        self, trainable: SCLTrainable, model: SCLModelConfig, ranks: Ranks, autocast: bool, clip: float | None
     ) -> None:
         self._trainable, self._model, self._ranks = trainable, model, ranks
         self._autocast, self._clip = autocast, clip
         self._group = dist.group.WORLD if ranks.world_size > 1 else None
 
-    def __call__(self, batch: PairBatch, lr: float, epoch: int) -> Losses:
+    def __call__(self, batch: PairBatch, lr: float, epoch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Train on this rank's pairs.
+
+        Returns:
+            Means over the pairs, [] each, without gradient: what was minimised, InfoNCE, triplet (before its weight).
+        """
         parts = self._trainable
         batch = batch.to(self._ranks.device)
         bank = parts.bank if epoch >= self._model.bank.wait_epochs else None
@@ -55,7 +49,7 @@ class Step:
         parts.towers.temperature.clamp()
         if bank is not None:
             bank.push(keys, batch.items)
-        return Losses(nce.detach(), hard.detach(), loss.detach())
+        return loss.detach(), nce.detach(), hard.detach()
 
     def _hard(
         self, queries: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor, rows: torch.Tensor
@@ -69,12 +63,12 @@ class Step:
 
     def _keys(self, positives: torch.Tensor, waits: bool) -> torch.Tensor | None:
         """The momentum encoder's vectors of the step's positives, after it has followed the trained one."""
-        twin = self._trainable.twin
-        if twin is None:
+        encoder = self._trainable.momentum_encoder
+        if encoder is None:
             return None
         same_buffers(self._trainable.towers)
-        twin.ema_update(self._trainable.towers, copy_weights=waits)
+        encoder.ema_update(self._trainable.towers, copy_weights=waits)
         if waits:
             return None
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):
-            return centred(twin.keys(positives), self._group)
+            return centred(encoder.keys(positives), self._group)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from recsys.scl.config import SclModelConfig
+from recsys.scl.config import SCLModelConfig
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.image_decoder import PictureDecoder
 from recsys.scl.encoders.resnet import resnet
@@ -13,12 +13,12 @@ from recsys.scl.encoders.tokenizer import WordDecoder
 from recsys.scl.encoders.transformer import Transformer
 
 
-def needs_vocabulary(kind: str, config: SclModelConfig) -> bool:
+def needs_vocabulary(kind: str, config: SCLModelConfig) -> bool:
     """Whether ``build_encoder`` wants a tokenizer: of texts, where no named model brings its own."""
     return kind == "text" and config.text.name == "transformer"
 
 
-def build_encoder(kind: str, config: SclModelConfig, tokenizer: Tokenizer | None = None) -> Encoder:
+def build_encoder(kind: str, config: SCLModelConfig, tokenizer: Tokenizer | None = None) -> Encoder:
     """A new encoder of ``kind``, image or text. Raises InputError for a named model that cannot be had."""
     if kind == "image":
         image = config.image

@@ -12,7 +12,7 @@ from tests.train.launch import finished, one_line, start
 from tests.train.launch import rows as metrics
 from tests.train.scl import tiny
 from train.config import load_settings
-from train.scl.config import SclConfig
+from train.scl.config import SCLConfig
 
 MODULE = "benchmarks.paper"
 
@@ -25,7 +25,7 @@ def test_ablations_differ_in_what_they_are_named_for_alone(tmp_path: Path):
     config = tiny.write_config(tmp_path, tmp_path)
     found = jobs(Plan(name="run", config=str(config), batch_size=8, root="here", seeds=2, extra=("model.width=4",)))
     assert [(job.model, job.seed) for job in found] == [(model, seed) for seed in (0, 1) for model in MODELS]
-    settings = [load_settings(SclConfig, str(config), job.settings) for job in found]
+    settings = [load_settings(SCLConfig, str(config), job.settings) for job in found]
     assert {s.data.test for s in settings} == {"test"} and {s.model.width for s in settings} == {4}
     whole, no_triplet, in_batch, untrained, *_ = settings
     assert whole.model.triplet.weight > 0 and whole.model.bank.rows > 0 and whole.train.epochs > 0

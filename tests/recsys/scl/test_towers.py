@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recsys.scl.config import ImageEncoderConfig, SclModelConfig
+from recsys.scl.config import ImageEncoderConfig, SCLModelConfig
 from recsys.scl.encoders import build_encoder
 from recsys.scl.towers import MomentumEncoder, Towers
 
@@ -11,7 +11,7 @@ from recsys.scl.towers import MomentumEncoder, Towers
 @pytest.fixture
 def towers() -> Towers:
     torch.manual_seed(0)
-    config = SclModelConfig(width=4, image=ImageEncoderConfig(size=16, channels=[4]))
+    config = SCLModelConfig(width=4, image=ImageEncoderConfig(size=16, channels=[4]))
     return Towers(build_encoder("image", config), None, 0.07)
 
 

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from train.checkpoint.background_writer import Background
+from train.checkpoint.background_writer import BackgroundWriter
 
 
 def test_an_interrupt_while_waiting_leaves_the_work_running():
-    go, done, background = threading.Event(), [], Background("test")
+    go, done, background = threading.Event(), [], BackgroundWriter("test")
 
     def work() -> None:
         time.sleep(0.3)  # by then the main thread waits
@@ -29,7 +29,7 @@ def test_an_interrupt_while_waiting_leaves_the_work_running():
 
 
 def test_what_it_raised_is_told_once():
-    background = Background("test")
+    background = BackgroundWriter("test")
     background.start(lambda: 1 / 0)
     assert background.settle(20) and background.failed
     with pytest.raises(ZeroDivisionError):

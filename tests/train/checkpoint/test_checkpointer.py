@@ -10,8 +10,8 @@ import pytest
 
 from embeddings.errors import InputError
 from tests.train.launch import about, verb
-from train.checkpoint import Checkpoints
-from train.checkpoint.checkpoint_folder import Folder
+from train.checkpoint.checkpoint_folder import CheckpointFolder
+from train.checkpoint.checkpointer import Checkpointer
 from train.checkpoint.checksums import read_progress
 
 
@@ -45,19 +45,19 @@ def test_keeps_the_newest_and_the_best(run):
 
 
 def test_a_run_without_a_test_waits_for_its_last_checkpoint(config, tmp_path, monkeypatch):
-    whole = Folder.publish
-    monkeypatch.setattr(Folder, "publish", lambda *a: (time.sleep(0.5), whole(*a)))
+    whole = CheckpointFolder.publish
+    monkeypatch.setattr(CheckpointFolder, "publish", lambda *a: (time.sleep(0.5), whole(*a)))
     done = verb("ctr", "--config", config(), "data.test=null", "train.epochs=1")
     assert done.status == 0, done.err
     assert checkpoints(tmp_path / "runs" / "run") == ["best.json", "step-00000012"]
 
 
 def test_the_best_is_never_pruned(config, tmp_path, monkeypatch):
-    from train.ctr import trainer as loop
+    from train.ctr import task
 
     values = iter([0.9, 0.5, 0.4, 0.3, 0.2])
-    whole = loop.compute_metrics
-    monkeypatch.setattr(loop, "compute_metrics", lambda *a: whole(*a) | {"auc": next(values)})
+    whole = task.compute_metrics
+    monkeypatch.setattr(task, "compute_metrics", lambda *a: whole(*a) | {"auc": next(values)})
     done = verb("ctr", "--config", config(), "train.epochs=4", "train.checkpoint_every=5", "train.keep=1")
     assert done.status == 0, done.err
     run = tmp_path / "runs" / "run"
@@ -246,7 +246,7 @@ def test_a_disk_that_is_full_to_the_last_byte(config, small_disk):
 
 
 def test_names_are_those_of_steps(tmp_path):
-    made = Folder(tmp_path / "checkpoints", keep=2)
+    made = CheckpointFolder(tmp_path / "checkpoints", keep=2)
     assert made.newest() is None and made.best() is None
     for name in ("step-00000009", "step-00000010", ".writing-step-00000011"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
@@ -264,7 +264,7 @@ def test_each_rank_tells_its_own_part_of_a_failure(tmp_path):
     wrapped.__context__ = full
 
     def part(rank: int, failures: dict):
-        made = Checkpoints(tmp_path, type("Ranks", (), {"rank": rank})(), keep=1)
+        made = Checkpointer(tmp_path, type("Ranks", (), {"rank": rank})(), keep=1)
         return made._own_part(CheckpointException("save", {r: (f, None) for r, f in failures.items()}))
 
     assert part(0, {0: wrapped}) is full and part(1, {0: other, 1: full}) is full and part(0, {0: other}) is other

@@ -12,7 +12,7 @@ import torch
 from embeddings.frozen.store import build_store
 from tests.train import launch, tiny
 from tests.train.launch import one_line, rows, verb
-from train.ctr import trainer as loop
+from train.run import trainer as loop
 
 MAKE = ["model.multimodal.make.attention_hidden=5", "model.multimodal.make.hidden=[6,4,3]"]
 JOINED = ["model.multimodal.mode=simtier+make", *MAKE]
@@ -148,16 +148,16 @@ def figures(run: Path) -> list[tuple]:
 
 
 def test_a_make_run_that_stopped_goes_on_as_if_it_had_not(trained, tmp_path, monkeypatch):
-    path, log = trained.parent.parent / "run.yaml", loop.Run._log
+    path, log = trained.parent.parent / "run.yaml", loop.Trainer._log
     again = [f"run.root={tmp_path}"]
 
-    def stop(self, window, bar):
-        log(self, window, bar)
-        if self.position.step == 17:
+    def stop(self, bar):
+        log(self, bar)
+        if self.state.step == 17:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Run, "_log", stop)
+        patch.setattr(loop.Trainer, "_log", stop)
         assert verb("make", "--config", path, *MAKE, *again, "train.checkpoint_every=5").status == 130
     make(path, *again, "train.checkpoint_every=5", "run.resume=true")
     assert figures(tmp_path / "run-make") == figures(trained)
@@ -169,11 +169,11 @@ def test_a_make_run_that_stopped_goes_on_as_if_it_had_not(trained, tmp_path, mon
 
 
 def test_a_make_run_killed_between_its_files_and_its_checkpoint_lists_no_epoch_twice(trained, tmp_path, monkeypatch):
-    path, save = trained.parent.parent / "run.yaml", loop.save
+    path, save = trained.parent.parent / "run.yaml", loop.Trainer._save
     again = [f"run.root={tmp_path}", "train.checkpoint_every=5"]
 
     def stop(run, best):
-        if (run.position.epoch, run.position.batch) == (2, 0):
+        if (run.state.epoch, run.state.batch) == (2, 0):
             raise KeyboardInterrupt
         save(run, best)
 
@@ -184,7 +184,7 @@ def test_a_make_run_killed_between_its_files_and_its_checkpoint_lists_no_epoch_t
         ]
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "save", stop)
+        patch.setattr(loop.Trainer, "_save", stop)
         assert verb("make", "--config", path, *MAKE, *again).status == 130
     assert listed() == [0, 1, 2]
     make(path, *again, "run.resume=true")

@@ -45,7 +45,7 @@ def rows_of(folder, split: str = "test") -> pa.Table:
 def predicted(run, out: Path, *arguments) -> pa.Table:
     done = verb("predict", run, "--out", out, *arguments)
     assert done.status == 0, done.err
-    assert not Path(f"{out}.writing").exists()
+    assert not [p for p in out.parent.iterdir() if p.name.startswith(".scores")]
     return pa.concat_tables(pq.read_table(p) for p in sorted(out.glob("part-*.parquet")))
 
 

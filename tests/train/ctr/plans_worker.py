@@ -4,7 +4,7 @@ import json
 import sys
 
 from train.config import load_config
-from train.ctr.trainer import train
+from train.ctr.task import train_ctr
 from train.distributed.process_group import process_group
 
 
@@ -13,7 +13,7 @@ def main() -> None:
     first = load_config(jobs[0]["config"], tuple(jobs[0]["overrides"]))
     with process_group(first.process) as ranks:
         for job in jobs:
-            train(load_config(job["config"], tuple(job["overrides"])), ranks)
+            train_ctr(load_config(job["config"], tuple(job["overrides"])), ranks)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from tests.train.ctr.test_resume import PLAN
 from tests.train.launch import verb
-from train.ctr import trainer as loop
+from train.ctr import task
+from train.run import trainer as loop
 
 STALE = 9.0
 
@@ -41,11 +42,11 @@ def cache(model: torch.nn.Module) -> dict[str, bool]:
 @pytest.mark.parametrize("then", ["tested", "trained"])
 def test_weights_that_are_loaded_are_those_of_the_checkpoint(config, tmp_path, monkeypatch, then):
     path, runs = config(), tmp_path / "runs"
-    test, build = loop.Run.test, loop.build
+    test, build = loop.Trainer.test, task.build
     settings = ["ctr", "--config", path, *PLAN]
     assert verb(*settings, "run.name=whole").status == 0
     if then == "tested":
-        monkeypatch.setattr(loop.Run, "test", lambda run: (cache(run.trainable.model), test(run)))
+        monkeypatch.setattr(loop.Trainer, "test", lambda run: (cache(run.task.trainable.model), test(run)))
     else:
         assert verb(*settings, "train.max_steps=5").status == 0
 
@@ -54,7 +55,7 @@ def test_weights_that_are_loaded_are_those_of_the_checkpoint(config, tmp_path, m
             cache(made.model)
             return made
 
-        monkeypatch.setattr(loop, "build", built)
+        monkeypatch.setattr(task, "build", built)
     done = verb(*settings, *["run.resume=true"] * (then == "trained"))
     assert done.status == 0, done.err
     ours, whole = (json.loads((runs / n / "evaluation" / "test.json").read_text()) for n in ("run", "whole"))
@@ -62,14 +63,14 @@ def test_weights_that_are_loaded_are_those_of_the_checkpoint(config, tmp_path, m
 
 
 def test_a_reset_table_begins_anew(config, monkeypatch):
-    reset, seen = loop.reset_tables, []
+    reset, seen = task.reset_tables, []
 
     def watched(trainable, seed, epoch):
         state = cache(trainable.model)
         reset(trainable, seed, epoch)
         seen.append((state["holds"], [float(w.abs().max()) for w in shards(trainable.model)]))
 
-    monkeypatch.setattr(loop, "reset_tables", watched)
+    monkeypatch.setattr(task, "reset_tables", watched)
     done = verb("ctr", "--config", config(), *PLAN, "train.reset_tables=each_epoch")
     assert done.status == 0, done.err
     ((holds, largest),) = seen

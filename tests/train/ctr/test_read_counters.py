@@ -14,7 +14,7 @@ from tests.train.data.test_row_groups import spoil
 from tests.train.launch import one_line, rows, verb
 from train.config import load_config
 from train.ctr.build import open_stores
-from train.ctr.trainer import train
+from train.ctr.task import train_ctr
 from train.distributed.process_group import process_group
 
 
@@ -35,14 +35,14 @@ def test_shares_are_written_and_a_refused_resume_leaves_the_run(tmp_path: Path, 
         i for h, t in zip(table["history"].to_pylist(), table["item"].to_pylist(), strict=True) for i in [t, *h[-6:]]
     ]
     with process_group(config.process) as ranks:
-        train(config, ranks)
+        train_ctr(config, ranks)
         found = json.loads((tmp_path / "r" / "evaluation" / "test.json").read_text())["reading"]
         assert found["truncated/history"] == pytest.approx(cut)
         assert found["missing/text"] == pytest.approx(np.mean(np.array(looked) >= tiny.ITEMS // 2))
         assert "missing/text" in capsys.readouterr().out
         before = {name: (tmp_path / "r" / name).read_bytes() for name in ("config.yaml", "run.json", "metrics.jsonl")}
         with pytest.raises(InputError):
-            train(load_config(str(path), ("run.resume=true", "model.embedding_dim=8")), ranks)
+            train_ctr(load_config(str(path), ("run.resume=true", "model.embedding_dim=8")), ranks)
         assert before == {name: (tmp_path / "r" / name).read_bytes() for name in before}
 
 

@@ -6,8 +6,8 @@ from torch.distributed._shard.sharded_tensor import ShardedTensor
 from embeddings.initialise import initialise_tables
 from tests.train.ctr.test_resume import PLAN, STEPS, evaluations, figures
 from tests.train.launch import verb
-from train.ctr import trainer as loop
-from train.ctr.checkpoint_state import accumulators
+from train.ctr import task
+from train.ctr.accumulators import accumulators
 
 RESET = "train.reset_tables=each_epoch"
 
@@ -31,7 +31,7 @@ def test_tables_and_accumulators_are_new_and_the_rest_goes_on(config, monkeypatc
                   for k, v in s.items()}  # fmt: skip
         return tables, dense, [a.tensor.clone() for a in accumulators(trainable, optimizer)]
 
-    reset = loop.reset_tables
+    reset = task.reset_tables
 
     def watched(trainable, seed, epoch):
         before = state(trainable)
@@ -40,7 +40,7 @@ def test_tables_and_accumulators_are_new_and_the_rest_goes_on(config, monkeypatc
         initialise_tables(trainable.model, seed, epoch)
         assert all(v.equal(seen[-1][2][0][k]) for k, v in state(trainable)[0].items())
 
-    monkeypatch.setattr(loop, "reset_tables", watched)
+    monkeypatch.setattr(task, "reset_tables", watched)
     trained(config(), "train.epochs=3", f"sparse_optimizer.name={optimizer}", "sparse_optimizer.weight_decay=0.01")
     assert [epoch for epoch, _, _ in seen] == [1, 2]
     for _, (tables, dense, sums), (new_tables, new_dense, new_sums) in seen:
@@ -56,7 +56,7 @@ def _local(value):
 
 
 def test_never_resets_nothing(config, monkeypatch):
-    monkeypatch.setattr(loop, "reset_tables", lambda *arguments: pytest.fail("reset"))
+    monkeypatch.setattr(task, "reset_tables", lambda *arguments: pytest.fail("reset"))
     done = verb("ctr", "--config", config(), *PLAN)
     assert done.status == 0, done.err
 
@@ -74,5 +74,5 @@ def test_resumed_equals_uninterrupted(config, tmp_path, steps):
 def test_no_second_reset_where_a_larger_batch_begins_inside_its_first(config, tmp_path, monkeypatch):
     path = config()
     trained(path, f"train.max_steps={STEPS + 1}")
-    monkeypatch.setattr(loop, "reset_tables", lambda *arguments: pytest.fail("reset inside an epoch"))
+    monkeypatch.setattr(task, "reset_tables", lambda *arguments: pytest.fail("reset inside an epoch"))
     trained(path, "run.resume=true", "data.batch_size=64", "data.workers=1")

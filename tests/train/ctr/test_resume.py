@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.train.launch import about, finished, rows, start_launched_ranks, verb
-from train.ctr import trainer as loop
+from train.run import trainer as loop
 
 STEPS = 12  # an epoch: 384 rows in batches of 32
 PLAN = ["sharding.tables.user.sharding_types=[data_parallel]", "data.workers=2"]
@@ -60,15 +60,15 @@ def test_max_steps_then_more(whole, config, tmp_path, steps):
 
 def test_stopped_between_two_checkpoints(whole, config, tmp_path, monkeypatch):
     path, run = config(), tmp_path / "runs" / "run"
-    log = loop.Run._log
+    log = loop.Trainer._log
 
-    def stop(self, window, bar):
-        log(self, window, bar)
-        if self.position.step == 17:
+    def stop(self, bar):
+        log(self, bar)
+        if self.state.step == 17:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Run, "_log", stop)
+        patch.setattr(loop.Trainer, "_log", stop)
         assert verb("ctr", "--config", path, *PLAN, "train.checkpoint_every=5").status == 130
     assert about(run)["status"] == "interrupted" and len(rows(run)) == 17
     with open(run / "metrics.jsonl", "a") as out:
@@ -86,7 +86,7 @@ def test_stopped_between_an_epochs_last_step_and_its_validation(whole, config, t
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Run, "_validate", stop)
+        patch.setattr(loop.Trainer, "_validate", stop)
         assert verb("ctr", "--config", path, *PLAN, "train.checkpoint_every=4").status == 130
     trained(path, "run.resume=true", "train.checkpoint_every=4")
     assert figures(run) == figures(whole) and evaluations(run) == evaluations(whole)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.train.launch import rows, verb
-from train.checkpoint.shards import whole
-from train.ctr import checkpoint_state as state
-from train.distributed.process_group import Ranks
+from train.checkpoint import rng_state
+from train.checkpoint.shards import whole_tensor
+from train.distributed.ranks import Ranks
 
 
 @pytest.mark.parametrize("saved", ["cpu", "cuda"])
@@ -17,7 +17,7 @@ from train.distributed.process_group import Ranks
 def test_generators_go_on_where_there_are_as_many_of_the_same_kind(saved, world, device):
     progress = {"world_size": 2, "device": saved}
     ranks = Ranks(0, world, 0, world, torch.device(device))
-    assert state.same_generators(progress, ranks) is (world == 2 and saved == device)
+    assert rng_state.has_rng_of(progress, ranks) is (world == 2 and saved == device)
 
 
 def test_a_checkpoint_without_this_devices_generator_is_taken(config, tmp_path, monkeypatch):
@@ -30,11 +30,11 @@ def test_a_checkpoint_without_this_devices_generator_is_taken(config, tmp_path, 
     progress = json.loads(about.read_text())
     assert progress["device"] == "cpu"
     about.write_text(json.dumps({**progress, "device": "another"}))
-    here = state.random_pieces
+    here = rng_state.rng_shards
     monkeypatch.setattr(
-        state,
-        "random_pieces",
-        lambda ranks: [*here(ranks), whole("random.another.0", torch.zeros(8), everywhere=False)],
+        rng_state,
+        "rng_shards",
+        lambda ranks: [*here(ranks), whole_tensor("random.another.0", torch.zeros(8), replicated=False)],
     )
     done = verb(*one_epoch, "run.resume=true")
     assert done.status == 0 and "resumed from step-00000005" in done.out, done.err

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.train.launch import finished, one_line, rows, start_launched_ranks, verb
-from train.ctr.checkpoint_state import Accumulators, Regrouped
+from train.ctr.accumulators import Accumulators, ReshardedAccumulators
 
 GLOBAL_BATCH = 32
 TABLES = ("user", "item", "tag")
@@ -98,9 +98,9 @@ def test_accumulators_of_other_column_shards():
 
     def regrouped(saved: torch.Tensor, columns: list[int], shards: list[tuple[int, int]]) -> torch.Tensor:
         found = [Accumulators("t", 2, (0, a), (2, b - a), torch.full((2,), float("nan"))) for a, b in shards]
-        reading = Regrouped(found, {"t": columns})
-        assert [(p.key, p.size, p.offsets) for p in reading.pieces] == [("optimizer.tables.t", saved.shape, (0, 0))]
-        reading.pieces[0].tensor.copy_(saved)
+        reading = ReshardedAccumulators(found, {"t": columns})
+        assert [(p.key, p.size, p.offsets) for p in reading.shards] == [("optimizer.tables.t", saved.shape, (0, 0))]
+        reading.shards[0].tensor.copy_(saved)
         reading.fill()
         return torch.stack([a.tensor for a in found], dim=1)
 
@@ -113,7 +113,7 @@ def test_accumulators_of_other_column_shards():
 
 
 def test_new_random_numbers_differ_by_rank_and_step():
-    from train.ctr.checkpoint_state import reseed
+    from train.checkpoint.rng_state import reseed
 
     def drawn(step: int, rank: int) -> float:
         reseed(-1, step, types.SimpleNamespace(rank=rank))

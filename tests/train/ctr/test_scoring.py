@@ -9,7 +9,7 @@ import torch
 from tests.train.launch import finished, start_bare_ranks
 from train.ctr import scoring
 from train.ctr.scoring import collect
-from train.distributed.process_group import Ranks
+from train.distributed.ranks import Ranks
 
 CPU = torch.device("cpu")
 ALONE = Ranks(0, 1, 0, 1, CPU)

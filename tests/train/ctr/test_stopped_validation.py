@@ -6,12 +6,12 @@ import signal
 import pytest
 
 from tests.train.launch import one_line, rows, verb
-from train.ctr import trainer as loop
+from train.ctr import task
 
 
 def ended_in_validation(patch: pytest.MonkeyPatch, number: int, *words: object) -> None:
     """Run ctr, to which SIGTERM comes in its ``number``-th validation."""
-    collect, begun = loop.collect, []
+    collect, begun = task.collect, []
 
     def strike(*arguments):
         begun.append(arguments)
@@ -20,7 +20,7 @@ def ended_in_validation(patch: pytest.MonkeyPatch, number: int, *words: object) 
         return collect(*arguments)
 
     with patch.context() as context:
-        context.setattr(loop, "collect", strike)
+        context.setattr(task, "collect", strike)
         one_line(verb("ctr", *words), "terminated", status=143)
 
 

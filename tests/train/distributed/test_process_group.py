@@ -8,7 +8,9 @@ import torch.distributed as dist
 
 from embeddings.errors import InputError, LostRank
 from train.config import ProcessConfig
-from train.distributed.process_group import Ranks, ignore_sigterm, last_words, on_first, process_group
+from train.distributed.process_group import process_group
+from train.distributed.ranks import Ranks, on_first
+from train.distributed.signals import ignore_sigterm, uninterrupted
 
 CPU = torch.device("cpu")
 SETTINGS = ProcessConfig(device="cpu", threads=1)
@@ -80,14 +82,14 @@ def test_other_ranks_hear_of_the_first_ones_failure(monkeypatch, answer, ends):
 
 @pytest.mark.parametrize("text", ["[/pytorch/gloo/pair.cc] Connection closed by peer [127.0.0.1]:1", "Broken pipe"])
 def test_a_lost_connection_is_bad_luck_only_with_other_ranks(monkeypatch, text):
-    from train.distributed import process_group as process
+    from train.distributed.lost_rank import lost_rank_named
 
     with pytest.raises(RuntimeError, match=r"closed by peer|pipe"), process_group(SETTINGS):
         raise RuntimeError(text)
     with pytest.raises(LostRank, match=r"^lost the connection to another rank \(.*\); .* one of them says why; start"):
-        with process._losses_named(2):
+        with lost_rank_named(2):
             raise RuntimeError(text + "\nmore lines")
-    with pytest.raises(RuntimeError, match="shape mismatch"), process._losses_named(2):
+    with pytest.raises(RuntimeError, match="shape mismatch"), lost_rank_named(2):
         raise RuntimeError("shape mismatch")
 
 
@@ -98,7 +100,7 @@ def test_a_failing_process_is_not_cut_short_by_its_launcher():
 
 
 def test_last_words_are_not_interrupted():
-    with last_words():
+    with uninterrupted():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.train.launch import about, finished, one_line, start_bare_ranks, verb, wait_for_step
 from train import __main__ as cli
-from train.ctr import trainer as loop
+from train.run import trainer as loop
 
 ENDLESS = ["train.epochs=100000", "train.checkpoint_every=5"]
 
@@ -26,30 +26,30 @@ def checkpoints(run) -> list[str]:
 
 def test_a_burst_is_one_request_to_save_and_end(config, tmp_path, monkeypatch):
     """A scheduler signals every process of a job, a launcher passes the same signal on, and both repeat themselves."""
-    log, run = loop.Run._log, tmp_path / "runs" / "run"
+    log, run = loop.Trainer._log, tmp_path / "runs" / "run"
 
-    def strike(self, window, bar):
-        log(self, window, bar)
-        if self.position.step == 7:
+    def strike(self, bar):
+        log(self, bar)
+        if self.state.step == 7:
             terminate(5)
 
-    monkeypatch.setattr(loop.Run, "_log", strike)
+    monkeypatch.setattr(loop.Trainer, "_log", strike)
     one_line(verb("ctr", "--config", config(), *ENDLESS, "process.grace_s=600"), "terminated", status=143)
     assert checkpoints(run) == ["step-00000005", "step-00000008"] and about(run)["status"] == "interrupted"
 
 
 def test_a_second_request_ends_what_does_not_come_to_its_end(config, tmp_path, monkeypatch):
-    log, run = loop.Run._log, tmp_path / "runs" / "run"
+    log, run = loop.Trainer._log, tmp_path / "runs" / "run"
 
-    def strike(self, window, bar):
-        log(self, window, bar)
-        if self.position.step == 7:
+    def strike(self, bar):
+        log(self, bar)
+        if self.state.step == 7:
             terminate(1)
-            monkeypatch.setattr("train.distributed.consensus.SAME_S", 0.0)  # so much later
+            monkeypatch.setattr("train.distributed.signals.SAME_S", 0.0)  # so much later
             terminate(1)
             pytest.fail("it goes on")
 
-    monkeypatch.setattr(loop.Run, "_log", strike)
+    monkeypatch.setattr(loop.Trainer, "_log", strike)
     one_line(verb("ctr", "--config", config(), *ENDLESS, "process.grace_s=600"), "terminated", status=143)
     assert checkpoints(run) == ["step-00000005"] and about(run)["status"] == "interrupted"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from embeddings.frozen.store import FrozenStore
-from recsys.scl.config import SclModelConfig
+from recsys.scl.config import SCLModelConfig
 from recsys.scl.encoders import Encoder, build_encoder, save_encoder
 from recsys.scl.encoders.tokenizer import train_tokenizer
 from tests.recsys.datasets.folders import digests
@@ -16,7 +16,7 @@ from tests.train.launch import finished, one_line, start_bare_ranks, verb
 
 COUNT = 600  # three parts
 TITLES = ["red shoe", "a much longer title of a blue shoe with many words", "hat"]
-SMALL = SclModelConfig.model_validate(
+SMALL = SCLModelConfig.model_validate(
     {
         "width": 12,
         "image": {"size": 16, "channels": [4, 8]},

@@ -13,7 +13,7 @@ import pytest
 
 from tests.train import tiny
 from tests.train.launch import about, one_line, rows, verb
-from train.ctr import trainer as loop
+from train.run import trainer as loop
 
 
 def test_a_run_folder_that_exists(config, tmp_path):
@@ -73,14 +73,14 @@ def test_a_loss_that_is_not_finite(config, tmp_path, own, log_every):
 
 
 def test_weights_that_a_step_made_bad_are_not_saved(config, tmp_path, monkeypatch):
-    log, run = loop.Run._log, tmp_path / "runs" / "run"
+    log, run = loop.Trainer._log, tmp_path / "runs" / "run"
 
-    def break_weights(self, window, bar):
-        log(self, window, bar)  # the loss of this step was fine
-        if self.position.step == 4:
-            next(self.trainable.model.module.dense.parameters()).data.fill_(np.inf)
+    def break_weights(self, bar):
+        log(self, bar)  # the loss of this step was fine
+        if self.state.step == 4:
+            next(self.task.trainable.model.module.dense.parameters()).data.fill_(np.inf)
 
-    monkeypatch.setattr(loop.Run, "_log", break_weights)
+    monkeypatch.setattr(loop.Trainer, "_log", break_weights)
     done = verb("ctr", "--config", config(), "train.checkpoint_every=2")
     one_line(done, "the weights are not finite after step 4; look for extreme values", "run.resume=true goes on from")
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-00000002"]
@@ -144,7 +144,7 @@ def test_the_cause_is_told_where_the_end_cannot_be_written_either(config, own, m
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run.json")
 
     tiny.spoil(own, "item", tiny.ITEMS, 300)
-    monkeypatch.setattr(loop.Run, "end", refuse)
+    monkeypatch.setattr(loop.Trainer, "end", refuse)
     one_line(verb("ctr", "--config", config(own)), "feature 'item': got id 60 (1 such)")
 
 
@@ -174,14 +174,14 @@ def test_a_read_only_place(config, tmp_path):
 )
 def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, word, kept):
     """^C ends the run at once; SIGTERM saves first, after the step that it finds running."""
-    log, before = loop.Run._log, signal.getsignal(signal.SIGTERM)
+    log, before = loop.Trainer._log, signal.getsignal(signal.SIGTERM)
 
-    def strike(self, window, bar):
-        log(self, window, bar)
-        if self.position.step == 7:
+    def strike(self, bar):
+        log(self, bar)
+        if self.state.step == 7:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(loop.Run, "_log", strike)
+    monkeypatch.setattr(loop.Trainer, "_log", strike)
     path, run = config(), tmp_path / "runs" / "run"
     one_line(verb("ctr", "--config", path, "train.checkpoint_every=3"), word, status=status)
     assert about(run)["status"] == "interrupted"
@@ -192,15 +192,15 @@ def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, w
 
 
 def test_sigterm_that_cannot_be_honoured_in_time(config, tmp_path, monkeypatch):
-    log, run = loop.Run._log, tmp_path / "runs" / "run"
+    log, run = loop.Trainer._log, tmp_path / "runs" / "run"
 
-    def strike(self, window, bar):
-        log(self, window, bar)
-        if self.position.step == 7:
+    def strike(self, bar):
+        log(self, bar)
+        if self.state.step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
 
-    monkeypatch.setattr(loop.Run, "_log", strike)
+    monkeypatch.setattr(loop.Trainer, "_log", strike)
     done = verb("ctr", "--config", config(), "train.checkpoint_every=3", "process.grace_s=4")
     one_line(done, "terminated", status=143)
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
@@ -211,7 +211,7 @@ def test_checkpoints_by_the_clock(config, tmp_path, monkeypatch):
 
     now = iter(range(0, 100_000, 20))
     monkeypatch.setattr(pace.time, "monotonic", lambda: next(now))
-    monkeypatch.setattr("train.run.checkpoint_schedule.Agreement.due", lambda self: True)
+    monkeypatch.setattr("train.run.checkpoint_schedule.Consensus.due", lambda self: True)
     done = verb("ctr", "--config", config(), "train.checkpoint_minutes=1", "train.epochs=1", "train.keep=99")
     assert done.status == 0, done.err
     kept = sorted(int(p.name[5:]) for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))

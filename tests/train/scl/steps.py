@@ -11,11 +11,11 @@ import torch.distributed as dist
 
 from recsys.scl.encoders import build_encoder
 from recsys.scl.towers import Towers
-from train.distributed.process_group import Ranks
+from train.distributed.ranks import Ranks
 from train.scl.build import build_trainable, same_buffers
-from train.scl.config import SclConfig
+from train.scl.config import SCLConfig
 from train.scl.pair_reader import PairBatch
-from train.scl.train_step import Step
+from train.scl.train_step import SCLStep
 
 EPOCHS, PAIRS = (0, 0, 1, 1, 1), 6
 SETTINGS = {
@@ -39,11 +39,11 @@ def state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 def main() -> None:
     dist.init_process_group("gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
-    config, ranks = SclConfig(**SETTINGS), Ranks(rank, size, rank, size, torch.device("cpu"))
+    config, ranks = SCLConfig(**SETTINGS), Ranks(rank, size, rank, size, torch.device("cpu"))
     torch.manual_seed(0)
     towers = Towers(build_encoder("image", config.model), None, 0.07)
     trainable = build_trainable(config, towers, ranks)
-    step = Step(trainable, config.model, ranks, autocast=False, clip=None)
+    step = SCLStep(trainable, config.model, ranks, autocast=False, clip=None)
     found = []
     for number, epoch in enumerate(EPOCHS):
         own = [buffer.clone() for buffer in towers.buffers()]
@@ -52,7 +52,7 @@ def main() -> None:
         for buffer, value in zip(towers.buffers(), own, strict=True):
             buffer.copy_(value)
         step(batch(rank, number), 0.1, epoch)
-        found.append((before, state(trainable.twin.towers)))
+        found.append((before, state(trainable.momentum_encoder.towers)))
     torch.save({"steps": found, "filled": int(trainable.bank.filled.sum())}, Path(sys.argv[1], f"{rank}.pt"))
     del step, trainable  # before the process group that they use
     dist.destroy_process_group()

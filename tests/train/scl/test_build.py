@@ -1,10 +1,12 @@
 """Running statistics are the same on all ranks when an encoder is judged or saved."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from tests.train.launch import finished, start_bare_ranks
-from train.scl import trainer as loop
+from train.scl import checkpoint_state, task
 
 
 @pytest.mark.slow
@@ -17,8 +19,7 @@ def test_ranks_have_the_firsts(tmp_path):
         assert torch.equal(a, own) and torch.equal(b, own)
 
 
-@pytest.mark.parametrize("part", ["_evaluated", "_save"])
-def test_they_are_made_equal_before_anything_else(monkeypatch, part):
+def test_they_are_made_equal_before_an_evaluation_and_a_checkpoint(monkeypatch):
     class Reached(Exception):
         pass
 
@@ -26,8 +27,11 @@ def test_they_are_made_equal_before_anything_else(monkeypatch, part):
         assert towers == "the towers"
         raise Reached
 
-    monkeypatch.setattr(loop, "same_buffers", reached)
-    run = object.__new__(next(v for v in vars(loop).values() if isinstance(v, type) and part in vars(v)))
-    run.towers = "the towers"
+    for module in (task, checkpoint_state):
+        monkeypatch.setattr(module, "same_buffers", reached)
+    evaluating = object.__new__(task.SCLTask)
+    evaluating.towers = "the towers"
     with pytest.raises(Reached):
-        getattr(run, part)("validation")
+        evaluating.evaluate("validation", lambda rows: None)
+    with pytest.raises(Reached):
+        checkpoint_state.SCLCheckpointState(SimpleNamespace(towers="the towers")).shards()

@@ -8,20 +8,20 @@ from types import SimpleNamespace
 import torch
 
 from tests.train.launch import about, rows, verb
-from train.checkpoint.shards import whole
-from train.ctr import checkpoint_state as state
-from train.scl import trainer as loop
+from train.checkpoint import rng_state
+from train.checkpoint.shards import whole_tensor
+from train.run import trainer as loop
 
 
 def test_the_last_epoch_is_validated_by_whoever_goes_on(config, tmp_path, monkeypatch):
-    validate, run = loop.Run._validate, tmp_path / "runs" / "run"
+    validate, run = loop.Trainer._validate, tmp_path / "runs" / "run"
 
     def strike(self, pace):
         os.kill(os.getpid(), signal.SIGTERM)
         return validate(self, pace)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Run, "_validate", strike)
+        patch.setattr(loop.Trainer, "_validate", strike)
         assert verb("scl", "--config", config, "train.epochs=1").status == 143
     last = rows(run)[-1]["step"]
     assert not rows(run, "evaluation") and (run / "checkpoints" / f"step-{last:08d}").is_dir()
@@ -32,7 +32,7 @@ def test_the_last_epoch_is_validated_by_whoever_goes_on(config, tmp_path, monkey
 
 
 def test_what_max_steps_left_is_validated_by_whoever_goes_on(config, tmp_path, monkeypatch):
-    validate, run = loop.Run._validate, tmp_path / "runs" / "run"
+    validate, run = loop.Trainer._validate, tmp_path / "runs" / "run"
     settings = ["train.epochs=2", "train.max_steps=3"]
 
     def strike(self, pace):
@@ -40,7 +40,7 @@ def test_what_max_steps_left_is_validated_by_whoever_goes_on(config, tmp_path, m
         return validate(self, pace)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Run, "_validate", strike)
+        patch.setattr(loop.Trainer, "_validate", strike)
         assert verb("scl", "--config", config, *settings).status == 143
     assert not rows(run, "evaluation")
     done = verb("scl", "--config", config, *settings, "run.resume=true")
@@ -51,14 +51,14 @@ def test_what_max_steps_left_is_validated_by_whoever_goes_on(config, tmp_path, m
 
 
 def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_path, monkeypatch):
-    now, validate = [0.0], loop.Run._validate
+    now, validate = [0.0], loop.Trainer._validate
 
     def slowly(self, pace):
         now[0] += 61
         return validate(self, pace)
 
     monkeypatch.setattr("train.run.checkpoint_schedule.time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(loop.Run, "_validate", slowly)
+    monkeypatch.setattr(loop.Trainer, "_validate", slowly)
     done = verb("scl", "--config", config, "train.epochs=2", "train.checkpoint_minutes=1", "train.keep=99")
     assert done.status == 0, done.err
     run = tmp_path / "runs" / "run"
@@ -72,8 +72,8 @@ def test_a_checkpoint_of_another_kind_of_device_is_taken(config, tmp_path, monke
     assert verb("scl", "--config", config, "train.epochs=2", "train.max_steps=3").status == 0
     path = run / "checkpoints" / "step-00000003" / "progress.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "device": "another"}))
-    here = state.random_pieces
-    another = whole("random.another.0", torch.zeros(8), everywhere=False)
-    monkeypatch.setattr(state, "random_pieces", lambda ranks: [*here(ranks), another])
+    here = rng_state.rng_shards
+    another = whole_tensor("random.another.0", torch.zeros(8), replicated=False)
+    monkeypatch.setattr(rng_state, "rng_shards", lambda ranks: [*here(ranks), another])
     done = verb("scl", "--config", config, "train.epochs=2", "run.resume=true")
     assert done.status == 0 and "resumed from step-00000003" in done.out, done.err

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from recsys.scl.config import ImageEncoderConfig, SclModelConfig, TextEncoderConfig
+from recsys.scl.config import ImageEncoderConfig, SCLModelConfig, TextEncoderConfig
 from recsys.scl.encoders import Encoder, build_encoder, load_encoder, save_encoder
 from recsys.scl.encoders.tokenizer import train_tokenizer
 
@@ -25,7 +25,7 @@ def small(kind: str, **settings) -> Encoder:
     torch.manual_seed(0)
     image = ImageEncoderConfig(**{"size": 32, "channels": [8, 16], **(settings if kind == "image" else {})})
     text = TextEncoderConfig(**{"hidden": 16, "heads": 2, "max_length": 6, **(settings if kind == "text" else {})})
-    return build_encoder(kind, SclModelConfig(width=12, image=image, text=text), train_tokenizer(TEXTS, 200))
+    return build_encoder(kind, SCLModelConfig(width=12, image=image, text=text), train_tokenizer(TEXTS, 200))
 
 
 def contents(kind: str) -> list:

@@ -1,0 +1,42 @@
+"""Which device a rank computes on, and how many cores this process may use."""
+
+import os
+import sys
+
+import torch
+
+from embeddings.errors import InputError
+
+
+def choose_device(wanted: str, local_rank: int) -> torch.device:
+    """The device of this rank; on CUDA it is made the current one.
+
+    Args:
+        wanted: auto, cpu or cuda.
+
+    Raises InputError where CUDA is asked for and absent, or has fewer devices than this machine has ranks.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise InputError(
+            "process.device is cuda, but torch finds no CUDA device; 'python -m train env' says what is there"
+        )
+    if wanted == "cpu" or not available:
+        return torch.device("cpu")
+    if (here := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > (devices := torch.cuda.device_count()):
+        shortage = f"{here} ranks on this machine but {devices} CUDA devices"
+        if wanted == "cuda":
+            raise InputError(
+                f"process.device is cuda with {shortage}; start at most {devices} ranks a machine, -j 1x{devices}"
+            )
+        if local_rank == 0:
+            print(f"{shortage}: training on CPU, which is far slower; -j 1x{devices} uses the devices", file=sys.stderr)
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def available_cores() -> int:
+    """Cores that this process may run on, by its affinity."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,39 @@
+"""How far a run has come: what a checkpoint says of it beside the weights, whatever is trained."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass
+class TrainerState:
+    """Counters of a run, the same on every rank.
+
+    step        steps in all
+    epoch       whole epochs
+    batch       steps of the epoch that has begun
+    best        the selected metric of the best validation so far
+    best_epoch  the epoch before which that was, counted from 0
+    validated   the step of the last validation
+    worse       validations since the best one
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    validated: int | None = None
+    worse: int = 0
+
+    @classmethod
+    def of(cls, progress: dict[str, Any]) -> "TrainerState":
+        """The state that a checkpoint's progress.json tells; what an older one does not tell is as at the start."""
+        state = cls(**{f.name: progress[f.name] for f in fields(cls) if f.name in progress})
+        if "worse" not in progress and state.best_epoch is not None:
+            state.worse = max(0, state.epoch - 1 - state.best_epoch)  # one validation an epoch then
+        return state
+
+    @property
+    def epochs_begun(self) -> int:
+        """Whole epochs, and one that has begun."""
+        return self.epoch + (1 if self.batch else 0)

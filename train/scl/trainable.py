@@ -1,0 +1,20 @@
+"""What a run of contrastive learning trains: encoders, their optimizer, momentum encoder, memory bank."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from recsys.scl.memory_bank import MemoryBank
+from recsys.scl.towers import MomentumEncoder, Towers
+
+
+@dataclass(frozen=True)
+class SCLTrainable:
+    """All that training changes. ``model`` is ``towers``, in DistributedDataParallel where there are several ranks."""
+
+    model: nn.Module
+    towers: Towers
+    optimizer: torch.optim.Optimizer
+    momentum_encoder: MomentumEncoder | None
+    bank: MemoryBank | None
