@@ -1,4 +1,4 @@
-"""What a set of predictions is worth: AUC, GAUC, normalised entropy, log loss, calibration. numpy only.
+"""Metrics of CTR predictions: AUC, GAUC, normalised entropy, log loss, calibration. numpy only.
 
 Every function takes the whole evaluation set at once, gathered over ranks: AUC and GAUC are no means over batches. A
 metric that is undefined, such as the AUC of one class, is None, never 0 or 0.5. Pairs are counted exactly, in integers;
@@ -136,11 +136,11 @@ def frequency_groups(counts: np.ndarray, groups: int = 8) -> tuple[np.ndarray, l
     wanted = twice_middle * groups // (2 * rows.sum())
     starts = _changes(wanted)
     ends = np.append(starts[1:], wanted.size) - 1
-    found = [
+    formed = [
         Group(int(n), low.item(), high.item())
         for n, low, high in zip(_sums(rows, starts), values[starts], values[ends], strict=True)
     ]
-    return (np.cumsum(_is_new(wanted)) - 1)[inverse], found
+    return (np.cumsum(_is_new(wanted)) - 1)[inverse], formed
 
 
 def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> list[dict[str, Any]]:
@@ -150,9 +150,9 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -
     are never split, as in ``frequency_groups``.
     """
     labels, probabilities = _columns(labels, probabilities)
-    index, found = frequency_groups(probabilities, bins)
-    predicted = np.bincount(index, weights=probabilities, minlength=len(found))
-    positives = np.bincount(index, weights=labels, minlength=len(found))
+    index, bin_groups = frequency_groups(probabilities, bins)
+    predicted = np.bincount(index, weights=probabilities, minlength=len(bin_groups))
+    positives = np.bincount(index, weights=labels, minlength=len(bin_groups))
     return [
         {
             "low": float(group.low),
@@ -161,7 +161,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -
             "mean_prediction": float(predicted[k] / group.rows),
             "base_rate": float(positives[k] / group.rows),
         }
-        for k, group in enumerate(found)
+        for k, group in enumerate(bin_groups)
     ]
 
 
@@ -213,12 +213,12 @@ def evaluate_predictions(
     def of(chosen: np.ndarray) -> dict[str, Any]:
         return compute_metrics(labels[chosen], logits[chosen], users[chosen])
 
-    index, found = frequency_groups(counts)
+    index, item_groups = frequency_groups(counts)
     return {
         "overall": compute_metrics(labels, logits, users),
         "frequency_groups": [
             {"group": k + 1, "min_count": group.low, "max_count": group.high, **of(index == k)}
-            for k, group in enumerate(found)
+            for k, group in enumerate(item_groups)
         ],
         "new_items": of(counts == 0),
         "known_items": of(counts > 0),

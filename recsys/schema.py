@@ -1,13 +1,17 @@
 """The data schema: how the columns of parquet rows become features, tables and modalities."""
 
+import os
 import re
+import sys
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from omegaconf import OmegaConf
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from embeddings.errors import InputError
+from embeddings.yaml_file import read_yaml
 from recsys.validation import Strict, validated
 
 _NAME = re.compile(r"[^\W_][\w-]*")
@@ -26,17 +30,31 @@ _RESERVED = frozenset(
 )
 
 
-class Table(Strict):
+class TableSchema(Strict):
     """One embedding table, shared by every feature that names it."""
 
     num_embeddings: int = Field(ge=1, description="rows of the table")
     embedding_dim: int | None = Field(None, ge=1, description="width; null takes model.embedding_dim")
-    ids: Literal["modulo", "hash", "identity", "managed"] = Field(
+    ids: Literal["modulo", "hash", "identity", "zch"] = Field(
         "modulo",
         description="modulo: any int64, id mod rows; hash: any int64, mixed first, so that no pattern of ids "
-        "makes them share rows; identity: ids are rows, others are an error; managed: any int64, each gets a row of "
-        "its own while there are free ones (TorchRec's MPZCH, CUDA only)",
+        "makes them share rows; identity: ids are rows, others are an error; zch: any int64, each gets a row of "
+        "its own while there are free ones (zero-collision hashing, TorchRec's MPZCH, CUDA only)",
     )
+
+    @field_validator("ids", mode="before")
+    @classmethod
+    def _old_name(cls, value: Any) -> Any:
+        if value != "managed":
+            return value
+        _say_once("note: 'ids: managed' is now called 'ids: zch'; the old name is read too")
+        return "zch"
+
+
+@cache
+def _say_once(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
 
 
 class Feature(Strict):
@@ -57,6 +75,7 @@ class Feature(Strict):
 
     @property
     def source(self) -> str:
+        """The parquet column that it is read from."""
         return self.column or self.name
 
 
@@ -86,7 +105,7 @@ class Schema(Strict):
         description="what counts as one occurrence of an item in training, for frequency groups and new items; clicks "
         "where negatives are sampled and were never shown",
     )
-    tables: dict[str, Table]
+    tables: dict[str, TableSchema]
     features: list[Feature] = Field(min_length=1)
     modalities: dict[str, Modality] = {}
 
@@ -160,6 +179,7 @@ class Schema(Strict):
         return {f.table for f in self.features if f.kind == "sequence"}
 
     def feature(self, name: str) -> Feature:
+        """The feature called ``name``, which there is."""
         return next(f for f in self.features if f.name == name)
 
     @property
@@ -174,12 +194,13 @@ class Schema(Strict):
 
     @property
     def dense(self) -> list[Feature]:
+        """Features that are floats, in the order of the columns of ``Batch.dense``."""
         return [f for f in self.features if f.kind == "dense"]
 
 
-def managed_tables(schema: Schema) -> dict[str, int]:
-    """name -> rows of the tables with ids: managed."""
-    return {name: table.num_embeddings for name, table in schema.tables.items() if table.ids == "managed"}
+def zch_tables(schema: Schema) -> dict[str, int]:
+    """name -> rows of the tables with ids: zch, which give a row to each id as it first comes."""
+    return {name: table.num_embeddings for name, table in schema.tables.items() if table.ids == "zch"}
 
 
 def load_schema(folder: str) -> Schema:
@@ -189,11 +210,7 @@ def load_schema(folder: str) -> Schema:
         raise InputError(
             f"no schema.yaml in '{folder}'; make the folder with 'python -m train prepare', or write one: docs/data.md"
         )
-    try:
-        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:  # the YAML parsers raise many kinds
-        raise InputError(f"'{path}' is not readable YAML: {' '.join(str(error).split())}") from error
-    return validated(Schema, raw, where=str(path))
+    return validated(Schema, read_yaml(path, "schema"), where=str(path))
 
 
 def save_schema(schema: Schema, folder: str) -> None:

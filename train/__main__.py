@@ -8,11 +8,12 @@ import sys
 import click
 
 from embeddings.errors import DISK_FULL, FIXABLE, InputError, nearest
+from recsys.datasets import DATASETS
 from train.distributed.signals import sigterm_as_interrupt
 
 # verb -> (module, one-line help). The module has a click command named `command`.
 VERBS = {
-    "prepare": ("train.commands.prepare", "Write standard rows and a frozen store (shop, microlens)."),
+    "prepare": ("train.commands.prepare", f"Write standard rows and stores of a data set ({', '.join(DATASETS)})."),
     "store": ("train.commands.store", "Build, verify or show a frozen store."),
     "encode": ("train.commands.encode", "Encode items into a frozen store."),
     "check": ("train.commands.check", "Check a config, and its data set's schema, without training."),

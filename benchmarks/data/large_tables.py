@@ -64,12 +64,12 @@ def counted(out: str) -> dict:
 
 
 def _child(out: str) -> None:
-    from recsys.features.read_counters import Counters
+    from recsys.features.read_counters import ReadCounters
     from recsys.schema import load_schema
-    from train.commands.collisions import measured
+    from train.commands.collisions import measure_collisions
 
     started = time.perf_counter()
-    sample, found = measured(out, "train", load_schema(out), Counters())[TABLE]
+    sample, found = measure_collisions(out, "train", load_schema(out), ReadCounters())[TABLE]
     distinct, error = sample.distinct()
     shares = {way: {k: round(v, 7) for k, v in vars(shared).items()} for way, shared in found.items()}
     seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -80,12 +80,12 @@ def _child(out: str) -> None:
 def true_shares(distinct: int, rows: int) -> dict[str, float]:
     """Share of ids that share a row, by counting all of them."""
     from recsys.features.table_rows import table_rows
-    from recsys.schema import Table
+    from recsys.schema import TableSchema
 
     result = {}
     for way in ("modulo", "hash"):
         taken = ids_at(np.arange(distinct), distinct)
-        table_rows(taken, Table(num_embeddings=rows, ids=way), taken)
+        table_rows(taken, TableSchema(num_embeddings=rows, ids=way), taken)
         taken.sort()
         new = np.concatenate([[True], taken[1:] != taken[:-1]])
         alone = np.count_nonzero(new & np.concatenate([new[1:], [True]]))
@@ -96,12 +96,12 @@ def true_shares(distinct: int, rows: int) -> dict[str, float]:
 def speeds(rows: int, repeats: int = 200, count: int = 200_000) -> dict[str, float]:
     """Million ids a second, one thread, ids of a batch in cache; the median."""
     from recsys.features.table_rows import table_rows
-    from recsys.schema import Table
+    from recsys.schema import TableSchema
 
     ids = np.random.default_rng(1).integers(0, 1 << 62, count)
     out, result = np.empty_like(ids), {}
-    for way in ("modulo", "hash", "managed"):
-        table, samples = Table(num_embeddings=rows, ids=way), []
+    for way in ("modulo", "hash", "zch"):
+        table, samples = TableSchema(num_embeddings=rows, ids=way), []
         for _ in range(repeats):
             started = time.perf_counter()
             table_rows(ids, table, out)

@@ -106,7 +106,8 @@ def disk_bytes(data: str) -> int:
 
 def make_shop(out: str, rows: int) -> None:
     """Write the market unless it is there."""
-    from recsys.datasets.shop.prepare import ShopConfig, prepare
+    from recsys.datasets.shop.config import ShopConfig
+    from recsys.datasets.shop.prepare import prepare
 
     if not (Path(out) / "prepare.json").is_file():
         prepare(out, ShopConfig(rows=rows, items=20_000))

@@ -110,7 +110,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
     try:
         table = pq.read_table(path)
     except FileNotFoundError as error:
-        raise InputError(f"'{path}' does not exist; get the data set again, or mend --source") from error
+        raise InputError(f"'{path}' does not exist; get the data set again, or fix --source") from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"'{path}' cannot be read ({error}); get the file again") from error
     for name in columns:

@@ -11,20 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from embeddings.errors import InputError
-from recsys.datasets.io.data_folder import (
-    Count,
-    Lists,
-    SplitWriter,
-    data_folder,
-    picked,
-    row_group_rows,
-    write_description,
-)
+from recsys.datasets.io.data_folder import data_folder, write_description
 from recsys.datasets.io.flags import check_at_least
 from recsys.datasets.io.item_content import write_pictures, write_titles
+from recsys.datasets.io.split_writer import SplitCount, row_group_rows, take_rows, write_split
 from recsys.datasets.io.text_lines import headed, number, separated, wrong_line
 from recsys.datasets.io.timeline import Timeline
-from recsys.schema import Feature, Schema, Table
+from recsys.features.ragged import Ragged
+from recsys.schema import Feature, Schema, TableSchema
 
 CLICK = 4  # stars
 SPLITS = {"train": (0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1)}
@@ -57,7 +51,7 @@ class Movie:
 
 def prepare(
     source: str, out: str, config: MovieLensConfig | None = None, *, posters: str | None = None, overwrite: bool = False
-) -> dict[str, Count]:
+) -> dict[str, SplitCount]:
     """Write the MovieLens folder ``source`` as a data folder ``out``; return what each split holds.
 
     ``posters`` is a folder of <movieId>.jpg. Raises InputError for a missing or malformed source file (naming the
@@ -93,7 +87,7 @@ def read_movies(path: Path) -> dict[int, Movie]:
             flags = zip(GENRES, rest[3:], strict=True)
             genres = [genre for genre, flag in flags if number(path, line, f"genre {genre}", flag, 0, 1)]
         else:
-            year = found[1] if (found := re.search(r"\((\d{4})\)\s*$", title)) else ""
+            year = match[1] if (match := re.search(r"\((\d{4})\)\s*$", title)) else ""
             genres = [] if rest[0] == "(no genres listed)" else rest[0].split("|")
         key = int(number(path, line, "movie id", item, 1, LARGEST_ID))
         if key in movies:
@@ -125,12 +119,12 @@ def read_ratings(path: Path, movies: dict[int, Movie]) -> np.ndarray:
 
 def _write_splits(
     folder: Path, ratings: np.ndarray, movies: dict[int, Movie], genres: list[str], config: MovieLensConfig
-) -> dict[str, Count]:
+) -> dict[str, SplitCount]:
     user, item, twice, time = ratings.T
     label = (twice >= 2 * CLICK).astype(np.int8)
     timeline = Timeline(user, time)
     ids = {genre: n for n, genre in enumerate(genres)}
-    bags = Lists.of([[ids[genre] for genre in movies[i].genres] for i in item.tolist()])
+    bags = Ragged.from_lists([[ids[genre] for genre in movies[i].genres] for i in item.tolist()])
     year = np.array([movies[i].year for i in item.tolist()], np.int64)
     columns = {"label": label, "user": user, "item": item, "timestamp": time, "year": year, "genres": bags}
     columns["history"] = timeline.clicks_before(item, label, config.history)
@@ -139,9 +133,7 @@ def _write_splits(
         rows = np.flatnonzero((timeline.share >= low) & (timeline.share < high))
         if split == "train":  # rows mixed on disk suit a reader that shuffles in a window
             rows = np.random.default_rng(config.seed).permutation(rows)
-        with SplitWriter(folder / split, row_group_rows(config.history)) as writer:
-            writer.write(picked(columns, rows))
-        counts[split] = writer.count
+        counts[split] = write_split(folder / split, take_rows(columns, rows), row_group_rows(config.history))
     return counts
 
 
@@ -149,7 +141,7 @@ def _schema(users: int, items: int, genres: int, history: int) -> Schema:
     sizes = {"user": users, "item": items, "year": LAST_YEAR + 1, "genre": genres}
     return Schema(
         timestamp="timestamp",
-        tables={name: Table(num_embeddings=rows, ids="identity") for name, rows in sizes.items()},
+        tables={name: TableSchema(num_embeddings=rows, ids="identity") for name, rows in sizes.items()},
         features=[
             *(Feature(name=name, kind="id", table=name) for name in ("user", "item", "year")),
             Feature(name="genres", kind="bag", table="genre", max_length=len(GENRES)),

@@ -15,21 +15,14 @@ from tqdm import tqdm
 
 from embeddings.errors import InputError
 from embeddings.frozen.build_store import build_from_parquet
-from recsys.datasets.io.data_folder import (
-    Columns,
-    Count,
-    SplitWriter,
-    data_folder,
-    picked,
-    row_group_rows,
-    write_description,
-)
-from recsys.datasets.io.dataset_statistics import Seen
+from recsys.datasets.io.data_folder import data_folder, write_description
+from recsys.datasets.io.dataset_statistics import DatasetStatistics
 from recsys.datasets.io.flags import check_at_least
-from recsys.datasets.io.join import Keyed, concatenated, left_join
-from recsys.datasets.io.parquet_source import Part, num_rows, parquet_files, stream
+from recsys.datasets.io.join import LookupTable, concatenated, left_join
+from recsys.datasets.io.parquet_source import TableChunk, num_rows, parquet_files, stream
+from recsys.datasets.io.split_writer import Columns, SplitCount, SplitWriter, row_group_rows, take_rows
 from recsys.datasets.io.user_split import held_out
-from recsys.schema import Feature, Modality, Schema, Table
+from recsys.schema import Feature, Modality, Schema, TableSchema
 
 VECTORS = "scl_embedding_int8_p90.parquet"
 USER = {"129_1": "user", **{f"130_{n}": f"profile_{n}" for n in range(1, 6)}}
@@ -52,7 +45,9 @@ class TaobaoConfig:
         check_at_least(self, history=1, validation=2)
 
 
-def prepare(source: str, out: str, config: TaobaoConfig | None = None, *, overwrite: bool = False) -> dict[str, Count]:
+def prepare(
+    source: str, out: str, config: TaobaoConfig | None = None, *, overwrite: bool = False
+) -> dict[str, SplitCount]:
     """Write TAOBAO-MM from folder ``source`` as a data folder ``out``; return what each split holds.
 
     Raises InputError for a missing or malformed source file, or an ``out`` that cannot be written.
@@ -68,29 +63,33 @@ def prepare(source: str, out: str, config: TaobaoConfig | None = None, *, overwr
             encoder="TAOBAO-MM's SCL, 128 x int8 as published",
         )
         names = [n for n in (*USER.values(), *ITEM.values()) if n not in ("user", "item")]
-        seen = Seen(store, {name: "history_category" if name == "category" else None for name in names})
+        statistics = DatasetStatistics(
+            store, {name: "history_category" if name == "category" else None for name in names}
+        )
         group_rows = row_group_rows(len(LISTS) * config.history)
         writers = {split: SplitWriter(folder / split, group_rows) for split in ("train", "validation", "test")}
         with writers["train"], writers["validation"], writers["test"]:
             for split in ("train", "test"):
                 for raw in _impressions(Path(source), split):
                     columns = _columns(raw, config.history)
-                    seen.add(columns)
+                    statistics.add(columns)
                     held = held_out(columns["user"], config.validation) & (split == "train")
                     for name, index in (("validation", np.flatnonzero(held)), (split, np.flatnonzero(~held))):
                         if index.size:  # a part of few users is often all of one split
-                            writers[name].write(columns if index.size == held.size else picked(columns, index))
+                            writers[name].write(columns if index.size == held.size else take_rows(columns, index))
         counts = {split: writer.count for split, writer in writers.items()}
-        write_description(folder, _schema(seen, config.history), "taobao-mm", asdict(config), counts, **seen.facts())
+        write_description(
+            folder, _schema(statistics, config.history), "taobao-mm", asdict(config), counts, **statistics.facts()
+        )
     return counts
 
 
 def _table(source: Path, name: str) -> Path:
     places = [source / "raw" / name, source / name]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
         raise InputError(f"no '{name}' in '{source}' or '{source / 'raw'}'; --source is the folder of the data set")
-    return found
+    return file
 
 
 def _impressions(source: Path, split: str) -> Iterator[Columns]:
@@ -111,7 +110,7 @@ def _shards(files: list[Path]) -> Iterator[Columns]:
 
 
 def _joined(source: Path, split: str) -> Iterator[Columns]:
-    items = Keyed.of(stream(_table(source, "item_features.parquet"), list(ITEM), [], 64 * ROWS), "205")
+    items = LookupTable.of(stream(_table(source, "item_features.parquet"), list(ITEM), [], 64 * ROWS), "205")
     parts = stream(_table(source, f"{split}_samples.parquet"), ["129_1", "205"], [LABEL], 64 * ROWS)
     samples = concatenated(
         {"129_1": p.columns["129_1"], "205": p.columns["205"], "label": p.one_hot(LABEL)} for p in parts
@@ -120,7 +119,7 @@ def _joined(source: Path, split: str) -> Iterator[Columns]:
         yield {**columns, **items.rows(columns["205"])}
 
 
-def _users(source: Path, split: str) -> Iterator[Part]:
+def _users(source: Path, split: str) -> Iterator[TableChunk]:
     for part in stream(_table(source, f"{split}_user_features.parquet"), list(USER), list(LISTS), USERS):
         part.check_aligned(*LISTS)
         yield part
@@ -133,9 +132,11 @@ def _columns(raw: Columns, history: int) -> Columns:
     return {"label": raw["label"], **{new: raw[old] for old, new in {**USER, **ITEM}.items()}, **lists}
 
 
-def _schema(seen: Seen, history: int) -> Schema:
+def _schema(statistics: DatasetStatistics, history: int) -> Schema:
     narrow = {name: {"embedding_dim": 8} for name in NARROW}
-    tables = {name: Table(num_embeddings=rows, **narrow.get(name, {})) for name, rows in seen.table_rows().items()}
+    tables = {
+        name: TableSchema(num_embeddings=rows, **narrow.get(name, {})) for name, rows in statistics.table_rows().items()
+    }
     sequences = {"history": "item", "history_category": "category"}
     return Schema(
         tables=tables,

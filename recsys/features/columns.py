@@ -1,25 +1,22 @@
-"""Which columns the features of a schema are read from, and as what type."""
+"""Which raw columns the features of a schema are read from, and as what type."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-import pyarrow as pa
-import pyarrow.types as pt
-
 from recsys.schema import Feature, Schema
 
 Kind = Literal["label", "id", "list", "float"]
-WANTED = {
-    "label": "an integer, bool or float column of 0 and 1",
-    "id": "an integer column",
-    "list": "a list of integers",
-    "float": "a float, integer or bool column",
-}
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column as the reader keeps it. Features that read a column in the same way share its field."""
+    """One raw column as a type. Features that read a column in the same way share its field.
+
+    label  [R]  0 or 1, kept as float32
+    id     [R]  integers, kept as int64
+    list   Ragged of R bags of integers, the newest ``max_length`` of each kept as int64
+    float  [R]  numbers, kept as float32
+    """
 
     column: str
     kind: Kind
@@ -34,10 +31,12 @@ def feature_field(feature: Feature) -> Field:
 
 
 def label_field(schema: Schema) -> Field:
+    """The field of the label."""
     return Field(schema.label, "label")
 
 
 def id_field(column: str) -> Field:
+    """The field of a column of single ids, such as the user's or the timestamp's."""
     return Field(column, "id")
 
 
@@ -49,13 +48,3 @@ def needed_fields(schema: Schema, with_labels: bool) -> list[Field]:
     if schema.timestamp:
         fields.append(id_field(schema.timestamp))
     return list(dict.fromkeys(fields))
-
-
-def readable_as(got: pa.DataType, kind: Kind) -> bool:
-    """Whether a column of arrow type ``got`` can be read as ``kind``."""
-    if kind == "id":
-        return pt.is_integer(got)
-    if kind == "list":
-        listed = pt.is_list(got) or pt.is_large_list(got) or pt.is_fixed_size_list(got)
-        return listed and pt.is_integer(got.value_type)
-    return pt.is_integer(got) or pt.is_floating(got) or pt.is_boolean(got)

@@ -1,21 +1,23 @@
-"""Which row of its table a raw id reads."""
+"""Id hashing: which row of its embedding table a raw id reads."""
 
 import numpy as np
 
 from embeddings.hashing import fmix64
-from recsys.schema import Table
+from recsys.schema import TableSchema
 
 
-def table_rows(ids: np.ndarray, table: Table, out: np.ndarray) -> None:
-    """Write the table row of each raw id to ``out``, both contiguous int64 of one shape.
+def table_rows(ids: np.ndarray, table: TableSchema, out: np.ndarray) -> None:
+    """Write the table row of each raw id to ``out``.
+
+    ids, out  [n]  int64, contiguous, two arrays
 
     modulo    id mod num_embeddings, never negative
     hash      fmix64(id) mod num_embeddings
     identity  the id itself, checked when it was read
-    managed   fmix64(id), without its sign: the table finds the row, on the device
+    zch       fmix64(id), without its sign: the table finds the row, on the device
     """
     rows = table.num_embeddings
-    if table.ids == "managed":
+    if table.ids == "zch":
         fmix64(ids, out)
         np.bitwise_and(out, np.iinfo(np.int64).max, out=out)
     elif table.ids == "hash":

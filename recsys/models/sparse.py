@@ -29,7 +29,7 @@ def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str,
                 features=tuple(f.name for f in features),
                 pooled=name not in schema.sequence_tables,
                 mean_length=tuple(mean_lengths.get(f.name, 1.0) for f in features),
-                zch=table.ids == "managed",
+                zch=table.ids == "zch",
             )
         )
     return configs

@@ -1,1 +1,1 @@
-"""Semantic-aware contrastive learning: encoders whose vectors know what is bought after what is looked for."""
+"""Semantic-aware contrastive learning (SCL): encoders of items, trained on pairs of a query and the item bought."""

@@ -17,13 +17,13 @@ def hits(queries: torch.Tensor, candidates: torch.Tensor, positions: torch.Tenso
         positions   [Q]     int64, the row in candidates of each query's item
         returns     [len(at)]  float64, in [0, Q]
     """
-    found = torch.zeros(len(at), dtype=torch.float64)
+    total = torch.zeros(len(at), dtype=torch.float64)
     for start in range(0, queries.size(0), _QUERIES_AT_ONCE):
         part = slice(start, start + _QUERIES_AT_ONCE)
         scores = queries[part].float() @ candidates.float().T
-        own = scores.gather(1, positions[part, None])
-        closer = (scores > own + TIE).sum(1).double()
-        level = (scores >= own - TIE).sum(1).double() - closer  # the item among them
+        of_item = scores.gather(1, positions[part, None])
+        closer = (scores > of_item + TIE).sum(1).double()
+        level = (scores >= of_item - TIE).sum(1).double() - closer  # the item among them
         for i, n in enumerate(at):
-            found[i] += ((n - closer) / level).clamp(0, 1).sum().cpu()
-    return found
+            total[i] += ((n - closer) / level).clamp(0, 1).sum().cpu()
+    return total

@@ -1,10 +1,10 @@
-"""Vectors of all ranks, with gradients. Only all-to-alls: gloo's are quick, and CUDA has them too."""
+"""All-gather of vectors over ranks, with gradients. Built of all-to-alls: gloo's are quick, and CUDA has them too."""
 
 import torch
 import torch.distributed as dist
 
 
-def gathered(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
+def all_gather(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
     """Rows of all ranks, in their order; the gradient of a row is the sum of all ranks' gradients of it.
 
     values   [B, ...]      as many rows on every rank
@@ -13,12 +13,12 @@ def gathered(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Ten
     if group is None or group.size() == 1:
         return values
     if values.requires_grad:
-        return _Gather.apply(values, group)
-    return gather_rows(values, group)
+        return _AllGather.apply(values, group)
+    return all_gather_detached(values, group)
 
 
-def gather_rows(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
-    """``gathered`` without gradient."""
+def all_gather_detached(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
+    """``all_gather`` without gradient."""
     if group is None or group.size() == 1:
         return values
     sent = values.detach().contiguous()
@@ -34,11 +34,11 @@ def scatter_sum(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.
     values   [W * B, ...]
     returns  [B, ...]
     """
-    return exchanged(values, group).sum(0)
+    return all_to_all(values, group).sum(0)
 
 
-def exchanged(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
-    """What each rank has for this one.
+def all_to_all(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
+    """The rows that each rank has for this one.
 
     values   [W * B, ...]   rows r * B to (r + 1) * B are for rank r
     returns  [W, B, ...]    row r is from rank r
@@ -51,11 +51,11 @@ def exchanged(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Te
     return received.view(group.size(), -1, *sent.shape[1:])
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values, group):
         ctx.group = group
-        return gather_rows(values, group)
+        return all_gather_detached(values, group)
 
     @staticmethod
     def backward(ctx, gradient):

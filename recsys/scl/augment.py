@@ -1,4 +1,4 @@
-"""Random views of pictures and texts, drawn for a whole step at once, so that ranks do not change what is drawn."""
+"""Augmentation of pictures and texts, by random numbers drawn for a whole step, whatever the ranks."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from recsys.scl.config import AugmentConfig
 
 
-def views(pixels: torch.Tensor, draws: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
+def augment_pictures(pixels: torch.Tensor, draws: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
     """A view of each picture: a part of it, turned, stretched, mirrored, in another light.
 
     pixels   [B, 3, S, S]  uint8
@@ -38,7 +38,7 @@ def views(pixels: torch.Tensor, draws: torch.Tensor, config: AugmentConfig) -> t
     return x.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def shortened(ids: torch.Tensor, draws: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
+def augment_texts(ids: torch.Tensor, draws: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
     """Texts with some tokens left out, never the first.
 
     ids      [B, L]   int64, -1 is padding
@@ -46,7 +46,7 @@ def shortened(ids: torch.Tensor, draws: torch.Tensor, config: AugmentConfig) -> 
     returns  [B, L]   int64
     """
     place = torch.arange(ids.size(1), dtype=torch.float64)
-    own = (draws[:, :1].double() * 7919 + place * 0.6180339887498949) % 1
-    out = torch.where((own < config.words) & (place > 0), -1, ids)
+    of_token = (draws[:, :1].double() * 7919 + place * 0.6180339887498949) % 1
+    out = torch.where((of_token < config.words) & (place > 0), -1, ids)
     order = (out < 0).to(torch.uint8).argsort(dim=1, stable=True)  # padding goes behind
     return out.gather(1, order)

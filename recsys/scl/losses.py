@@ -6,14 +6,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from recsys.scl.all_gather import gather_rows, gathered
+from recsys.scl.all_gather import all_gather, all_gather_detached
 from recsys.scl.memory_bank import MemoryBank
 
 MAX_SCALE = 100.0  # 1 / tau, the bound of Radford et al. (2021)
 
 
 class Temperature(nn.Module):
-    """Learnable: ``log_scale`` is log(1 / tau)."""
+    """The learnable temperature tau: ``log_scale`` is log(1 / tau)."""
 
     def __init__(self, temperature: float) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ def centred(keys: torch.Tensor, group: dist.ProcessGroup | None = None) -> torch
         keys     [B, M]  float32 unit vectors, as many on every rank
         returns  [B, M]  float32
     """
-    return keys - gather_rows(keys, group).mean(0)
+    return keys - all_gather_detached(keys, group).mean(0)
 
 
 def info_nce(
@@ -67,9 +67,9 @@ def info_nce(
         returns    [B]     float32
     """
     queries = queries.float() * scale
-    own = (queries * positives.float()).sum(1)
+    positive = (queries * positives.float()).sum(1)
     rank = group.rank() if group is not None else 0
-    all_positives, all_items = gathered(positives.float(), group), gather_rows(items, group)
+    all_positives, all_items = all_gather(positives.float(), group), all_gather_detached(items, group)
     logits = queries @ all_positives.T
     masked = items[:, None] == all_items[None, :]
     row = torch.arange(items.numel(), device=items.device)
@@ -77,9 +77,9 @@ def info_nce(
     total = logits.masked_fill(masked, -math.inf).logsumexp(1)
     if bank is not None:
         assert keys is not None, "rows of the bank are compared with a key"
-        seen = (queries * keys.float()).sum(1)
-        total = torch.logaddexp(total, bank.logsumexp(queries, items) + own - seen)
-    return total - own
+        key = (queries * keys.float()).sum(1)
+        total = torch.logaddexp(total, bank.logsumexp(queries, items) + positive - key)
+    return total - positive
 
 
 def triplet(

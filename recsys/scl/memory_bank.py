@@ -1,4 +1,4 @@
-"""MoCo's memory bank: a queue of vectors in half precision, its rows shared out over ranks."""
+"""Memory bank (MoCo): a queue of negative vectors in half precision, its rows sharded over ranks."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import nn
 
 from embeddings.errors import InputError
-from recsys.scl.all_gather import exchanged, gather_rows, scatter_sum
+from recsys.scl.all_gather import all_gather_detached, all_to_all, scatter_sum
 
 _CHUNK = 8192  # rows at once, so that logits [W * B, K] never exist
 
@@ -16,7 +16,7 @@ class MemoryBank(nn.Module):
     """The newest ``rows`` vectors of all ranks; each rank keeps those that it made itself, ``rows`` / W of them.
 
     ``logsumexp`` is over the rows of all ranks, exactly. Vectors are kept as float16, which is exact to .001 of
-    unit vectors less their mean. Rows are neither parameters nor in a state dict; a checkpoint takes them as pieces
+    unit vectors less their mean. Rows are neither parameters nor in a state dict; a checkpoint takes them as shards
     of one tensor [K, M].
 
         queue      [K / W, M]  float16
@@ -61,12 +61,12 @@ class MemoryBank(nn.Module):
 
     def _newest(self, items: torch.Tensor) -> torch.Tensor:
         """Forget the rows of all ranks' ``items``. Of these, say which count: of equal ones the last over ranks."""
-        everyone = gather_rows(items, self.group)
+        everyone = all_gather_detached(items, self.group)
         self.filled &= ~torch.isin(self.items, everyone)
         place = torch.arange(everyone.numel(), device=items.device)
         first = (self.group.rank() if self.group is not None else 0) * items.numel()
-        own = place[first : first + items.numel()]
-        return ~((items[:, None] == everyone[None, :]) & (place[None, :] > own[:, None])).any(1)
+        ours = place[first : first + items.numel()]
+        return ~((items[:, None] == everyone[None, :]) & (place[None, :] > ours[:, None])).any(1)
 
     def logsumexp(self, queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """log of the sum of exp(q . k) over the rows k of all ranks that are not of the query's item.
@@ -93,20 +93,20 @@ class MemoryBank(nn.Module):
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx, queries, items, bank):
-        everyone, all_items = gather_rows(queries, bank.group), gather_rows(items, bank.group)
-        own = torch.full((everyone.size(0),), -math.inf, device=queries.device)
+        everyone, all_items = all_gather_detached(queries, bank.group), all_gather_detached(items, bank.group)
+        of_rank = torch.full((everyone.size(0),), -math.inf, device=queries.device)
         for _, logits in bank._logits(everyone, all_items):
-            own = torch.logaddexp(own, logits.logsumexp(1))
-        total = exchanged(own, bank.group).logsumexp(0)
+            of_rank = torch.logaddexp(of_rank, logits.logsumexp(1))
+        total = all_to_all(of_rank, bank.group).logsumexp(0)
         ctx.bank = bank
-        ctx.save_for_backward(everyone, all_items, gather_rows(total, bank.group))
+        ctx.save_for_backward(everyone, all_items, all_gather_detached(total, bank.group))
         return total
 
     @staticmethod
     def backward(ctx, gradient):
         queries, items, total = ctx.saved_tensors
         bank = ctx.bank
-        weights = gather_rows(gradient, bank.group)
+        weights = all_gather_detached(gradient, bank.group)
         total = torch.where(total.isinf(), 0.0, total)  # of a query without rows: exp(-inf) is 0 then
         result = torch.zeros_like(queries)
         for keys, logits in bank._logits(queries, items):

@@ -12,10 +12,11 @@ from omegaconf import OmegaConf
 from pydantic import Field
 
 from embeddings.errors import InputError
+from embeddings.yaml_file import read_yaml
 from recsys.validation import Strict, validated
 
 Kind = Literal["image", "text"]
-FILE = "pairs.yaml"
+PAIRS_FILE = "pairs.yaml"
 
 
 class Query(Strict):
@@ -58,16 +59,12 @@ class Pairs(Strict):
 
 def load_pairs(folder: str | Path) -> Pairs:
     """Read ``folder/pairs.yaml``. Raises InputError."""
-    path = Path(folder) / FILE
+    path = Path(folder) / PAIRS_FILE
     if not path.is_file():
         raise InputError(f"'{path}' does not exist; make the folder with python -m train prepare, or see docs/data.md")
-    try:
-        raw = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:  # the YAML parsers raise many kinds
-        raise InputError(f"'{path}' is not readable as YAML: {' '.join(str(error).split())}") from error
-    return validated(Pairs, raw, where=f"'{path}'")
+    return validated(Pairs, read_yaml(path, "pairs file"), where=f"'{path}'")
 
 
 def save_pairs(pairs: Pairs, folder: str | Path) -> None:
     """Write ``folder/pairs.yaml``."""
-    OmegaConf.save(OmegaConf.create(pairs.model_dump()), Path(folder) / FILE)
+    OmegaConf.save(OmegaConf.create(pairs.model_dump()), Path(folder) / PAIRS_FILE)

@@ -1,4 +1,4 @@
-"""Vectors of raw content, without any learning: what an encoder must beat."""
+"""Raw pixels and bags of words as vectors, without any learning: the baseline of an encoder."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The encoders of queries and items in one module, and their momentum twins."""
+"""Two-tower model: the encoders of queries and of items in one module, and its momentum encoder (MoCo)."""
 
 import copy
 
@@ -38,11 +38,12 @@ class Towers(nn.Module):
         return q, p, n, self.temperature()
 
 
-class MomentumTwin(nn.Module):
-    """MoCo's key encoder: follows ``towers`` as a moving average, without gradients.
+class MomentumEncoder(nn.Module):
+    """MoCo's key encoder: an exponential moving average (EMA) of ``towers``, without gradients.
 
-    It never trains: BatchNorm takes its running statistics, which follow too. With those of the batch, a key would say
-    which other items its batch has, and the loss could fall by that (He et al., 2020, section 3.3).
+    It stays in evaluation mode: BatchNorm takes its running statistics, which are averaged too. With those of the
+    batch, a key would say which other items its batch has, and the loss could fall by that (He et al., 2020, section
+    3.3).
     """
 
     def __init__(self, towers: Towers, momentum: float) -> None:
@@ -51,17 +52,20 @@ class MomentumTwin(nn.Module):
         self._momentum = momentum
 
     @torch.no_grad()
-    def follow(self, towers: Towers, *, at_once: bool = False) -> None:
-        """One step towards ``towers``, or all the way."""
-        share = 1.0 if at_once else 1 - self._momentum
-        own, other = [*self.towers.parameters()], [*towers.parameters()]
+    def ema_update(self, towers: Towers, *, copy_weights: bool = False) -> None:
+        """weights = momentum * weights + (1 - momentum) * those of ``towers``; with ``copy_weights`` simply those.
+
+        Of the buffers, running means and variances are averaged, others copied.
+        """
+        share = 1.0 if copy_weights else 1 - self._momentum
+        averaged, trained = [*self.towers.parameters()], [*towers.parameters()]
         for (name, mine), theirs in zip(self.towers.named_buffers(), towers.buffers(), strict=True):
             if name.endswith(("running_mean", "running_var")):
-                own.append(mine)
-                other.append(theirs)
+                averaged.append(mine)
+                trained.append(theirs)
             else:
                 mine.copy_(theirs)
-        torch._foreach_lerp_(own, other, share)
+        torch._foreach_lerp_(averaged, trained, share)
 
     @torch.no_grad()
     def keys(self, items: torch.Tensor) -> torch.Tensor:

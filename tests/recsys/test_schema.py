@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from embeddings.errors import InputError
-from recsys.schema import _RESERVED, Schema, load_schema, save_schema
+from recsys import schema as schema_module
+from recsys.schema import _RESERVED, Schema, load_schema, save_schema, zch_tables
 from recsys.validation import validated
 
 RAW = {
@@ -63,6 +64,18 @@ def test_written_and_read_again(tmp_path):
     assert load_schema(str(tmp_path)) == schema
 
 
+def test_the_old_name_of_zch_is_read_and_the_new_one_said_once(tmp_path, capsys):
+    schema_module._say_once.cache_clear()
+    raw = copy.deepcopy(RAW)
+    raw["tables"]["user"]["ids"] = raw["tables"]["tag"]["ids"] = "managed"
+    schema = Schema.model_validate(raw)
+    assert zch_tables(schema) == {"user": 5, "tag": 4}
+    assert capsys.readouterr().err == "note: 'ids: managed' is now called 'ids: zch'; the old name is read too\n"
+    save_schema(schema, str(tmp_path))
+    assert "managed" not in (tmp_path / "schema.yaml").read_text() and load_schema(str(tmp_path)) == schema
+    assert capsys.readouterr().err == ""
+
+
 def test_missing_or_unreadable_file(tmp_path):
     with pytest.raises(InputError, match=r"no schema.yaml in '.*'; make the folder with 'python -m train prepare'"):
         load_schema(str(tmp_path))
@@ -89,7 +102,7 @@ def test_missing_or_unreadable_file(tmp_path):
             put("tables", "user", "num_embeddings", 0),
             ["tables.user.num_embeddings: ", "greater than or equal to 1, got 0"],
         ),
-        (put("tables", "user", "ids", "md5"), ["tables.user.ids: ", "'identity' or 'managed', got 'md5'"]),
+        (put("tables", "user", "ids", "md5"), ["tables.user.ids: ", "'identity' or 'zch', got 'md5'"]),
         (put("features", 0, "kind", "text"), ["features.0.kind: ", "got 'text'"]),
         (put("features", []), ["features: ", "at least 1 item"]),
         (put("version", 2), ["version: ", "got 2"]),

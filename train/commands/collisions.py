@@ -1,4 +1,4 @@
-"""The collisions verb: how many ids of each table share a row, and how large a table would have to be."""
+"""The collisions command: how many ids of each table share a row, and how large a table would have to be."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from recsys.schema import Schema, Table, load_schema
+from recsys.schema import Schema, TableSchema, load_schema
 from train.config import check_names, load_config
 
 if TYPE_CHECKING:
-    from recsys.features.read_counters import Counters
-    from train.data.row_groups import StandIns
+    from recsys.features.read_counters import ReadCounters
+    from train.data.row_groups import FillerRows
 
 SAMPLE = 1 << 20  # ids kept a table: 16 MB, and a tenth of a percent of error
 
@@ -33,63 +33,64 @@ def command(path: str, split: str, share: float, overrides: tuple[str, ...]) -> 
     Reads the split as training does, in bounded memory, and once more where a table has more than a million distinct
     ids: its figures then come from a sample of them, with their standard errors.
     """
-    from recsys.features.read_counters import Counters
-    from train.data.row_groups import StandIns
+    from recsys.features.read_counters import ReadCounters
+    from train.data.row_groups import FillerRows
 
     config = load_config(path, overrides)
     schema = load_schema(config.data.path)
     check_names(config, schema)
-    counters, stand_ins = Counters(), StandIns() if config.data.on_corrupt == "skip" else None
-    tables = measured(config.data.path, split, schema, counters, stand_ins)
+    counters, filler_rows = ReadCounters(), FillerRows() if config.data.on_corrupt == "skip" else None
+    tables = measure_collisions(config.data.path, split, schema, counters, filler_rows)
     if counters.corrupt:
         click.echo(f"{counters.corrupt:,} of {counters.rows:,} rows could not be read and are not counted")
-    for name, (sample, found) in tables.items():
-        click.echo(paragraph(name, schema.tables[name], sample, found, share))
+    for name, (sample, rates) in tables.items():
+        click.echo(describe_table(name, schema.tables[name], sample, rates, share))
 
 
-def measured(
-    folder: str, split: str, schema: Schema, counters: "Counters", stand_ins: "StandIns | None" = None
+def measure_collisions(
+    folder: str, split: str, schema: Schema, counters: "ReadCounters", filler_rows: "FillerRows | None" = None
 ) -> dict[str, tuple]:
-    """table -> (IdSample, {modulo: Shared, hash: Shared}).
+    """table -> (DistinctIdSample, {"modulo": CollisionRates, "hash": CollisionRates}).
 
     Args:
         counters: where rows, and those that could not be read, are counted.
-        stand_ins: None: a row group that cannot be read is an error.
+        filler_rows: None: a row group that cannot be read is an error.
     """
-    from recsys.features.read_counters import Counters
-    from train.data.stats.distinct_ids import IdSample
-    from train.data.stats.row_collisions import RowSharing
+    from recsys.features.read_counters import ReadCounters
+    from train.data.stats.distinct_ids import DistinctIdSample
+    from train.data.stats.id_collisions import CollisionCounter
 
-    samples = {name: IdSample(SAMPLE) for name in schema.tables}
-    for name, ids in table_ids(folder, split, schema, "counting ids", counters, stand_ins):
+    samples = {name: DistinctIdSample(SAMPLE) for name in schema.tables}
+    for name, ids in table_ids(folder, split, schema, "counting ids", counters, filler_rows):
         samples[name].add(ids)
-    ways = {
-        (name, way): RowSharing(samples[name], Table(num_embeddings=table.num_embeddings, ids=way))
+    collisions = {
+        (name, way): CollisionCounter(samples[name], TableSchema(num_embeddings=table.num_embeddings, ids=way))
         for name, table in schema.tables.items()
         for way in ("modulo", "hash")
     }
     if any(not sample.exact for sample in samples.values()):
-        again = table_ids(folder, split, schema, "finding those on the sample's rows", Counters(), stand_ins)
+        again = table_ids(folder, split, schema, "finding those on the sample's rows", ReadCounters(), filler_rows)
         for name, ids in again:
             for way in ("modulo", "hash"):
-                ways[name, way].add(ids)
+                collisions[name, way].add(ids)
     return {
-        name: (samples[name], {way: ways[name, way].shares() for way in ("modulo", "hash")}) for name in schema.tables
+        name: (sample, {way: collisions[name, way].rates() for way in ("modulo", "hash")})
+        for name, sample in samples.items()
     }
 
 
 def table_ids(
-    folder: str, split: str, schema: Schema, what: str, counters: "Counters", stand_ins: "StandIns | None"
+    folder: str, split: str, schema: Schema, what: str, counters: "ReadCounters", filler_rows: "FillerRows | None"
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(table, ids of one of its features in the next rows) through the whole split, as the reader takes them.
 
-    ``what`` stands beside the progress that is shown. Rows that stand in for others are counted and left out.
+    ``what`` stands beside the progress that is shown. Filler rows are counted and left out.
     """
     from recsys.features.columns import feature_field
     from train.data.column_check import check_columns
     from train.data.parquet_files import chunk_rows, find_files, read_footers
     from train.data.shard_plan import Segment
-    from train.data.shuffle_buffer import RowSource
+    from train.data.shuffle_buffer import RowDecoder
     from train.run.progress import ProgressBar
 
     read = [(f, feature_field(f)) for f in schema.features if f.table]
@@ -98,26 +99,26 @@ def table_ids(
     check_columns(files, fields, ignored=set())
     segments = [Segment(f, g, 0, int(n)) for f, file in enumerate(files) for g, n in enumerate(file.group_rows)]
     limit = chunk_rows(files, {field.column for field in fields})
-    source = RowSource(files, fields, schema, [s for s in segments if s.rows], limit, stand_ins)
+    decoder = RowDecoder(files, fields, schema, [s for s in segments if s.rows], limit, filler_rows)
     remaining = sum(s.rows for s in segments)
     bar = ProgressBar(what, remaining, remaining > limit)
     while remaining:
-        piece, rows, stands_in = source.take(limit)
-        remaining -= rows
-        bar.advance(rows)
-        counters.rows += rows
-        if stands_in:
-            counters.corrupt += rows
+        block = decoder.take(limit)
+        remaining -= block.rows
+        bar.advance(block.rows)
+        counters.rows += block.rows
+        if block.filler is not None:
+            counters.corrupt += block.rows
             continue
         for feature, field in read:
-            column = piece[field]
+            column = block.columns[field]
             yield str(feature.table), column if isinstance(column, np.ndarray) else column.values
     bar.close()
 
 
-def paragraph(name: str, table: Table, sample, found: dict, share: float) -> str:
-    """What was found of one table, and what to do about it."""
-    from train.data.stats.row_collisions import expected_share, rows_for
+def describe_table(name: str, table: TableSchema, sample, rates: dict, share: float) -> str:
+    """The printed paragraph of one table: its ids, their collisions under each hash, and what to do about them."""
+    from train.data.stats.id_collisions import expected_collision_rate, rows_for_collision_rate
 
     rows, (distinct, error) = table.num_embeddings, sample.distinct()
     about = "" if sample.exact else f" +- {error:,.0f} (from {sample.ids.size:,} of them)"
@@ -125,16 +126,15 @@ def paragraph(name: str, table: Table, sample, found: dict, share: float) -> str
         f"table '{name}': {sample.seen:,} lookups of {distinct:,.0f}{about} distinct ids, "
         f"{rows:,} rows, ids: {table.ids}"
     ]
-    for way, shared in found.items():
+    for way, rate in rates.items():
         lines.append(
-            f"  ids: {way:7} {_percent(shared.ids, shared.ids_error)} of ids and "
-            f"{_percent(shared.lookups, shared.lookups_error)} of lookups share a row"
+            f"  ids: {way:7} {_percent(rate.ids, rate.ids_error)} of ids and "
+            f"{_percent(rate.lookups, rate.lookups_error)} of lookups share a row"
         )
-    chance = expected_share(distinct, rows)
-    lines.append(
-        f"  by chance    {chance:8.4%} of both; {share:.4g} of the ids with {rows_for(distinct, share):,} rows"
-    )
-    lines.append(f"  {_advice(table, found, chance, share, rows_for(distinct, share))}")
+    chance = expected_collision_rate(distinct, rows)
+    enough = rows_for_collision_rate(distinct, share)
+    lines.append(f"  by chance    {chance:8.4%} of both; {share:.4g} of the ids with {enough:,} rows")
+    lines.append(f"  {_advice(table, rates, share, enough)}")
     return "\n".join(lines)
 
 
@@ -142,12 +142,12 @@ def _percent(share: float, error: float) -> str:
     return f"{share:8.4%}" + (f" +- {error:.4%}" if error else "")
 
 
-def _advice(table: Table, found: dict, chance: float, share: float, rows: int) -> str:
-    if table.ids in ("identity", "managed"):
+def _advice(table: TableSchema, rates: dict, share: float, rows: int) -> str:
+    if table.ids in ("identity", "zch"):
         return f"ids: {table.ids} lets no two ids share a row" + (
             "" if table.ids == "identity" else " while rows are free"
         )
-    better = min(found, key=lambda way: found[way].ids)
-    if found[better].ids <= share:
-        return "fine as it is" if found[table.ids].ids <= share else f"set ids: {better}"
-    return f"set ids: hash and num_embeddings: {rows}, or ids: managed on CUDA"
+    better = min(rates, key=lambda way: rates[way].ids)
+    if rates[better].ids <= share:
+        return "fine as it is" if rates[table.ids].ids <= share else f"set ids: {better}"
+    return f"set ids: hash and num_embeddings: {rows}, or ids: zch on CUDA"

@@ -1,4 +1,4 @@
-"""The encode verb: items into a frozen store."""
+"""The encode command: items into a frozen store."""
 
 import click
 
@@ -46,11 +46,11 @@ def command(
         load_schema(data)
     with process_group(ProcessConfig(device=device)) as ranks:
         opened = open_encoder(encoder, ranks.device)
-        found = find_items(items, id_column, column, opened.kind)
-        opened.fit(found)
+        item_files = find_items(items, id_column, column, opened.kind)
+        opened.fit(item_files)
         encode(
             opened,
-            found,
+            item_files,
             out,
             ranks,
             dtype=dtype,

@@ -1,15 +1,24 @@
-"""The prepare verb: raw or generated data into a data folder."""
+"""The prepare command: a raw or generated data set into a data folder."""
 
 import click
+
+from recsys.datasets import DATASETS
 
 _OUT = click.option("--out", required=True, help="Data folder to write; nothing half-written is ever left there.")
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a data folder that prepare wrote before.")
 _SEED = click.option("--seed", default=0, show_default=True, help="Same seed and flags, same files.")
 
 
-@click.group()
+class _DataSets(click.Group):
+    """Lists the data sets in the order of DATASETS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(DATASETS)
+
+
+@click.group(cls=_DataSets)
 def command() -> None:
-    """Write standard rows (parquet), their schema and a frozen store."""
+    """Write a data set as standard rows (parquet), with their schema and, where it has vectors, a frozen store."""
 
 
 @command.command()

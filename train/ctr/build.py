@@ -23,7 +23,7 @@ from embeddings.zch import check_zch
 from recsys.models.config import ModelConfig
 from recsys.models.ctr import CTRModel
 from recsys.models.sparse import table_configs
-from recsys.schema import Schema, managed_tables
+from recsys.schema import Schema, zch_tables
 from train.config import Config
 from train.ctr.frozen_tables import frozen_tables
 from train.ctr.optimizers import build_optimizer, fuse_sparse_optimizer
@@ -106,7 +106,7 @@ def build(
         mean_lengths: feature -> mean ids a row, for the planner.
     """
     tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, mean_lengths)
-    check_zch(managed_tables(schema) if tables else {}, ranks.device.type, ranks.world_size)
+    check_zch(zch_tables(schema) if tables else {}, ranks.device.type, ranks.world_size)
     plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
     frozen = frozen_tables(stores, plan.frozen, config, ranks)

@@ -4,7 +4,7 @@ import os
 
 from embeddings.errors import InputError
 from embeddings.zch import check_zch
-from recsys.schema import load_schema, managed_tables
+from recsys.schema import load_schema, zch_tables
 from train.config import Config
 from train.distributed.device import choose_device
 
@@ -16,7 +16,7 @@ def refuse_zch(config: Config) -> None:
     """
     device = choose_device(config.process.device, int(os.environ.get("LOCAL_RANK", 0)))
     try:
-        check_zch(managed_tables(load_schema(config.data.path)), device.type, int(os.environ.get("WORLD_SIZE", 1)))
+        check_zch(zch_tables(load_schema(config.data.path)), device.type, int(os.environ.get("WORLD_SIZE", 1)))
     except InputError:
         if os.environ.get("RANK", "0") == "0":
             raise

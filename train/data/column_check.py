@@ -1,9 +1,10 @@
-"""Whether the parquet files of a split have the columns that a schema reads, with types that can be read."""
+"""Column check: whether the parquet files of a split have the columns that a schema reads, of the right types."""
 
 import logging
 
 from embeddings.errors import InputError, nearest
-from recsys.features.columns import WANTED, Field, readable_as
+from recsys.features.arrow_columns import WANTED, readable_as
+from recsys.features.columns import Field
 from train.data.parquet_files import DataFile
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def _check_column(file: DataFile, field: Field, first: DataFile) -> None:
         hint = nearest(name, file.columns.names)
         raise InputError(
             f"'{file.path}' has no column '{name}'{hint}; columns there: {file.columns.names}; "
-            f"write the column, or mend schema.yaml"
+            f"write the column, or fix schema.yaml"
         )
     if count > 1:
         raise InputError(f"'{file.path}' has {count} columns named '{name}'; keep one")
@@ -43,7 +44,7 @@ def _check_column(file: DataFile, field: Field, first: DataFile) -> None:
     if not readable_as(got, field.kind):
         raise InputError(
             f"'{file.path}', column '{name}': got type {got}, wanted {WANTED[field.kind]}; "
-            f"cast the column, or mend its feature in schema.yaml"
+            f"cast the column, or fix its feature in schema.yaml"
         )
     there = first.columns.field(name).type
     if not got.equals(there):

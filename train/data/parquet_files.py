@@ -1,4 +1,4 @@
-"""The parquet files of one split, and what their footers say. No rows are read here."""
+"""The parquet files of one split and their footers. No rows are read here."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError, first_line, nearest
 
 FOOTER_THREADS = 16
 CHUNK_BYTES = 16 << 20  # decoded at once; bounds memory where histories are long
@@ -36,7 +36,7 @@ def find_files(folder: str, split: str) -> list[str]:
     place = os.path.join(folder, split)
     if not os.path.isdir(folder):
         raise InputError(
-            f"data folder '{folder}' does not exist; make it with 'python -m train prepare', or mend data.path"
+            f"data folder '{folder}' does not exist; make it with 'python -m train prepare', or fix data.path"
         )
     if not os.path.isdir(place):
         splits = sorted(e.name for e in os.scandir(folder) if e.is_dir() and e.name != "frozen")
@@ -44,10 +44,10 @@ def find_files(folder: str, split: str) -> list[str]:
             f"split '{split}' is not in '{folder}'{nearest(split, splits)}; folders there: {splits or 'none'}; "
             f"a split is a folder of parquet files"
         )
-    found = sorted(os.listdir(place))
-    names = [n for n in found if n.endswith(".parquet") and not n.startswith((".", "_"))]
+    names_there = sorted(os.listdir(place))
+    names = [n for n in names_there if n.endswith(".parquet") and not n.startswith((".", "_"))]
     if not names:
-        got = f"holds {found[:5]} and no file '*.parquet'" if found else "is empty"
+        got = f"holds {names_there[:5]} and no file '*.parquet'" if names_there else "is empty"
         raise InputError(f"split folder '{place}' {got}; put the split's parquet files directly into it")
     return [os.path.join(place, n) for n in names]
 
@@ -67,7 +67,7 @@ def _read_footer(path: str) -> DataFile:
         raise
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"'{path}' is not a readable parquet file ({_first_line(error)}): it is truncated or corrupt; "
+            f"'{path}' is not a readable parquet file ({first_line(error)}): it is truncated or corrupt; "
             f"write or copy it again"
         ) from error
     rows = np.array([footer.row_group(g).num_rows for g in range(footer.num_row_groups)], dtype=np.int64)
@@ -104,12 +104,8 @@ def open_file(file: DataFile) -> pq.ParquetFile:
 
 def unreadable_group(file: DataFile, group: int, error: Exception | str) -> InputError:
     """The error for a row group whose data cannot be decoded."""
-    reason = error if isinstance(error, str) else _first_line(error)
+    reason = error if isinstance(error, str) else first_line(error)
     return InputError(
         f"'{file.path}', row group {group} of {len(file.group_rows)}: data cannot be read ({reason}): the file is "
         f"corrupt or changed since its footer was read; write or copy it again"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

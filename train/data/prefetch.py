@@ -1,4 +1,4 @@
-"""A reading thread that works ahead of whoever asks."""
+"""Prefetch thread: runs an iterator ahead of its consumer, with a bounded queue between them."""
 
 import queue
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 
-class Worker:
+class PrefetchThread:
     """Runs an iterator in a thread, at most ``prefetch`` results ahead of whoever asks for them."""
 
     def __init__(self, results: Iterator[Any], prefetch: int, name: str) -> None:
@@ -16,7 +16,7 @@ class Worker:
         self._thread.start()
 
     def get(self) -> Any:
-        """The next result. Raises what the iterator raised."""
+        """The next result; waits for it. Raises what the iterator raised."""
         result, error = self._queue.get()
         if error is not None:
             raise error

@@ -1,15 +1,15 @@
-"""Where in the rows of a split a batch is, in words, and why a saved position is of no use."""
+"""Read positions: where in a split a batch comes from, and the errors for a saved reader state that cannot be used."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from embeddings.errors import InputError
-from train.data.resharding import Lanes
+from train.data.resharding import LogicalShards
 
 
 @dataclass(frozen=True)
-class Position:
+class ReadPosition:
     """Where a batch came from. ``row_groups`` is how many row groups were shuffled together with the first."""
 
     split: str
@@ -27,20 +27,20 @@ class Position:
         )
 
 
-def cannot_divide(lanes: Lanes, split: str) -> InputError:
+def cannot_divide(shards: LogicalShards, split: str) -> InputError:
     """The error for steps whose rows do not divide among the ranks that the run began with."""
-    first, ranks = lanes.plan.world_size, lanes.world_size
+    first, ranks = shards.plan.world_size, shards.world_size
     step = math.lcm(first, ranks) // ranks
-    near = max(step, round(lanes.batch_size / step) * step)
+    near = max(step, round(shards.batch_size / step) * step)
     return InputError(
-        f"cannot go on reading split '{split}' inside an epoch: {ranks} ranks with {lanes.batch_size} rows each take "
-        f"{ranks * lanes.batch_size} rows a step, which is no multiple of the {first} ranks that the run began with; "
+        f"cannot go on reading split '{split}' inside an epoch: {ranks} ranks with {shards.batch_size} rows each take "
+        f"{ranks * shards.batch_size} rows a step, which is no multiple of the {first} ranks that the run began with; "
         f"set data.batch_size to a multiple of {step}, such as {near}"
     )
 
 
 def cannot_resume(key: str, saved: Any, ours: Any, split: str) -> InputError:
-    """The error for a position in other rows, or in rows of another order."""
+    """The error for a saved state whose ``key`` differs from ours: of other rows, or of rows in another order."""
     if key == "files":
         return InputError(
             f"cannot go on reading split '{split}': its files are not those that the position was saved with "

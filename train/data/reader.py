@@ -1,8 +1,7 @@
 """The streaming reader: parquet rows of one split as Batches, the same on every run, from any position."""
 
 import logging
-import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from functools import partial
 from typing import Any
 
@@ -11,19 +10,16 @@ import numpy as np
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import Batch
-from recsys.features.batch_assembly import Assembler
 from recsys.features.columns import needed_fields
-from recsys.features.read_counters import Counters
-from recsys.features.row_block import RowBlock
+from recsys.features.read_counters import ReadCounters
 from recsys.schema import Schema
+from train.data.batch_streams import BatchStreams
 from train.data.column_check import announce_unread, check_columns
 from train.data.parquet_files import chunk_rows, find_files, fingerprint, read_footers
-from train.data.prefetch import Worker
-from train.data.read_position import Position, cannot_divide, cannot_resume
-from train.data.resharding import Lanes
-from train.data.row_groups import StandIns
-from train.data.shard_plan import Plan, make_plan
-from train.data.shuffle_buffer import RowSource, selections, window_rows
+from train.data.prefetch import PrefetchThread
+from train.data.read_position import ReadPosition, cannot_divide, cannot_resume
+from train.data.resharding import LogicalShards
+from train.data.shard_plan import build_shard_plan
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +43,7 @@ class RowReader:
         batch_size: rows a batch; a shard's last batch may have fewer.
         shuffle_rows: rows shuffled together on a rank; 0 keeps the files' order.
         with_labels: False reads rows without a label column; labels are NaN then.
-        skip_corrupt: other rows stand in for those of row groups that cannot be decoded.
+        skip_corrupt: filler rows take the places of those of row groups that cannot be decoded.
 
     Raises InputError for files, columns or values that cannot be used; for values, while reading.
     """
@@ -74,25 +70,29 @@ class RowReader:
         self.split, self.rank, self._prefetch = split, rank, prefetch
         self._schema, self._stores = schema, stores
         self._files = read_footers(find_files(folder, split))
-        self._fields = needed_fields(schema, with_labels)
-        self.unread_columns = check_columns(self._files, self._fields, ignored={schema.label})
-        self._chunk_rows = chunk_rows(self._files, {f.column for f in self._fields})
-        self._make_plan = partial(
-            make_plan,
+        fields = needed_fields(schema, with_labels)
+        self.unread_columns = check_columns(self._files, fields, ignored={schema.label})
+        chunk = chunk_rows(self._files, {f.column for f in fields})
+        self._streams = BatchStreams(
+            self._files, schema, stores, chunk_rows=chunk, with_labels=with_labels, skip_corrupt=skip_corrupt
+        )
+        self._build_plan = partial(
+            build_shard_plan,
             [f.group_rows for f in self._files],
             split=split,
             shuffle_rows=shuffle_rows,
-            chunk_rows=self._chunk_rows,
+            chunk_rows=chunk,
             seed=seed,
         )
-        self._plan = self._make_plan(batch_size=batch_size, world_size=world_size, workers=workers)
-        self._own = self._lanes = Lanes(self._plan, rank, world_size, batch_size)
+        plan = self._build_plan(batch_size=batch_size, world_size=world_size, workers=workers)
+        # Those of these ranks; where a position of other ranks is loaded, _shards are theirs.
+        self._own = self._shards = LogicalShards(plan, rank, world_size, batch_size)
         if rank == 0:
             announce_unread(split, self.unread_columns)
-            if self._plan.workers < workers:
+            if plan.workers < workers:
                 log.warning(
                     "split '%s': %d reading threads a rank instead of %d, as there are only %d rows",
-                    split, self._plan.workers, workers, self._plan.num_rows,
+                    split, plan.workers, workers, plan.num_rows,
                 )  # fmt: skip
         self._state = {
             "split": split,
@@ -100,23 +100,21 @@ class RowReader:
             "shuffle_rows": shuffle_rows,
             "files": fingerprint(self._files),
         }
-        self._assemble = Assembler(schema, stores, with_labels)
         for store in stores.values():
             store.rows(np.zeros(0, dtype=np.int64))  # builds its index once, before threads ask for it
-        self._stand_ins = StandIns() if skip_corrupt else None
         self.epoch_index, self.batch_index = 0, 0
-        self._resumed: tuple[int, int, int] | None = None  # epoch, batch, rows of each lane
-        self.counters = Counters()
+        self._resumed: tuple[int, int, int] | None = None  # epoch, batch, rows of each logical shard
+        self.counters = ReadCounters()
 
     @property
     def num_rows(self) -> int:
         """Rows of the whole split, over all ranks."""
-        return self._plan.num_rows
+        return self._shards.plan.num_rows
 
     @property
     def num_batches(self) -> int:
         """Batches of an epoch on this rank, and on every other."""
-        return len(self._lanes.ends)
+        return len(self._shards.ends)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """The batches of ``epoch`` from batch ``start`` on. Skipped rows cost next to nothing.
@@ -124,52 +122,58 @@ class RowReader:
         Closing the iterator, or letting go of it, ends its threads. Raises InputError for bad values, and where the
         share of lookups without a vector is above a modality's max_missing.
         """
-        if self._lanes is not self._own and self._resumed and epoch != self._resumed[0] and not self._goes_on():
-            self._lanes, self._plan = self._own, self._own.plan
+        if self._resharded and self._resumed and epoch != self._resumed[0] and not self._keeps_shards():
+            self._shards = self._own
         assert 0 <= start <= self.num_batches, f"start {start} is not within 0 to {self.num_batches}"
-        self.epoch_index, self.batch_index, self.counters = epoch, start, Counters()
+        self.epoch_index, self.batch_index, self.counters = epoch, start, ReadCounters()
         return self._read(epoch, start, self.counters)
 
-    def _goes_on(self) -> bool:
-        """Whether later epochs keep the lanes of the run's first ranks too, as their steps have the same rows."""
-        return self._lanes.same_steps and _cut(self._lanes.plan) != _cut(self._own.plan)
+    @property
+    def _resharded(self) -> bool:
+        """Whether rows come in the order of other ranks, those that the run began with, or from inside a batch."""
+        return self._shards is not self._own
 
-    def _read(self, epoch: int, start: int, counters: Counters) -> Generator[Batch, None, None]:
-        if self._lanes is self._own:
-            streams = [self._batches(epoch, worker, start) for worker in range(self._plan.workers)]
+    def _keeps_shards(self) -> bool:
+        """Whether later epochs keep the first ranks' logical shards too, as their steps have the same rows."""
+        return self._shards.same_steps and self._shards.plan.partition != self._own.plan.partition
+
+    def _read(self, epoch: int, start: int, counters: ReadCounters) -> Generator[Batch, None, None]:
+        plan = self._shards.plan
+        if self._resharded:
+            streams = [self._streams.of_logical_shards(self._shards, epoch, self._rows_before(epoch, start))]
         else:
-            streams = [self._relaid(epoch, start)]
-        workers = [
-            Worker(stream, self._prefetch, f"reader-{self.split}-{number}") for number, stream in enumerate(streams)
+            streams = [self._streams.of_worker(plan, epoch, self.rank, w, start) for w in range(plan.workers)]
+        threads = [
+            PrefetchThread(stream, self._prefetch, f"reader-{self.split}-{number}")
+            for number, stream in enumerate(streams)
         ]
         try:
             for batch in range(start, self.num_batches):
-                result, counted = workers[batch % len(workers)].get()
-                counters.add(counted)
+                result, counts = threads[batch % len(threads)].get()
+                counters.add(counts)
                 self.batch_index = batch + 1
                 self._check_missing(counters, 0 if batch + 1 == self.num_batches else LOOKUPS_BEFORE_VERDICT)
                 yield result
         finally:
-            for worker in workers:
-                worker.close()
+            for thread in threads:
+                thread.close()
 
-    def position(self, batch: int | None = None) -> Position:
+    def position(self, batch: int | None = None) -> ReadPosition:
         """Where batch number ``batch`` of the current epoch comes from; None: the last one that was handed out."""
         batch = max(self.batch_index - 1, 0) if batch is None else batch
-        plan, lane = self._plan, self.rank
-        if self._lanes is not self._own:
-            lane, batch_there = self._lanes.unit_at(self._rows_before(self.epoch_index, batch))
-        else:
-            batch_there = batch
+        plan, rank, batch_there = self._shards.plan, self.rank, batch
+        if self._resharded:
+            rank, batch_there = self._shards.first_batch_at(self._rows_before(self.epoch_index, batch))
         turn, worker = divmod(batch_there, plan.workers)
-        shard = lane * plan.workers + worker
+        shard = rank * plan.workers + worker
         if plan.shuffle:
-            rows = window_rows(plan, shard, turn // plan.window_batches)
+            rows = plan.window(shard, turn // plan.window_batches)
         else:
             rows = plan.rows_of_batches(shard, turn, turn + 1)
         segments = plan.segments(plan.order(self.epoch_index), *rows)
         first = segments[0]
-        return Position(self.split, self.epoch_index, batch, self._files[first.file].path, first.group, len(segments))
+        path = self._files[first.file].path
+        return ReadPosition(self.split, self.epoch_index, batch, path, first.group, len(segments))
 
     def state_dict(self, epoch: int | None = None, batch: int | None = None) -> dict[str, Any]:
         """The position, the same on every rank: plain values.
@@ -180,7 +184,7 @@ class RowReader:
         """
         epoch = self.epoch_index if epoch is None else epoch
         rows = self._rows_before(epoch, self.batch_index if batch is None else batch)
-        return {**self._state, "epoch": epoch, "rows": rows, "lanes": _cut(self._lanes.plan)}
+        return {**self._state, "epoch": epoch, "rows": rows, "logical_shards": self._shards.plan.partition}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set ``epoch_index`` and ``batch_index``: go on with ``epoch(reader.epoch_index, start=reader.batch_index)``.
@@ -194,76 +198,34 @@ class RowReader:
         for key, ours in self._state.items():
             if state.get(key) != ours:
                 raise cannot_resume(key, state.get(key), ours, self.split)
-        own, lanes, rows = self._own, self._own, state["rows"]
-        plan = self._make_plan(**state["lanes"])
-        if state["lanes"] != _cut(own.plan) or rows != own.rows_before(own.batch_at(rows)):
-            lanes = Lanes(plan, self.rank, own.world_size, own.batch_size)
-        if rows == 0 and not lanes.same_steps:
-            lanes = own  # nothing of this epoch is trained
-        elif rows < lanes.unit_ends[-1] and not lanes.fits:
-            raise cannot_divide(lanes, self.split)
-        elif lanes is not own and self.rank == 0:
+        own, shards, rows = self._own, self._own, state["rows"]
+        # older checkpoints say lanes
+        partition = state["logical_shards"] if "logical_shards" in state else state["lanes"]
+        plan = self._build_plan(**partition)
+        if partition != own.plan.partition or rows != own.rows_before(own.batch_at(rows)):
+            shards = LogicalShards(plan, self.rank, own.world_size, own.batch_size)
+        if rows == 0 and not shards.same_steps:
+            shards = own  # nothing of this epoch is trained
+        elif rows < shards.first_ends[-1] and not shards.divides:
+            raise cannot_divide(shards, self.split)
+        elif shards is not own and self.rank == 0:
             log.warning(
                 "split '%s': going on in the order of %d ranks with %d rows each, with one reading thread a rank",
                 self.split, plan.world_size, plan.batch_size,
             )  # fmt: skip
-        self._lanes, self._plan = lanes, lanes.plan
-        self.epoch_index, self.batch_index = state["epoch"], lanes.batch_at(rows)
+        self._shards = shards
+        self.epoch_index, self.batch_index = state["epoch"], shards.batch_at(rows)
         self._resumed = (self.epoch_index, self.batch_index, rows)
 
     def _rows_before(self, epoch: int, batch: int) -> int:
-        """Rows that each lane has given before ``batch``; the first batch after a resume may begin inside its own."""
+        """Rows that each logical shard has given before ``batch``; a resumed one may begin inside a batch of ours."""
         return (
             self._resumed[2]
             if self._resumed and self._resumed[:2] == (epoch, batch)
-            else self._lanes.rows_before(batch)
+            else self._shards.rows_before(batch)
         )
 
-    def _batches(self, epoch: int, worker: int, start: int) -> Iterator[tuple[Batch, Counters]]:
-        plan, shard = self._plan, self.rank * self._plan.workers + worker
-        first = max(0, math.ceil((start - worker) / plan.workers))
-        repeated = int(plan.repeats(shard) and not plan.shuffle and first == 0)
-        for window, rows in self._selections(epoch, shard, first):
-            yield self._assembled(window, rows, repeated)
-            repeated = 0
-
-    def _relaid(self, epoch: int, start: int) -> Iterator[tuple[Batch, Counters]]:
-        for window, rows in self._lanes.batches(self._rows_before(epoch, start), partial(self._lane, epoch)):
-            yield self._assembled(window, rows, 0)
-
-    def _assembled(self, window: RowBlock, rows: slice | np.ndarray, repeated: int) -> tuple[Batch, Counters]:
-        """The batch of ``rows``, of which the first ``repeated`` are another batch's too; stand-ins follow them."""
-        corrupt = 0
-        if window.filled is not None and window.filled[rows].any():
-            rows = np.arange(window.rows)[rows]
-            left_out = window.filled[rows]
-            corrupt = int(left_out.sum())
-            left_out[:repeated] = True
-            rows, repeated = rows[np.argsort(~left_out, kind="stable")], int(left_out.sum())
-        batch, counted = self._assemble(window, rows)
-        batch.repeated, counted.corrupt = repeated, corrupt
-        return batch, counted
-
-    def _lane(self, epoch: int, lane: int, first: int) -> Iterator[tuple[RowBlock, slice | np.ndarray]]:
-        """The batches of rank ``lane`` of the run's first ranks, from number ``first`` on."""
-        workers = self._plan.workers
-        streams = [
-            self._selections(epoch, lane * workers + worker, max(0, math.ceil((first - worker) / workers)))
-            for worker in range(workers)
-        ]
-        for batch in range(first, self._plan.num_batches):
-            yield next(streams[batch % workers])
-
-    def _selections(self, epoch: int, shard: int, first: int) -> Iterator[tuple[RowBlock, slice | np.ndarray]]:
-        plan = self._plan
-        if first >= plan.batches_per_shard:
-            return
-        begin, _ = window_rows(plan, shard, first // plan.window_batches)
-        segments = plan.segments(plan.order(epoch), begin, plan.shard(shard)[1])
-        source = RowSource(self._files, self._fields, self._schema, segments, self._chunk_rows, self._stand_ins)
-        yield from selections(plan, source, epoch, shard, first)
-
-    def _check_missing(self, counters: Counters, least_lookups: int) -> None:
+    def _check_missing(self, counters: ReadCounters, least_lookups: int) -> None:
         for name in self._stores:
             share, limit = counters.missing_share(name), self._schema.modalities[name].max_missing
             if share > limit and counters.lookups[name] >= least_lookups:
@@ -272,8 +234,3 @@ class RowReader:
                     f"lookups have no vector in '{self._stores[name].path}', at most {limit:.1%} are allowed; add the "
                     f"missing items to the store, or raise modalities.{name}.max_missing in schema.yaml"
                 )
-
-
-def _cut(plan: Plan) -> dict[str, int]:
-    """What of a plan depends on the ranks and on the size of their batches."""
-    return {"world_size": plan.world_size, "workers": plan.workers, "batch_size": plan.batch_size}

@@ -1,14 +1,15 @@
-"""Going on in the rows' order of the run's first ranks, on other ranks or with other batches.
+"""Resharding of a saved read position: other ranks or batch sizes go on in the row order of the run's first ranks.
 
-What a rank of the first run would read is a lane. All lanes have as many rows, and a step takes as many of each:
+What a rank of the first run would read is a logical shard: the batches of its threads' shards in turn. All logical
+shards have as many rows, and a step takes as many of each:
 
-    lane 0  | 0 1 2 3 | 4 5 6 7 | 8 9      first run: 2 ranks, 4 rows each: step 0 takes 0 1 2 3 of both lanes
-    lane 1  | 0 1 2 3 | 4 5 6 7 | 8 9
-              rank 0    rank 0             1 rank, 8 rows: the same rows in the same steps, from both lanes
-              0 0 1 1   0 0 1 1   0 1      4 ranks, 2 rows each: ranks 0 and 1 share lane 0, 2 and 3 share lane 1
+    logical shard 0  | 0 1 2 3 | 4 5 6 7 | 8 9      first run: 2 ranks, 4 rows each; step 0 takes 0 1 2 3 of both
+    logical shard 1  | 0 1 2 3 | 4 5 6 7 | 8 9
+                       rank 0    rank 0             1 rank, 8 rows: the same rows in the same steps, from both
+                       0 0 1 1   0 0 1 1   0 1      4 ranks, 2 rows each: ranks 0 and 1 share shard 0, 2 and 3 shard 1
 
-So the position is one number, the rows taken of each lane. Where the rows of a step do not divide among the ranks,
-some take a row that another has too, as row-wise sharding wants batches of one size.
+So the position is one number, the rows taken of each logical shard. Where the rows of a step do not divide among the
+ranks, some take a row that another has too, as row-wise sharding wants batches of one size.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,25 +18,24 @@ from functools import cached_property
 
 import numpy as np
 
-from recsys.features.decode import Ragged, gather_bags
 from recsys.features.row_block import RowBlock
-from train.data.shard_plan import Plan
+from train.data.shard_plan import ShardPlan
 
-Part = tuple[RowBlock, slice | np.ndarray]
+Selection = tuple[RowBlock, slice | np.ndarray]  # a block, and which of its rows
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """Lanes of ``plan``, the first run's, cut into the batches of ``rank``, one of ``world_size``."""
+class LogicalShards:
+    """The logical shards of ``plan``, the first run's, cut into the batches of ``rank``, one of ``world_size``."""
 
-    plan: Plan
+    plan: ShardPlan
     rank: int
     world_size: int
     batch_size: int
 
     @property
-    def fits(self) -> bool:
-        """Whether a step can take as many rows of each lane."""
+    def divides(self) -> bool:
+        """Whether a step can take as many rows of each logical shard."""
         return self.world_size * self.batch_size % self.plan.world_size == 0
 
     @property
@@ -44,8 +44,8 @@ class Lanes:
         return self.world_size * self.batch_size == self.plan.world_size * self.plan.batch_size
 
     @cached_property
-    def unit_ends(self) -> np.ndarray:
-        """Rows of a lane up to the end of each batch of the first run: [batches] int64."""
+    def first_ends(self) -> np.ndarray:
+        """Rows of a logical shard up to the end of each batch of the first run: [batches] int64."""
         plan = self.plan
         start, stop = plan.shard(0)
         sizes = np.full(plan.num_batches, plan.batch_size)
@@ -54,92 +54,78 @@ class Lanes:
 
     @cached_property
     def ends(self) -> np.ndarray:
-        """Rows of a lane up to the end of each batch of ours: [batches] int64."""
+        """Rows of a logical shard up to the end of each batch of ours: [batches] int64."""
         if self.same_steps:
-            return self.unit_ends
-        rows, step = int(self.unit_ends[-1]), max(1, self.world_size * self.batch_size // self.plan.world_size)
+            return self.first_ends
+        rows, step = int(self.first_ends[-1]), max(1, self.world_size * self.batch_size // self.plan.world_size)
         return np.append(np.arange(step, rows, step), rows)
 
     def rows_before(self, batch: int) -> int:
-        """Rows that each lane has given before ``batch``."""
+        """Rows that each logical shard has given before ``batch``."""
         return int(self.ends[batch - 1]) if batch else 0
 
     def batch_at(self, rows: int) -> int:
-        """The batch that has the row after the first ``rows`` of a lane; the number of batches at a lane's end."""
+        """The batch that has the row after the first ``rows`` of a logical shard; the number of batches at its end."""
         return int(np.searchsorted(self.ends, rows, side="right"))
 
-    def unit_at(self, rows: int) -> tuple[int, int]:
-        """The lane and the first run's batch where ours begins that follows ``rows`` rows of each lane."""
+    def first_batch_at(self, rows: int) -> tuple[int, int]:
+        """The logical shard and the first run's batch where ours begins that follows ``rows`` rows of each."""
         batch = min(self.batch_at(rows), len(self.ends) - 1)
-        lane, row = next((lane, low) for lane, low, _ in self._shares(rows, int(self.ends[batch])))
-        return lane, min(int(np.searchsorted(self.unit_ends, row, side="right")), len(self.unit_ends) - 1)
+        shard, row = next((shard, low) for shard, low, _ in self._shares(rows, int(self.ends[batch])))
+        return shard, min(int(np.searchsorted(self.first_ends, row, side="right")), len(self.first_ends) - 1)
 
     def _shares(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-        """Lane, first row and end of what this rank takes of rows ``start`` to ``stop`` of all lanes."""
+        """Logical shard, first row and end of what this rank takes of rows ``start`` to ``stop`` of all of them."""
         rows = stop - start
         everything = rows * self.plan.world_size
         first = self.rank * everything // self.world_size
         end = first - (-everything // self.world_size)
-        for lane in range(first // rows, (end - 1) // rows + 1):
-            yield lane, start + max(first - lane * rows, 0), start + min(end - lane * rows, rows)
+        for shard in range(first // rows, (end - 1) // rows + 1):
+            yield shard, start + max(first - shard * rows, 0), start + min(end - shard * rows, rows)
 
-    def batches(self, rows: int, units: Callable[[int, int], Iterator[Part]]) -> Iterator[Part]:
-        """This rank's batches after the first ``rows`` rows of each lane.
+    def batches(self, rows: int, first_batches: Callable[[int, int], Iterator[Selection]]) -> Iterator[Selection]:
+        """This rank's batches after the first ``rows`` rows of each logical shard.
 
         Args:
-            units: gives the batches of a lane of the first run, from a number on.
+            first_batches: gives the batches that the first run had of a logical shard, from a number on.
         """
         cursors: dict[int, _Cursor] = {}
         for batch in range(self.batch_at(rows), len(self.ends)):
-            parts: list[Part] = []
-            for lane, low, high in self._shares(rows, int(self.ends[batch])):
-                if lane not in cursors:
-                    first = int(np.searchsorted(self.unit_ends, low, side="right"))
-                    cursors[lane] = _Cursor(units(lane, first), int(self.unit_ends[first - 1]) if first else 0)
-                parts += cursors[lane].take(low, high)
+            parts: list[Selection] = []
+            for shard, low, high in self._shares(rows, int(self.ends[batch])):
+                if shard not in cursors:
+                    first = int(np.searchsorted(self.first_ends, low, side="right"))
+                    begin = int(self.first_ends[first - 1]) if first else 0
+                    cursors[shard] = _Cursor(first_batches(shard, first), begin)
+                parts += cursors[shard].take(low, high)
             rows = int(self.ends[batch])
-            yield parts[0] if len(parts) == 1 else _joined(parts)
+            if len(parts) > 1:
+                whole = RowBlock.concatenate([block.take(selected) for block, selected in parts])
+                parts = [(whole, slice(0, whole.rows))]
+            yield parts[0]
 
 
 class _Cursor:
-    """Rows of one lane, in order, of which ``units`` gives the ones from ``begin`` on."""
+    """Rows of one logical shard, in order, of which ``batches`` gives the ones from ``begin`` on."""
 
-    def __init__(self, units: Iterator[Part], begin: int) -> None:
-        self._units = units
+    def __init__(self, batches: Iterator[Selection], begin: int) -> None:
+        self._batches = batches
         self._begin = self._end = begin
-        self._unit: Part | None = None
+        self._batch: tuple[RowBlock, np.ndarray] | None = None
 
-    def take(self, low: int, high: int) -> list[Part]:
-        """Rows ``low`` to ``high`` of the lane, which are not before those taken last."""
-        parts = []
+    def take(self, low: int, high: int) -> list[Selection]:
+        """Rows ``low`` to ``high`` of the logical shard, which are not before those taken last."""
+        parts: list[Selection] = []
         while low < high:
             if low >= self._end:
-                window, rows = next(self._units)
+                block, rows = next(self._batches)
                 if isinstance(rows, slice):
                     rows = np.arange(rows.start, rows.stop)
-                self._unit, self._begin, self._end = (window, rows), self._end, self._end + len(rows)
+                self._batch, self._begin, self._end = (block, rows), self._end, self._end + len(rows)
                 continue
-            assert self._unit is not None
-            window, rows = self._unit
+            assert self._batch is not None
+            block, rows = self._batch
             stop = min(high, self._end)
-            parts.append((window, rows[low - self._begin : stop - self._begin]))
+            parts.append((block, rows[low - self._begin : stop - self._begin]))
             low = stop
         return parts
-
-
-def _joined(parts: list[Part]) -> Part:
-    """The rows of several windows in one."""
-    columns, starts = {}, {}
-    for field in parts[0][0].columns:
-        found = [(w.columns[field], w.starts.get(field), rows) for w, rows in parts]
-        if field.kind == "list":
-            values = [gather_bags(c.values, s[rows], c.lengths[rows]) for c, s, rows in found]
-            lengths = np.concatenate([c.lengths[rows] for c, _, rows in found])
-            cut = np.concatenate([c.cut[rows] for c, _, rows in found])
-            columns[field] = Ragged(np.concatenate(values), lengths, cut)
-            starts[field] = np.cumsum(lengths) - lengths
-        else:
-            columns[field] = np.concatenate([c[rows] for c, _, rows in found])
-    masks = [np.zeros(len(rows), dtype=bool) if w.filled is None else w.filled[rows] for w, rows in parts]
-    filled = np.concatenate(masks)
-    return RowBlock(len(filled), columns, starts, filled), slice(0, len(filled))

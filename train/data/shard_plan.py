@@ -1,6 +1,7 @@
-"""Which rows go to which shard, window and batch. Pure arithmetic on footers: every rank computes the same plan.
+"""Shard plan: which rows go to which shard, shuffle window and batch, from footers alone, the same on every rank.
 
-Row groups, shuffled by (seed, epoch), are laid end to end and cut by rows into world_size * workers shards:
+Row groups, shuffled by (seed, epoch), are laid end to end and cut by rows into world_size * workers shards, the rows of
+one reading thread each:
 
     groups   | 7        | 2     | 9            | 0      | 4          |
     shards   |  rank 0, worker 0 |  0, 1            |  1, 0         | ...      all of the same size
@@ -30,12 +31,12 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The plan of one split.
+class ShardPlan:
+    """The plan of one split. A shard is the rows that one of ``workers`` reading threads of one rank reads.
 
         file_of, group_of, group_rows  [G]  int64, one entry a row group
 
-    ``window_rows`` is the number of rows that one worker shuffles together.
+    ``window_rows`` is the number of rows that one thread shuffles together.
     """
 
     file_of: np.ndarray
@@ -50,10 +51,12 @@ class Plan:
 
     @property
     def num_rows(self) -> int:
+        """Rows of the split, over all ranks."""
         return int(self.group_rows.sum())
 
     @property
     def batches_per_shard(self) -> int:
+        """Batches of an epoch in each shard; the last may be shorter."""
         start, stop = self.shard(0)
         return -(-(stop - start) // self.batch_size)
 
@@ -64,12 +67,18 @@ class Plan:
 
     @property
     def window_batches(self) -> int:
+        """Batches of a window, whole ones; a shard's last window may have fewer."""
         return max(1, self.window_rows // self.batch_size)
 
     @property
     def num_windows(self) -> int:
         """Windows of a shard."""
         return -(-self.batches_per_shard // self.window_batches)
+
+    @property
+    def partition(self) -> dict[str, int]:
+        """What of the plan depends on the ranks and on the size of their batches: arguments of build_shard_plan."""
+        return {"world_size": self.world_size, "workers": self.workers, "batch_size": self.batch_size}
 
     def shard(self, index: int) -> tuple[int, int]:
         """First row and end of shard ``index``, in the epoch's order of rows, with a repeated row."""
@@ -97,6 +106,11 @@ class Plan:
         """Order of the rows inside a window: [rows] int64."""
         return self._random(epoch, 1 + shard, window).permutation(rows)
 
+    def window(self, shard: int, number: int) -> tuple[int, int]:
+        """First row and end of a shard's window ``number``, in the epoch's order of rows."""
+        first = number * self.window_batches
+        return self.rows_of_batches(shard, first, min(first + self.window_batches, self.batches_per_shard))
+
     def segments(self, order: np.ndarray, start: int, stop: int) -> list[Segment]:
         """The parts of row groups that make up rows ``start`` to ``stop``."""
         ends = np.cumsum(self.group_rows[order])
@@ -116,7 +130,7 @@ class Plan:
         return np.random.default_rng([self.seed % 2**63, *stream])
 
 
-def make_plan(
+def build_shard_plan(
     group_rows: list[np.ndarray],
     *,
     split: str,
@@ -126,7 +140,7 @@ def make_plan(
     shuffle_rows: int,
     chunk_rows: int,
     seed: int,
-) -> Plan:
+) -> ShardPlan:
     """The plan for files whose row groups have ``group_rows`` rows (one int64 array a file).
 
     Workers are fewer where a rank has fewer rows than workers. Raises InputError where a rank would have no row.
@@ -140,7 +154,7 @@ def make_plan(
             f"split '{split}' has {total} rows for {world_size} ranks, at least one a rank is needed; start fewer ranks"
         )
     workers = min(workers, total // world_size)
-    return Plan(
+    return ShardPlan(
         file_of=np.repeat(np.arange(len(group_rows)), [len(g) for g in group_rows]),
         group_of=np.concatenate([np.arange(len(g)) for g in group_rows]),
         group_rows=rows,

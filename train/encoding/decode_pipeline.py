@@ -1,4 +1,4 @@
-"""Contents decoded in threads, ahead of the encoder, into batches that do not depend on who encodes which part."""
+"""Decode pipeline: contents of items decoded in threads, ahead of the encoder; batches depend on the items alone."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from train.data.prefetch import Worker
+from embeddings.errors import first_line
+from train.data.prefetch import PrefetchThread
 from train.encoding.item_files import ItemFiles
 
 AHEAD = 4  # batches
@@ -16,12 +17,12 @@ SLICE = 32  # contents decoded by a thread at once
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedBatch:
     """A batch of one part's items.
 
-    ids      [n]  int64
-    values        of each item what the encoder's decode gave, or the reason, a str, why it gave nothing
-    last          whether the part ends here
+    ids     [n]  int64
+    values  [n]  (what the encoder's decode gave, None), or (None, the reason why it gave nothing)
+    last         whether the part ends here
     """
 
     part: int
@@ -32,22 +33,22 @@ class Decoded:
 
 def decoded_batches(
     items: ItemFiles, runs: list[range], decode: Callable[[Any], Any], batch_size: int, threads: int
-) -> Iterator[Decoded]:
+) -> Iterator[DecodedBatch]:
     """The batches of all parts in ``runs`` of consecutive parts. Parts begin with a batch of their own.
 
     Raises InputError for a file that cannot be read.
     """
     total = sum(-(-items.rows(part) // batch_size) for run in runs for part in run)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        results = _submitted(items, runs, lambda contents: [_tried(decode, c) for c in contents], batch_size, pool)
-        worker = Worker(results, AHEAD, "read items")
+        results = _submitted(items, runs, lambda contents: [_decode(decode, c) for c in contents], batch_size, pool)
+        thread = PrefetchThread(results, AHEAD, "read items")
         try:
             for _ in range(total):
-                part, ids, futures, last = worker.get()
+                part, ids, futures, last = thread.get()
                 values = [value for future in futures for value in future.result()]
-                yield Decoded(part, ids, values, last)
+                yield DecodedBatch(part, ids, values, last)
         finally:
-            worker.close()
+            thread.close()
             pool.shutdown(cancel_futures=True)
 
 
@@ -68,7 +69,8 @@ def _submitted(
                 yield part, items.ids[first + start : first + start + size], futures, start + size == rows
 
 
-def _tried(decode: Callable[[Any], Any], content: Any) -> tuple[Any, str | None]:
+def _decode(decode: Callable[[Any], Any], content: Any) -> tuple[Any, str | None]:
+    """What ``decode`` gives of ``content``, or why it gives nothing."""
     if content is None:
         return None, "it is null"
     try:
@@ -76,5 +78,4 @@ def _tried(decode: Callable[[Any], Any], content: Any) -> tuple[Any, str | None]
     except MemoryError:
         raise
     except Exception as error:  # image libraries raise many kinds for a broken file
-        text = re.sub(r" <_io\.BytesIO.*?>", "", str(error))  # which file means nothing, nor where it is in memory
-        return None, (text.strip().splitlines() or [type(error).__name__])[0]
+        return None, re.sub(r" <_io\.BytesIO.*?>", "", first_line(error))  # the address in memory means nothing

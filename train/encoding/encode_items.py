@@ -1,4 +1,4 @@
-"""Encodes items over ranks: each takes a share of the parts that are missing, the first builds the store of them."""
+"""Encodes items into a frozen store over ranks: each encodes a share of the missing parts, rank 0 builds the store."""
 
 import os
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from embeddings.frozen.build_store import build_from_parquet
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.store_writer import check_target
 from train.distributed.ranks import Ranks, on_first
-from train.encoding.decode_pipeline import Decoded, decoded_batches
+from train.encoding.decode_pipeline import DecodedBatch, decoded_batches
 from train.encoding.item_files import ItemFiles
-from train.encoding.open_encoder import Vectoriser
+from train.encoding.open_encoder import ItemEncoder
 from train.encoding.resumable_parts import ID, NAMED, VECTOR, Part, PartsFolder
 from train.encoding.store_report import report
 
 
 def encode(
-    encoder: Vectoriser,
+    encoder: ItemEncoder,
     items: ItemFiles,
     out: str,
     ranks: Ranks,
@@ -52,7 +52,7 @@ def encode(
     with tqdm(
         total=sum(items.rows(part) for part in mine), unit="item", desc="encode", disable=None if ranks.first else True
     ) as bar:
-        waiting: list[Decoded] = []
+        waiting: list[DecodedBatch] = []
         vectors: list[np.ndarray] = []
         for batch in decoded_batches(items, consecutive(mine), encoder.decode, batch_size, workers):
             good = [value for value, reason in batch.values if reason is None]
@@ -81,7 +81,7 @@ def consecutive(numbers: Sequence[int]) -> list[range]:
     return runs
 
 
-def _part(batches: list[Decoded], vectors: list[np.ndarray]) -> Part:
+def _part(batches: list[DecodedBatch], vectors: list[np.ndarray]) -> Part:
     """What to keep of a part's batches: vectors that have a direction."""
     ids = np.concatenate([batch.ids for batch in batches])
     reasons = [reason for batch in batches for _, reason in batch.values]
@@ -95,12 +95,12 @@ def _part(batches: list[Decoded], vectors: list[np.ndarray]) -> Part:
     return Part(ids[good[usable]], whole[usable], len(named), named[:NAMED])
 
 
-def _store(parts: PartsFolder, encoder: Vectoriser, out: str, dtype: str, overwrite: bool) -> FrozenStore:
+def _store(parts: PartsFolder, encoder: ItemEncoder, out: str, dtype: str, overwrite: bool) -> FrozenStore:
     count, reasons = parts.left_out()
     if not parts.norms().size:
         parts.remove()
         raise InputError(
-            f"none of the {count} items has a vector ({reasons[0]}); mend the items, or name another column"
+            f"none of the {count} items has a vector ({reasons[0]}); fix the items, or name another column"
         )
     return build_from_parquet(
         out,

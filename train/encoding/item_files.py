@@ -1,4 +1,4 @@
-"""Items to encode: parquet files of (id, content), cut into parts of consecutive rows whoever encodes them."""
+"""Item files: parquet of (id, content) to encode, cut into parts of consecutive rows by the number of items alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
 from embeddings.errors import InputError, nearest
+from train.data.content_columns import CONTENT_TYPES, holds_content, holds_ids
 from train.data.parquet_files import DataFile, fingerprint, open_file, read_footers, unreadable_group
 
 PARTS = 64  # wanted; the more, the less is lost with a killed process
 PART_ROWS = (256, 16_384)  # bounds
 READ_ROWS = 256  # of a row group at once
-_CONTENT = {
-    "image": (lambda t: pt.is_binary(t) or pt.is_large_binary(t), "binary: the bytes of a JPEG or PNG file"),
-    "text": (lambda t: pt.is_string(t) or pt.is_large_string(t), "strings"),
-}
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,7 @@ class ItemFiles:
 
     @property
     def parts(self) -> int:
+        """How many parts there are."""
         return -(-self.ids.size // self.part_rows)
 
     def rows(self, part: int) -> int:
@@ -120,14 +117,13 @@ def _check(file: DataFile, id_column: str, column: str, kind: str) -> None:
         if name not in file.columns.names:
             hint = nearest(name, file.columns.names)
             raise InputError(f"'{file.path}' has no column '{name}'{hint}; columns: {file.columns.names}")
-    fits, allowed = _CONTENT[kind]
-    if not fits(found := file.columns.field(column).type):
+    if not holds_content(got := file.columns.field(column).type, kind):
         raise InputError(
-            f"'{file.path}', column '{column}' is {found}, but the encoder reads {kind}s; allowed: {allowed}; name "
-            "another column or encoder"
+            f"'{file.path}', column '{column}' is {got}, but the encoder reads {kind}s; allowed: "
+            f"{CONTENT_TYPES[kind]}; name another column or encoder"
         )
-    if not pt.is_integer(found := file.columns.field(id_column).type) or found == pa.uint64():
-        raise InputError(f"'{file.path}', column '{id_column}' is {found}; allowed: signed integers; cast it first")
+    if not holds_ids(got := file.columns.field(id_column).type):
+        raise InputError(f"'{file.path}', column '{id_column}' is {got}; allowed: signed integers; cast it first")
 
 
 def _ids(file: DataFile, column: str) -> np.ndarray:

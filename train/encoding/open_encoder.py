@@ -1,4 +1,4 @@
-"""Which encoder the command line means: raw content, or one that was trained."""
+"""Opens the encoder that the command line names: raw content, or one that was trained."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,8 +16,8 @@ from train.encoding.item_files import ItemFiles
 SAMPLE_PARTS, SAMPLE_ROWS = 8, 512  # the first rows of some parts say what raw items share
 
 
-class Vectoriser(Protocol):
-    """Content to vectors.
+class ItemEncoder(Protocol):
+    """An encoder of items: content to vectors.
 
     name      what the store says made it
     kind      image or text
@@ -38,8 +38,8 @@ class Vectoriser(Protocol):
         """[n, M] float32, not normalised; n at least 1."""
 
 
-class Raw:
-    """Content without an encoder, minus what a sample of the items shares."""
+class RawContentEncoder:
+    """Raw pixels or words as vectors, minus the mean of a sample of the items; see ``recsys.scl.raw_content``."""
 
     def __init__(self, name: str) -> None:
         self._raw: RawContent = RAW[name]()
@@ -48,6 +48,7 @@ class Raw:
         self.decode, self.vectors = self._raw.decode, self._raw.vectors
 
     def fit(self, items: ItemFiles) -> None:
+        """Take the mean of the first rows of some parts; the same on every rank."""
         decoded: list[np.ndarray] = []
         for part in range(0, items.parts, -(-items.parts // SAMPLE_PARTS)):
             with closing(decoded_batches(items, [range(part, part + 1)], self.decode, SAMPLE_ROWS, 1)) as batches:
@@ -55,14 +56,14 @@ class Raw:
         self._raw.fit(decoded)
 
 
-def open_encoder(name: str, device: torch.device) -> Vectoriser:
+def open_encoder(name: str, device: torch.device) -> ItemEncoder:
     """The encoder that ``name`` means: of RAW, a run's folder, or an encoder's. Raises InputError where it is none."""
     if name in RAW:
-        return Raw(name)
+        return RawContentEncoder(name)
     path = Path(name)
     if not path.is_dir():
         hint = nearest(name, RAW) or f"; allowed: the folder of a run of scl, {', '.join(RAW)}"
         raise InputError(f"encoder '{name}' does not exist{hint}")
-    from train.encoding.trained_encoder import Trained  # its libraries are heavy
+    from train.encoding.trained_encoder import TrainedEncoder  # its libraries are heavy
 
-    return Trained(path / "encoder" if (path / "encoder").is_dir() else path, device)
+    return TrainedEncoder(path / "encoder" if (path / "encoder").is_dir() else path, device)

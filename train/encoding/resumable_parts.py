@@ -1,4 +1,4 @@
-"""Finished parts of an encoding beside the store to be: what is there after a kill need not be encoded again."""
+"""Resumable encoding: finished parts in a folder beside the store, which are not encoded again after a kill."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embeddings.atomic_file import write_json
+from embeddings.atomic_file import atomic_write, write_json
 from embeddings.errors import InputError
 
 ID, VECTOR, NORM = "item", "vector", "norm"
@@ -69,7 +69,7 @@ class PartsFolder:
         return [part for part in range(parts) if not self._file(part).is_file()]
 
     def write(self, number: int, part: Part) -> None:
-        """Write beside, then rename: a part that is there is whole."""
+        """Write part ``number`` atomically: a part that is there is whole."""
         width = part.vectors.shape[1]
         flat = pa.array(np.ascontiguousarray(part.vectors).reshape(-1))
         table = pa.table(
@@ -80,12 +80,8 @@ class PartsFolder:
             }
         )
         about = {"left_out": str(part.left_out), "reasons": json.dumps(part.reasons)}
-        beside = self.path / f".{self._file(number).name}.{os.getpid()}"
-        with open(beside, "wb") as out:
+        with atomic_write(self._file(number)) as out:
             pq.write_table(table.replace_schema_metadata(about), out, compression="none")
-            out.flush()
-            os.fsync(out.fileno())  # or a loss of power may leave the name without the rows
-        os.replace(beside, self._file(number))
 
     def norms(self) -> np.ndarray:
         """The norm of every vector before it is normalised: [n] float64."""

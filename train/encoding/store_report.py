@@ -1,4 +1,4 @@
-"""What to know of a store before training on it: norms, equal vectors, and how much of a data set has one."""
+"""Report on a frozen store: norms, equal vectors, and how much of a data set has a vector."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def report(store: FrozenStore, parts: PartsFolder, items: int, data: str | None) -> None:
-    """Print it. Raises InputError where ``data`` is given and is no data folder."""
+    """Print what was encoded of ``items`` items. Raises InputError where ``data`` is given and is no data folder."""
     left_out, reasons = parts.left_out()
     print(f"items       {items:,}; {store.count:,} encoded, {left_out:,} left out")
     for reason in reasons:
@@ -55,15 +55,16 @@ def duplicates(store: FrozenStore) -> tuple[int, int, int]:
 def coverage(store: FrozenStore, data: str) -> tuple[int, int, int, int]:
     """Of a data folder's target items those with a vector, and all; of its impressions the same."""
     schema = load_schema(data).model_copy(update={"frequency": "rows"})
-    counted = [item_counts(data, split, schema) for split in SPLITS]
-    ids = np.concatenate([ids for ids, _ in counted])
-    counts = np.concatenate([counts for _, counts in counted])
+    counts_of_splits = [item_counts(data, split, schema) for split in SPLITS]
+    ids = np.concatenate([ids for ids, _ in counts_of_splits])
+    counts = np.concatenate([counts for _, counts in counts_of_splits])
     known = store.rows(ids) >= 0
     items = np.unique(ids)
     return int((store.rows(items) >= 0).sum()), items.size, int(counts[known].sum()), int(counts.sum())
 
 
 def coverage_text(store: FrozenStore, data: str) -> str:
+    """``coverage`` in words."""
     known, items, shown, impressions = coverage(store, data)
     return (
         f"{data}: {known / max(items, 1):.2%} of {items:,} items, and {shown / max(impressions, 1):.2%} of "

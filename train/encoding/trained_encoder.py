@@ -1,4 +1,4 @@
-"""An encoder that scl wrote."""
+"""An encoder that ``train scl`` wrote, from its folder."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from recsys.scl.encoders.tokenizer import PADDING
 from train.encoding.item_files import ItemFiles
 
 
-class Trained:
-    """The encoder in a folder; see ``open_encoder.Vectoriser``. Raises InputError where there is none."""
+class TrainedEncoder:
+    """The encoder in a folder; see ``open_encoder.ItemEncoder``. Raises InputError where there is none."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         encoder = load_encoder(folder)
@@ -28,13 +28,15 @@ class Trained:
         self._encoder, self._device = encoder.to(device), device
 
     def fit(self, items: ItemFiles) -> None:
-        """Nothing: it has learned what it knows."""
+        """Nothing: it is trained already."""
 
     def decode(self, content: Any) -> torch.Tensor:
+        """One picture uint8 [3, S, S], or the token ids int64 [L] of one text. Raises Undecodable."""
         return self._encoder.decoder([content])[0]
 
     @torch.no_grad()
     def vectors(self, decoded: Sequence[torch.Tensor]) -> np.ndarray:
+        """[n, M] float32, not normalised."""
         texts = self.kind == "text"
         batch = pad_sequence(list(decoded), batch_first=True, padding_value=PADDING) if texts else torch.stack(decoded)
         return self._encoder.project(self._encoder.backbone(batch.to(self._device))).float().cpu().numpy()

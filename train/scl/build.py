@@ -16,7 +16,7 @@ from recsys.scl.encoders.build import needs_vocabulary
 from recsys.scl.encoders.tokenizer import train_tokenizer
 from recsys.scl.memory_bank import MemoryBank
 from recsys.scl.pairs_schema import Pairs
-from recsys.scl.towers import MomentumTwin, Towers
+from recsys.scl.towers import MomentumEncoder, Towers
 from train.distributed.ranks import Ranks, on_first
 from train.scl.config import OptimizerConfig, SCLConfig
 from train.scl.item_contents import ItemContents
@@ -44,7 +44,7 @@ def build_trainable(config: SCLConfig, towers: Towers, ranks: Ranks) -> SCLTrain
     """``towers`` with all that trains it. Raises InputError where the bank's rows cannot be shared out."""
     group = dist.group.WORLD if ranks.world_size > 1 else None
     bank = config.model.bank
-    momentum_encoder = MomentumTwin(towers, bank.momentum) if bank.rows else None
+    momentum_encoder = MomentumEncoder(towers, bank.momentum) if bank.rows else None
     queue = MemoryBank(bank.rows, config.model.width, group, bank.distinct).to(ranks.device) if bank.rows else None
     model: nn.Module = towers
     if group is not None:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from recsys.scl.accuracy_at_n import hits
 from recsys.scl.encoders import Encoder
 from recsys.scl.towers import Towers
-from train.data.prefetch import Worker
+from train.data.prefetch import PrefetchThread
 from train.distributed.ranks import Ranks
 from train.scl.decoded_contents import DecodedContents
 from train.scl.item_contents import ItemContents
@@ -86,7 +86,7 @@ class Evaluation:
         parts = [rows[i : i + self._batch] for i in range(0, rows.size, self._batch)]
         with ThreadPoolExecutor(self._workers, thread_name_prefix="evaluation") as pool:
             tasks = (pool.submit(lambda p: contents.decoded(p, reader(p)), part.tolist()) for part in parts)
-            worker = Worker(tasks, self._workers + 1, "evaluation")
+            worker = PrefetchThread(tasks, self._workers + 1, "evaluation")
             try:
                 for part in parts:
                     yield encoder(worker.get().result().to(self._ranks.device)), part

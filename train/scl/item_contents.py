@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
 from embeddings.errors import InputError, nearest
 from recsys.scl.pairs_schema import Items
+from train.data.content_columns import CONTENT_TYPES, holds_content, holds_ids
 from train.data.parquet_files import DataFile, find_files, fingerprint, open_file, read_footers, unreadable_group
 
 _ROWS = 1024  # read at once
-CONTENT = {
-    "image": (lambda t: pt.is_binary(t) or pt.is_large_binary(t), "binary, the bytes of a JPEG or PNG file"),
-    "text": (lambda t: pt.is_string(t) or pt.is_large_string(t), "strings"),
-}
 
 
 class ItemContents:
@@ -96,16 +92,10 @@ def check_column(file: DataFile, name: str, kind: str) -> None:
             f"'{file.path}' has no column '{name}', which pairs.yaml names{nearest(name, file.columns.names)}; "
             f"columns: {file.columns.names}"
         )
-    column_type = file.columns.field(name).type
-    if kind in CONTENT:
-        fits, allowed = CONTENT[kind]
-        right = fits(column_type)
-    else:
-        right, allowed = pt.is_integer(column_type) and column_type != pa.uint64(), "signed integers"
-    if not right:
-        raise InputError(
-            f"'{file.path}', column '{name}' is {column_type}; allowed: {allowed}; mend pairs.yaml or the file"
-        )
+    got = file.columns.field(name).type
+    if not (holds_content(got, kind) if kind in CONTENT_TYPES else holds_ids(got)):
+        allowed = CONTENT_TYPES.get(kind, "signed integers")
+        raise InputError(f"'{file.path}', column '{name}' is {got}; allowed: {allowed}; fix pairs.yaml or the file")
 
 
 def _read(file: DataFile, about: Items):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsys.scl.augment import shortened, views
+from recsys.scl.augment import augment_pictures, augment_texts
 from recsys.scl.config import AugmentConfig
-from train.data.prefetch import Worker
+from train.data.prefetch import PrefetchThread
 from train.scl.decoded_contents import DecodedContents
 from train.scl.item_contents import ItemContents
 from train.scl.pair_rows import PairRows
@@ -93,7 +93,7 @@ class PairReader:
     def epoch(self, epoch: int, start: int = 0) -> Generator[PairBatch, None, None]:
         """The steps of ``epoch`` from step ``start`` on. Closing it ends its threads. Raises InputError."""
         with ThreadPoolExecutor(self._workers, thread_name_prefix="pairs") as pool:
-            worker = Worker(self._submitted(epoch, start, pool), self._prefetch, "pairs")
+            worker = PrefetchThread(self._submitted(epoch, start, pool), self._prefetch, "pairs")
             try:
                 for _ in range(start, self.num_batches):
                     yield worker.get().result()
@@ -142,4 +142,4 @@ class PairReader:
         decoded = contents.decoded(rows, content)
         if not rows:
             return decoded
-        return (views if decoded.dim() == 4 else shortened)(decoded, draws, self._augment)
+        return (augment_pictures if decoded.dim() == 4 else augment_texts)(decoded, draws, self._augment)

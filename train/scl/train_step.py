@@ -67,7 +67,7 @@ class SCLStep:
         if encoder is None:
             return None
         same_buffers(self._trainable.towers)
-        encoder.follow(self._trainable.towers, at_once=waits)
+        encoder.ema_update(self._trainable.towers, copy_weights=waits)
         if waits:
             return None
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=self._autocast):

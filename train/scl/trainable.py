@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from recsys.scl.memory_bank import MemoryBank
-from recsys.scl.towers import MomentumTwin, Towers
+from recsys.scl.towers import MomentumEncoder, Towers
 
 
 @dataclass(frozen=True)
@@ -16,5 +16,5 @@ class SCLTrainable:
     model: nn.Module
     towers: Towers
     optimizer: torch.optim.Optimizer
-    momentum_encoder: MomentumTwin | None
+    momentum_encoder: MomentumEncoder | None
     bank: MemoryBank | None

@@ -1,17 +1,20 @@
-"""What passed by while rows were written: how many ids each table will hold, and how many items have no vector."""
+"""Statistics of a data set, gathered while it is written: ids of each table, and items without a vector."""
 
 import numpy as np
 
 from embeddings.frozen.store import FrozenStore
-from recsys.datasets.io.data_folder import Columns, Lists
+from recsys.datasets.io.split_writer import Columns
+from recsys.features.ragged import Ragged
 
-EVERY = 64  # of the rows' histories so many are looked up: random reads of every behaviour would take hours
+LOOKED_UP_EVERY = 64  # of the rows' histories so many are looked up: random reads of every behaviour would take hours
 
 
-class Seen:
-    """Counts over columns ``user``, ``item``, ``history`` and those of ``ids``, whose different values are kept.
+class DatasetStatistics:
+    """Counts over columns ``user``, ``item``, ``history`` and the id columns ``ids``, whose distinct values are kept.
 
-    ``ids`` names id columns of up to some 100,000 different values, and for each the list column that shares its table.
+    Args:
+        store: where items and behaviours are looked up.
+        ids: id column of up to some 100,000 distinct values -> the list column that shares its table, or None.
     """
 
     def __init__(self, store: FrozenStore, ids: dict[str, str | None]) -> None:
@@ -19,26 +22,25 @@ class Seen:
         self._ids = ids
         self._values: dict[str, set[int]] = {name: set() for name in ids}
         self._last_user: int | None = None
-        self._users = self._rows = self._bare = 0
+        self._users = self._rows = self._without_history = 0
         self._lookups = {"targets": 0, "behaviours": 0}
         self._missing = {"targets": 0, "behaviours": 0}
 
     def add(self, columns: Columns) -> None:
         """Count the next rows."""
         users, items, history = columns["user"], columns["item"], columns["history"]
-        assert isinstance(users, np.ndarray) and isinstance(items, np.ndarray) and isinstance(history, Lists)
+        assert isinstance(users, np.ndarray) and isinstance(items, np.ndarray) and isinstance(history, Ragged)
         if not users.size:
             return
         self._users += int((users[1:] != users[:-1]).sum()) + int(users[0] != self._last_user)
         self._last_user = int(users[-1])
-        sample = np.arange(-self._rows % EVERY, users.size, EVERY)
+        sample = np.arange(-self._rows % LOOKED_UP_EVERY, users.size, LOOKED_UP_EVERY)
         self._rows += users.size
-        self._bare += int((np.diff(history.offsets) == 0).sum())
+        self._without_history += int((history.lengths == 0).sum())
         self._look_up("targets", items)
-        self._look_up("behaviours", history.rows(sample).values)
+        self._look_up("behaviours", history.take(sample).values)
         for name, listed in self._ids.items():
-            found = [columns[name], columns[listed].rows(sample).values] if listed else [columns[name]]
-            for values in found:
+            for values in [columns[name], columns[listed].take(sample).values] if listed else [columns[name]]:
                 self._values[name].update(np.unique(values).tolist())
 
     def _look_up(self, role: str, ids: np.ndarray) -> None:
@@ -58,5 +60,5 @@ class Seen:
             "targets_without_vector": self._missing["targets"],
             "behaviours_looked_up": self._lookups["behaviours"],
             "behaviours_without_vector": self._missing["behaviours"],
-            "rows_without_history": self._bare,
+            "rows_without_history": self._without_history,
         }

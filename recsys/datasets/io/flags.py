@@ -1,4 +1,4 @@
-"""Checks of a converter's flags."""
+"""Range checks of the flags of python -m train prepare."""
 
 from embeddings.errors import InputError
 

@@ -35,19 +35,19 @@ def write_pictures(folder: Path, source: str, items: np.ndarray) -> dict[str, in
     names = {f"{item}.jpg": int(item) for item in items}
     schema = pa.schema([("item", pa.int64()), ("picture", pa.binary())])
     counts = {"pictures": 0, "pictures_not_jpeg": 0, "pictures_of_unknown_items": 0}
-    found: list[tuple[int, Path]] = []
+    files: list[tuple[int, Path]] = []
     for file in Path(source).iterdir():
         if file.name in names:
-            found.append((names[file.name], file))
+            files.append((names[file.name], file))
         else:
             counts["pictures_of_unknown_items"] += 1
     with pq.ParquetWriter(folder / PICTURES, schema, compression="none") as writer:  # JPEG is compressed already
-        found.sort()
-        for start in range(0, len(found), PICTURES_AT_ONCE):
-            some = [(item, file.read_bytes()) for item, file in found[start : start + PICTURES_AT_ONCE]]
-            good = [(item, picture) for item, picture in some if picture.startswith(_JPEG)]
+        files.sort()
+        for start in range(0, len(files), PICTURES_AT_ONCE):
+            contents = [(item, file.read_bytes()) for item, file in files[start : start + PICTURES_AT_ONCE]]
+            good = [(item, picture) for item, picture in contents if picture.startswith(_JPEG)]
             counts["pictures"] += len(good)
-            counts["pictures_not_jpeg"] += len(some) - len(good)
+            counts["pictures_not_jpeg"] += len(contents) - len(good)
             if good:
                 writer.write_table(pa.table(dict(zip(schema.names, map(list, zip(*good))))).cast(schema))  # noqa: B905
     if not counts["pictures"]:

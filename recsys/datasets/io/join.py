@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.datasets.io.data_folder import Columns, Lists, picked, ranges
-from recsys.datasets.io.parquet_source import Part
+from recsys.datasets.io.parquet_source import TableChunk
+from recsys.datasets.io.split_writer import Columns, take_rows
+from recsys.features.ragged import Ragged, ranges
 
 
 @dataclass(frozen=True)
-class Keyed:
-    """A table in memory, found by an id.
+class LookupTable:
+    """A table in memory, whose rows are looked up by an id.
 
     keys     [N]  int64, sorted, unique
     columns  name -> [N] int64
@@ -21,7 +22,7 @@ class Keyed:
     columns: Columns
 
     @classmethod
-    def of(cls, parts: Iterator[Part], key: str) -> "Keyed":
+    def of(cls, parts: Iterator[TableChunk], key: str) -> "LookupTable":
         """All of ``parts``, by column ``key``. The first of rows with the same key counts."""
         columns = concatenated(part.columns for part in parts)
         keys, first = np.unique(columns.pop(key), return_index=True)
@@ -36,15 +37,15 @@ class Keyed:
 
 def concatenated(parts: Iterable[Columns]) -> Columns:
     """Columns that come in parts, each as one array. There is at least one part, and no lists."""
-    found: dict[str, list[np.ndarray]] = {}
+    parts_of: dict[str, list[np.ndarray]] = {}
     for columns in parts:
         for name, values in columns.items():
-            assert not isinstance(values, Lists)
-            found.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in found.items()}
+            assert not isinstance(values, Ragged)
+            parts_of.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in parts_of.items()}
 
 
-def left_join(samples: Columns, users: Iterator[Part], key: str, rows: int) -> Iterator[Columns]:
+def left_join(samples: Columns, users: Iterator[TableChunk], key: str, rows: int) -> Iterator[Columns]:
     """Samples with their user's features, at most ``rows`` at a time.
 
     A user's samples come together, in the order of ``samples``; users come in the order of their features. Those
@@ -53,13 +54,13 @@ def left_join(samples: Columns, users: Iterator[Part], key: str, rows: int) -> I
 
         samples  name -> [S] ids or labels, among them ``key``
     """
-    samples = picked(samples, np.argsort(samples[key], kind="stable"))
+    samples = take_rows(samples, np.argsort(samples[key], kind="stable"))
     left = np.ones(samples[key].size, bool)
     empty: Columns = {}
     for part in users:
         features = dict(part.columns)
         ids = features.pop(key)
-        assert not isinstance(ids, Lists)
+        assert not isinstance(ids, Ragged)
         empty = {name: _blank(values) for name, values in features.items()}
         starts, ends = (np.searchsorted(samples[key], ids, side=side) for side in ("left", "right"))
         repeats = np.ones(ids.size, bool)
@@ -72,12 +73,13 @@ def left_join(samples: Columns, users: Iterator[Part], key: str, rows: int) -> I
         left[places] = False
         for start in range(0, places.size, rows):
             here = slice(start, start + rows)
-            yield {**picked(samples, places[here]), **picked(features, owners[here])}
+            yield {**take_rows(samples, places[here]), **take_rows(features, owners[here])}
     alone = np.flatnonzero(left)
     for start in range(0, alone.size, rows):
         index = alone[start : start + rows]
-        yield {**picked(samples, index), **picked(empty, np.zeros(index.size, np.int64))}
+        yield {**take_rows(samples, index), **take_rows(empty, np.zeros(index.size, np.int64))}
 
 
-def _blank(values: np.ndarray | Lists) -> np.ndarray | Lists:
-    return Lists(np.empty(0, np.int64), np.zeros(2, np.int32)) if isinstance(values, Lists) else np.zeros(1, np.int64)
+def _blank(values: np.ndarray | Ragged) -> np.ndarray | Ragged:
+    """One row of zeros, or one empty bag, like ``values``."""
+    return Ragged.from_lists([[]]) if isinstance(values, Ragged) else np.zeros(1, np.int64)

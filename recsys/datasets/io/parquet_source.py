@@ -10,17 +10,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from embeddings.errors import InputError, nearest
-from recsys.datasets.io.data_folder import Columns, Lists
+from embeddings.errors import InputError, first_line, nearest
+from recsys.datasets.io.split_writer import Columns
+from recsys.features.ragged import Ragged
 
 READ_BYTES = 1 << 18  # of a column's pages at once, so that a row group of any size streams
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some consecutive rows of a table.
+class TableChunk:
+    """Consecutive rows of a table, from ``first_row`` of ``file`` on.
 
-    columns  name -> [n] int64, or Lists of n rows
+    columns  name -> [n] int64, or Ragged of n bags
     """
 
     file: Path
@@ -30,14 +31,14 @@ class Part:
     def one_hot(self, name: str) -> np.ndarray:
         """The label in the lists of column ``name``, [0, 1] a click and [1, 0] none: [n] int8. Raises InputError."""
         column = self.columns[name]
-        assert isinstance(column, Lists)
-        wrong = np.diff(column.offsets) != 2
+        assert isinstance(column, Ragged)
+        wrong = column.lengths != 2
         if not wrong.any():
             pairs = column.values.reshape(-1, 2)
             wrong = (pairs.min(axis=1) != 0) | (pairs.max(axis=1) != 1)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            got = column.rows(np.array([row])).values.tolist()
+            got = column.take(np.array([row])).values.tolist()
             raise InputError(f"{self._row(row)}: {name} is {got}; allowed: [1, 0] or [0, 1]; get the file again")
         return pairs[:, 1].astype(np.int8)
 
@@ -46,8 +47,8 @@ class Part:
         lengths = []
         for name in (first, second):
             column = self.columns[name]
-            assert isinstance(column, Lists)
-            lengths.append(np.diff(column.offsets))
+            assert isinstance(column, Ragged)
+            lengths.append(column.lengths)
         if (wrong := np.flatnonzero(lengths[0] != lengths[1])).size:
             one, other = lengths[0][wrong[0]], lengths[1][wrong[0]]
             raise InputError(
@@ -73,7 +74,7 @@ def num_rows(files: Sequence[Path]) -> int:
     return total
 
 
-def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> Iterator[Part]:
+def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> Iterator[TableChunk]:
     """The named columns of ``file``, at most ``rows`` rows at a time. A null id is 0, a null list is empty.
 
     Raises InputError naming the file for a column that is missing or of another type, no rows, or data
@@ -96,7 +97,7 @@ def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> I
                 return
             columns: Columns = {name: _ids(batch.column(name)) for name in ids}
             columns.update({name: _lists(batch.column(name)) for name in lists})
-            yield Part(file, done, columns)
+            yield TableChunk(file, done, columns)
             done += batch.num_rows
 
 
@@ -104,14 +105,15 @@ def _opened(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file, buffer_size=READ_BYTES, pre_buffer=False, page_checksum_verification=True)
     except FileNotFoundError as error:
-        raise InputError(f"'{file}' does not exist; get the data set again, or mend --source") from error
+        raise InputError(f"'{file}' does not exist; get the data set again, or fix --source") from error
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(file, error, "its footer") from error
 
 
 def _unreadable(file: Path, error: Exception, where: str) -> InputError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InputError(f"'{file}' cannot be read, {where} ({reason}): it is cut or corrupt; get the file again")
+    return InputError(
+        f"'{file}' cannot be read, {where} ({first_line(error)}): it is cut or corrupt; get the file again"
+    )
 
 
 def _check(file: Path, schema: pa.Schema, ids: Sequence[str], lists: Sequence[str]) -> None:
@@ -131,8 +133,6 @@ def _ids(array: pa.Array) -> np.ndarray:
     return array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
 
 
-def _lists(array: pa.Array) -> Lists:
+def _lists(array: pa.Array) -> Ragged:
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    offsets = np.zeros(lengths.size + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return Lists(_ids(array.flatten()), offsets)
+    return Ragged.from_lengths(_ids(array.flatten()), lengths)

@@ -48,7 +48,7 @@ def number(path: Path, line: int, name: str, text: str, low: float, high: float,
 
 def wrong_line(path: Path, line: int, got: str, allowed: str) -> InputError:
     """The error for a line that cannot be used."""
-    return InputError(f"'{path}' line {line}: {got}; allowed: {allowed}; mend the line or get the file again")
+    return InputError(f"'{path}' line {line}: {got}; allowed: {allowed}; fix the line or get the file again")
 
 
 def _read(path: Path, encoding: str) -> list[str]:

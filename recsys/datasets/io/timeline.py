@@ -1,8 +1,8 @@
-"""Events of users in time order: each one's place among its user's, and the clicks strictly before it."""
+"""Click histories from events in time order: each event's place among its user's, and the clicks strictly before it."""
 
 import numpy as np
 
-from recsys.datasets.io.data_folder import Lists
+from recsys.features.ragged import Ragged
 
 
 class Timeline:
@@ -23,7 +23,7 @@ class Timeline:
         """Of its user's events, the share strictly before each: [n] float64 from 0 to below 1."""
         return (self._first - self._begin) / self._count
 
-    def clicks_before(self, item: np.ndarray, label: np.ndarray, longest: int) -> Lists:
+    def clicks_before(self, item: np.ndarray, label: np.ndarray, longest: int) -> Ragged:
         """For each event the user's last ``longest`` clicked items strictly before it, oldest first.
 
         item   [n]  int64
@@ -31,4 +31,4 @@ class Timeline:
         """
         clicks = np.concatenate([[0], np.cumsum(label, dtype=np.int64)])  # before each event
         ends = clicks[self._first]
-        return Lists.taken(item[label == 1], np.maximum(clicks[self._begin], ends - longest), ends)
+        return Ragged.from_ranges(item[label == 1], np.maximum(clicks[self._begin], ends - longest), ends)

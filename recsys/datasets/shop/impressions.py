@@ -1,4 +1,4 @@
-"""What a block of the generated market's users is shown and clicks, and each impression's history."""
+"""Impressions of the generated market: what a block of users is shown and clicks, and each impression's history."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,27 @@ import numpy as np
 from recsys.datasets.shop.market import DAY, DAYS, START, WARM_UP, Market, Users
 
 REQUEST_ROWS = 8  # mean impressions of one request, which share their time
+BASE_SAMPLE = 50_000  # impressions that set the base rate
 CHOICES = 4  # a behaviour of the warm-up is the best of so many items
 
 
 def click_probability(log_odds: np.ndarray) -> np.ndarray:
     """The logistic function."""
     return 1 / (1 + np.exp(-log_odds))
+
+
+def base_log_odds(market: Market, click_rate: float, seed: int) -> float:
+    """The constant, added to all log-odds, that makes the mean click rate ``click_rate``; by bisection on a sample."""
+    rng = np.random.default_rng([seed, 2])
+    users = market.new_users(rng, BASE_SAMPLE // 10)
+    owner = rng.integers(len(users), size=BASE_SAMPLE)
+    time = rng.integers(START, START + DAYS * DAY, size=BASE_SAMPLE)
+    odds = market.log_odds(users, owner, market.shown(rng, users, owner, time))
+    low, high = -50.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if click_probability(odds + middle).mean() < click_rate else (low, middle)
+    return low
 
 
 @dataclass(frozen=True)
@@ -76,8 +91,8 @@ def remember(rng: np.random.Generator, market: Market, users: Users, shown: Impr
     clicks = np.diff(clicked[shown.offsets])
     begin = np.concatenate([[0], np.cumsum(before + clicks)])[:-1]  # of each user's behaviours
     items = np.empty(owner.size + int(clicked[-1]), np.int64)
-    own = np.concatenate([[0], np.cumsum(before)])[:-1]
-    items[begin[owner] + np.arange(owner.size) - own[owner]] = chosen
+    chosen_begin = np.concatenate([[0], np.cumsum(before)])[:-1]  # of each user's warm-up choices
+    items[begin[owner] + np.arange(owner.size) - chosen_begin[owner]] = chosen
     hits = np.flatnonzero(shown.label)
     by = shown.owner[hits]
     items[begin[by] + before[by] + clicked[hits] - clicked[shown.offsets[by]]] = shown.item[hits]

@@ -17,6 +17,11 @@ START = 1_704_067_200  # 2024-01-01, in seconds
 DAY = 86_400
 DAYS = 30
 TRAIN_DAYS, VALIDATION_DAYS = 24, 3  # the rest is test
+SPLITS = {  # first second, and the one behind the last
+    "train": (START, START + TRAIN_DAYS * DAY),
+    "validation": (START + TRAIN_DAYS * DAY, START + (TRAIN_DAYS + VALIDATION_DAYS) * DAY),
+    "test": (START + (TRAIN_DAYS + VALIDATION_DAYS) * DAY, START + DAYS * DAY),
+}
 WARM_UP = 90 * DAY  # before START: behaviours that are history only
 KNOWN_SHARE = 0.6  # of items, on sale before the warm-up; the others are launched between START and the end
 NEW_ARRIVALS = 0.02  # share of items that count as new arrivals at any time
@@ -37,8 +42,9 @@ def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def _styles(rng: np.random.Generator, centres: np.ndarray) -> np.ndarray:
-    own = unit(_normal(rng, *centres.shape))
-    return unit(np.float32(1 - STYLE_SPREAD) * centres + np.float32(STYLE_SPREAD) * own)
+    """A style near each of ``centres`` [n, STYLE_DIM]: float32 unit vectors of the same shape."""
+    deviation = unit(_normal(rng, *centres.shape))
+    return unit(np.float32(1 - STYLE_SPREAD) * centres + np.float32(STYLE_SPREAD) * deviation)
 
 
 @dataclass(frozen=True)
@@ -114,9 +120,9 @@ class Market:
         count = rng.integers(0, MAX_TAGS + 1, size=self.num_items)
         self.tag_offsets = np.concatenate([[0], np.cumsum(count)])
         owner = np.repeat(np.arange(self.num_items), count)
-        own = self.category[owner] * TAGS_PER_CATEGORY + rng.integers(TAGS_PER_CATEGORY, size=owner.size)
+        of_category = self.category[owner] * TAGS_PER_CATEGORY + rng.integers(TAGS_PER_CATEGORY, size=owner.size)
         stray = rng.integers(self.num_tags, size=owner.size)
-        self.tags = np.where(rng.random(owner.size) < 0.8, own, stray)
+        self.tags = np.where(rng.random(owner.size) < 0.8, of_category, stray)
 
     def new_users(self, rng: np.random.Generator, count: int) -> Users:
         """``count`` users with one to four interests each, in the categories that are in demand."""

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from recsys.datasets.io.data_folder import Columns, SplitWriter
+from recsys.datasets.io.split_writer import Columns, SplitWriter
 from recsys.datasets.shop.market import DAY, DAYS, START, STYLE_DIM, Market, unit
 from recsys.datasets.shop.pictures import CATALOGUE, PHOTO, jpegs, render
 from recsys.datasets.shop.titles import Language
+from recsys.scl.pairs_schema import Items, Pairs, Query, Reference, save_pairs
 
 BLOCK = 1024  # items, or searches, made at once
 GROUP_ROWS = 4096  # of parquet: some 5 MB of pictures
@@ -41,14 +41,14 @@ def write_searches(
     language = Language(seed)
     _write_items(folder / "items", market, language, seed)
     for kind, column in KINDS.items():
-        description = {
-            "query": {"column": "query", "kind": kind},
-            "positive": {"column": "item"},
-            "negative": {"column": "clicked"},
-            "items": {"path": "../../items", "id": "item", "column": column, "kind": kind},
-        }
+        pairs = Pairs(
+            query=Query(kind=kind),
+            positive=Reference(column="item"),
+            negative=Reference(column="clicked"),
+            items=Items(path="../../items", column=column, kind=kind),
+        )
         (folder / "searches" / kind).mkdir(parents=True)
-        OmegaConf.save(OmegaConf.create(description), folder / "searches" / kind / "pairs.yaml")
+        save_pairs(pairs, folder / "searches" / kind)
     counts = {}
     for number, (split, (start, end)) in enumerate(splits.items()):
         counts[split] = searches * (end - START) // (DAYS * DAY) - searches * (start - START) // (DAYS * DAY)
@@ -57,9 +57,9 @@ def write_searches(
             SplitWriter(folder / "searches" / "text" / split, GROUP_ROWS) as texts,
         ):
             for rng, size in _blocks(seed, 6 + number, counts[split], f"searches, {split}"):
-                pairs, wanted, category = _search(rng, market, size, start, end)
-                images.write({"query": pa.array(jpegs(render(rng, wanted, PHOTO))), **pairs})
-                texts.write({"query": pa.array(language.queries(rng, wanted, category)), **pairs})
+                columns, wanted, category = _search(rng, market, size, start, end)
+                images.write({"query": pa.array(jpegs(render(rng, wanted, PHOTO))), **columns})
+                texts.write({"query": pa.array(language.queries(rng, wanted, category)), **columns})
     return counts
 
 

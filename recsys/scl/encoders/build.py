@@ -1,4 +1,4 @@
-"""Builds an encoder from its settings, or again from what was saved of it."""
+"""Builds an encoder from its config, or rebuilds one from the settings that were saved with it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""An encoder: a backbone, a projection to M, and what turns raw content into its input."""
+"""Encoder module: a content decoder, a backbone and a projection to unit vectors of width M."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""An encoder's folder: encoder.json, weights.safetensors, and what its kind needs beside.
+"""Saves and loads an encoder's folder: encoder.json, weights.safetensors, and what its kind needs.
 
 encoder.json          kind, width and what builds the network again
 weights.safetensors   all of its weights
@@ -7,16 +7,14 @@ backbone/             settings and tokenizer of a transformers model
 """
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from embeddings.errors import InputError
+from embeddings.atomic_file import atomic_folder, write_json
+from embeddings.errors import InputError, first_line
 from recsys.scl.encoders.build import rebuild
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.tokenizer import WordDecoder
@@ -26,26 +24,16 @@ BACKBONE = "backbone"
 
 
 def save_encoder(encoder: Encoder, folder: str | Path) -> None:
-    """Write ``encoder`` as ``folder``: beside it first, then renamed, so that it is whole or as it was before."""
-    folder = Path(folder)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        beside.chmod(0o755)
+    """Write ``encoder`` as ``folder``, atomically: it is whole, or as it was before. Raises OSError."""
+    with atomic_folder(folder) as new:
         weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-        save_file(weights, beside / WEIGHTS)
-        (beside / ABOUT).write_text(json.dumps(encoder.about, indent=1) + "\n")
+        save_file(weights, new / WEIGHTS)
+        write_json(new / ABOUT, encoder.about)
         if isinstance(encoder.decoder, WordDecoder):
-            (beside / TOKENIZER).write_text(encoder.decoder.tokenizer.to_str())
+            (new / TOKENIZER).write_text(encoder.decoder.tokenizer.to_str())
         if encoder.about["library"] == "transformers":
-            encoder.backbone.save_settings(beside / BACKBONE)
-            encoder.decoder.save(beside / BACKBONE)
-        old = beside.with_name(beside.name + ".old")
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(beside, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+            encoder.backbone.save_settings(new / BACKBONE)
+            encoder.decoder.save(new / BACKBONE)
 
 
 def load_encoder(folder: str | Path) -> Encoder:
@@ -60,13 +48,14 @@ def load_encoder(folder: str | Path) -> Encoder:
         )
     try:
         about = json.loads((folder / ABOUT).read_text())
-        named = folder / TOKENIZER
-        tokenizer = Tokenizer.from_str(named.read_text()) if named.is_file() else None
+        vocabulary = folder / TOKENIZER
+        tokenizer = Tokenizer.from_str(vocabulary.read_text()) if vocabulary.is_file() else None
         encoder = rebuild(about, tokenizer=tokenizer, folder=folder)
         encoder.load_state_dict(load_file(folder / WEIGHTS))
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AssertionError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"encoder '{folder}' is damaged ({reason}); copy it again, or train it again") from error
+        raise InputError(
+            f"encoder '{folder}' is damaged ({first_line(error)}); copy it again, or train it again"
+        ) from error
     return encoder.eval()

@@ -1,4 +1,4 @@
-"""Bytes of a JPEG or PNG into pixels."""
+"""Image decoder: bytes of a JPEG or PNG into pixels."""
 
 import io
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from embeddings.errors import first_line
 from recsys.scl.encoders.encoder import Undecodable
 
 MOST_PIXELS = 1 << 26  # of a picture; more is taken for an attack or an error
@@ -31,8 +32,8 @@ class PictureDecoder:
                 SyntaxError,
                 TypeError,
                 Image.DecompressionBombError,
-            ) as e:
-                raise Undecodable(index, (str(e).strip().splitlines() or [type(e).__name__])[0][:200]) from e
+            ) as error:
+                raise Undecodable(index, first_line(error)) from error
         return torch.from_numpy(pixels)
 
     def _one(self, content: bytes) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A small residual network for pictures of 64 to 128 pixels, which learns from nothing on a CPU in minutes."""
+"""ResNet image encoder, a small one for pictures of 64 to 128 pixels, which trains on a CPU in minutes."""
 
 import torch
 from torch import nn
@@ -33,6 +33,7 @@ class Block(nn.Module):
 
 
 def norm(channels: int) -> nn.Module:
+    """BatchNorm over [B, channels, H, W]."""
     return nn.BatchNorm2d(channels)
 
 

@@ -1,4 +1,4 @@
-"""Any vision model of timm, by name or local folder."""
+"""timm image encoders: any vision model of timm, by name or local folder."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError, first_line, nearest
 from recsys.scl.config import ImageEncoderConfig
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.image_decoder import PictureDecoder
@@ -25,15 +25,14 @@ def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
     try:
         model = _model(f"local-dir:{config.name}" if local else config.name, config.size, config.pretrained)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"model.image.name '{config.name}' has no weights to begin with ({reason}); name a local folder that timm "
-            f"wrote, or set model.image.pretrained=false"
+            f"model.image.name '{config.name}' has no weights to begin with ({first_line(error)}); name a local "
+            f"folder that timm wrote, or set model.image.pretrained=false"
         ) from error
-    found = model.pretrained_cfg
+    published = model.pretrained_cfg
     about = {"library": "timm", "kind": "image", "width": width, "size": config.size}
-    about |= {"name": found.get("architecture") or config.name, "features": model.num_features}
-    about |= {"mean": list(found.get("mean") or MEAN), "std": list(found.get("std") or STD)}
+    about |= {"name": published.get("architecture") or config.name, "features": model.num_features}
+    about |= {"mean": list(published.get("mean") or MEAN), "std": list(published.get("std") or STD)}
     return _around(model, about)
 
 

@@ -1,4 +1,4 @@
-"""Texts into token ids: a vocabulary of pieces of words found in the train split, by the tokenizers library."""
+"""Tokenizer: texts into token ids, by a byte-pair vocabulary that is trained on the train split."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class WordDecoder:
 def padded(ids: Sequence[Sequence[int]]) -> torch.Tensor:
     """Rows of different lengths as one int64 [B, L], at least one column, with -1 behind their ends."""
     out = torch.full((len(ids), max([1, *map(len, ids)])), PADDING)
-    for row, some in enumerate(ids):
-        out[row, : len(some)] = torch.tensor(some, dtype=torch.int64)
+    for row, tokens in enumerate(ids):
+        out[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
     return out
 
 

@@ -1,4 +1,4 @@
-"""torchvision, which timm and transformers import, beside a torch that its compiled operators do not fit."""
+"""Makes torchvision importable, for timm and transformers, where its compiled operators do not fit the torch here."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +14,10 @@ def importable_torchvision() -> None:
     The package index has a torchvision built for CUDA; beside a torch for CPU its library does not load, and its Python
     stops at operators that nobody declared. The models use none of them.
     """
-    found = find_spec("torchvision")
-    if _KEPT or found is None:
+    package = find_spec("torchvision")
+    if _KEPT or package is None:
         return
-    (folder,) = found.submodule_search_locations  # type: ignore[misc]
+    (folder,) = package.submodule_search_locations  # type: ignore[misc]
     try:
         for library in Path(folder).glob("_C*.so"):
             torch.ops.load_library(str(library))

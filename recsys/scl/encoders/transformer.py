@@ -1,4 +1,4 @@
-"""A small transformer over pieces of words, which learns from nothing on a CPU in minutes."""
+"""Transformer text encoder, a small one over word pieces, which trains on a CPU in minutes."""
 
 import torch
 from torch import nn

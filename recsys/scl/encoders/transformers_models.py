@@ -1,4 +1,4 @@
-"""Any text model of transformers or sentence-transformers, by name or local folder."""
+"""transformers text encoders: any model of transformers or sentence-transformers, by name or local folder."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, first_line
 from recsys.scl.config import TextEncoderConfig
 from recsys.scl.encoders.encoder import Encoder, Undecodable
 from recsys.scl.encoders.tokenizer import PADDING, padded
@@ -68,9 +68,8 @@ def from_transformers(config: TextEncoderConfig, width: int) -> Encoder:
             model = models.AutoModel.from_config(models.AutoConfig.from_pretrained(config.name))
         pooling = _pooling(config.name)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"model.text.name '{config.name}' cannot be had ({reason}); allowed: transformer, or a model of "
+            f"model.text.name '{config.name}' cannot be had ({first_line(error)}); allowed: transformer, or a model of "
             f"transformers or sentence-transformers by name or folder; without weights: model.text.pretrained=false"
         ) from error
     about = {"library": "transformers", "kind": "text", "width": width, "max_length": config.max_length}

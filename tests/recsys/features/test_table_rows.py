@@ -5,7 +5,7 @@ import pytest
 
 from embeddings.hashing import _BLOCK
 from recsys.features.table_rows import table_rows
-from recsys.schema import Table
+from recsys.schema import TableSchema
 
 EDGES = [0, 1, -1, 2, 1 << 33, -(1 << 63), (1 << 63) - 1, 123456789]
 
@@ -21,7 +21,7 @@ def fmix64(value: int) -> int:
 def rows_of(ids: list[int] | np.ndarray, rows: int, kind: str) -> np.ndarray:
     ids = np.asarray(ids, dtype=np.int64)
     before, out = ids.copy(), np.full(ids.size, -7)
-    table_rows(ids, Table(num_embeddings=rows, ids=kind), out)
+    table_rows(ids, TableSchema(num_embeddings=rows, ids=kind), out)
     assert np.array_equal(ids, before), "the ids themselves were changed"
     return out
 
@@ -37,8 +37,8 @@ def test_hash_is_the_mixed_id_mod_the_rows(count: int, rows: int):
     assert rows_of(ids, rows, "hash").tolist() == [fmix64(i) % rows for i in ids]
 
 
-def test_managed_ids_are_mixed_and_never_negative():
-    assert rows_of(EDGES, 10, "managed").tolist() == [fmix64(i) % (1 << 63) for i in EDGES]
+def test_zch_ids_are_mixed_and_never_negative():
+    assert rows_of(EDGES, 10, "zch").tolist() == [fmix64(i) % (1 << 63) for i in EDGES]
 
 
 def test_hash_spreads_ids_that_modulo_piles_up():
@@ -47,3 +47,17 @@ def test_hash_spreads_ids_that_modulo_piles_up():
     taken = len(set(rows_of(ids, 1 << 16, "hash")))
     by_chance = (1 << 16) * (1 - (1 - 2.0**-16) ** 20_000)
     assert abs(taken - by_chance) < 5 * by_chance**0.5
+
+
+@pytest.mark.parametrize("rows", [1, 7, 16, 1 << 40])
+def test_modulo_is_never_negative_for_any_int64(rows):
+    ids = [0, 1, -1, 6, 7, 15, 16, -7, -16, 123456789, -(1 << 63), (1 << 63) - 1, -(1 << 62) - 5]
+    out = np.empty(len(ids), np.int64)
+    table_rows(np.array(ids), TableSchema(num_embeddings=rows), out)
+    assert out.tolist() == [i % rows for i in ids]
+
+
+def test_modulo_of_ids_up_to_the_number_of_rows():
+    out = np.empty(3, np.int64)
+    table_rows(np.array([0, 6, 7]), TableSchema(num_embeddings=7), out)
+    assert out.tolist() == [0, 6, 0]

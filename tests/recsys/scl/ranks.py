@@ -1,4 +1,4 @@
-"""InfoNCE with a bank on two ranks, and on one; started by test_bank.py. Rank 0 writes the largest differences."""
+"""InfoNCE with a bank on two ranks, and on one; started by test_memory_bank.py. Rank 0 writes the differences."""
 
 import json
 import os

@@ -2,7 +2,7 @@
 
 import torch
 
-from recsys.scl.augment import shortened, views
+from recsys.scl.augment import augment_pictures, augment_texts
 from recsys.scl.config import AugmentConfig
 
 NONE = AugmentConfig(crop=1.0, stretch=1.0, rotate=0.0, flip=0.0, light=0.0, colour=0.0, words=0.0)
@@ -14,28 +14,28 @@ def draws(rows: int) -> torch.Tensor:
 
 def test_without_any_change_a_view_is_the_picture():
     pixels = torch.randint(0, 256, (4, 3, 9, 9), dtype=torch.uint8)
-    assert torch.equal(views(pixels, draws(4), NONE), pixels)
+    assert torch.equal(augment_pictures(pixels, draws(4), NONE), pixels)
 
 
 def test_a_flip_is_a_mirror():
     pixels = torch.randint(0, 256, (4, 3, 9, 9), dtype=torch.uint8)
-    mirrored = views(pixels, draws(4), NONE.model_copy(update={"flip": 1.0}))
+    mirrored = augment_pictures(pixels, draws(4), NONE.model_copy(update={"flip": 1.0}))
     assert torch.equal(mirrored, pixels.flip(3))
 
 
 def test_a_view_depends_on_its_own_row_alone():
     pixels = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8)
-    whole = views(pixels, draws(6), AugmentConfig())
-    assert torch.equal(views(pixels[2:4], draws(6)[2:4], AugmentConfig()), whole[2:4])
+    whole = augment_pictures(pixels, draws(6), AugmentConfig())
+    assert torch.equal(augment_pictures(pixels[2:4], draws(6)[2:4], AugmentConfig()), whole[2:4])
     assert not torch.equal(whole, pixels) and whole.dtype == torch.uint8
 
 
 def test_words_are_left_out_but_never_the_first_and_order_stays():
     ids = torch.arange(40).repeat(50, 1)
     ids[:, 30:] = -1
-    found = shortened(ids, draws(50), AugmentConfig(words=0.2))
+    found = augment_texts(ids, draws(50), AugmentConfig(words=0.2))
     kept = found >= 0
     assert (found[:, 0] == 0).all() and 0.7 < kept[:, :30].float().mean() < 0.9
     for row, there in zip(found, kept, strict=True):
         assert (row[there].diff() > 0).all() and not there[int(there.sum()) :].any(), "padding is behind"
-    assert torch.equal(shortened(ids, draws(50), NONE), ids)
+    assert torch.equal(augment_texts(ids, draws(50), NONE), ids)

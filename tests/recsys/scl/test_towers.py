@@ -5,7 +5,7 @@ import torch
 
 from recsys.scl.config import ImageEncoderConfig, SCLModelConfig
 from recsys.scl.encoders import build_encoder
-from recsys.scl.towers import MomentumTwin, Towers
+from recsys.scl.towers import MomentumEncoder, Towers
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def test_weights_and_running_statistics_follow_as_moving_averages(towers):
-    twin = MomentumTwin(towers, 0.75)
+    momentum = MomentumEncoder(towers, 0.75)
     before = state(towers)
     moved(towers)
-    twin.follow(towers)
+    momentum.ema_update(towers)
     changed = 0
-    for name, value in state(twin.towers).items():
+    for name, value in state(momentum.towers).items():
         new = towers.state_dict()[name]
         changed += bool((new != before[name]).any())
         wanted = 0.75 * before[name] + 0.25 * new if value.is_floating_point() else new
@@ -46,17 +46,17 @@ def test_weights_and_running_statistics_follow_as_moving_averages(towers):
 
 
 def test_at_once_is_a_copy(towers):
-    twin = MomentumTwin(towers, 0.75)
+    momentum = MomentumEncoder(towers, 0.75)
     moved(towers)
-    twin.follow(towers, at_once=True)
-    for name, value in twin.towers.state_dict().items():
+    momentum.ema_update(towers, copy_weights=True)
+    for name, value in momentum.towers.state_dict().items():
         assert torch.equal(value, towers.state_dict()[name])
 
 
 def test_a_key_depends_on_its_item_alone(towers):
     moved(towers)
-    twin = MomentumTwin(towers, 0.75)
+    momentum = MomentumEncoder(towers, 0.75)
     items = pictures(6)
-    together, alone = twin.keys(items), twin.keys(items[:1])
+    together, alone = momentum.keys(items), momentum.keys(items[:1])
     torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-5)
     assert not together.requires_grad and (together.norm(dim=1) - 1).abs().max() < 1e-5

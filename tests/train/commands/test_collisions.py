@@ -1,4 +1,4 @@
-"""The collisions verb: what it prints of a data folder, whole and sampled."""
+"""The collisions command: what it prints of a data folder, whole and sampled."""
 
 import sys
 
@@ -49,7 +49,7 @@ def test_a_census(config, monkeypatch, capsys):
     assert lines[0] == "table 'item': 6,000 lookups of 3,000 distinct ids, 256 rows, ids: modulo"
     assert lines[1] == "ids: modulo  100.0000% of ids and 100.0000% of lookups share a row"
     assert lines[3].endswith("0.1 of the ids with 28,465 rows")
-    assert lines[4] == "set ids: hash and num_embeddings: 28465, or ids: managed on CUDA"
+    assert lines[4] == "set ids: hash and num_embeddings: 28465, or ids: zch on CUDA"
     assert lines[5] == "table 'user': 3,000 lookups of 25 distinct ids, 50 rows, ids: identity"
     assert lines[-1] == "ids: identity lets no two ids share a row"
 
@@ -66,7 +66,7 @@ def test_a_table_that_is_large_enough(config, monkeypatch, capsys):
 
 def test_a_sample_says_so_and_reads_twice(config, monkeypatch, capsys):
     monkeypatch.setattr("train.commands.collisions.SAMPLE", 512)
-    monkeypatch.setattr("train.data.stats.distinct_ids._BUFFERED", 512)
+    monkeypatch.setattr("train.data.stats.distinct_ids._PENDING_IDS", 512)
     schema = config.parent / "schema.yaml"
     schema.write_text(schema.read_text().replace("num_embeddings: 256", "num_embeddings: 4096"))
     status, text, _ = run(monkeypatch, capsys, "--config", str(config), "--share", "0.5")

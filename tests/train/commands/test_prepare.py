@@ -1,4 +1,4 @@
-"""The prepare verb, as a user meets it."""
+"""The prepare command, as a user meets it."""
 
 import errno
 import signal
@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from embeddings.errors import InputError
-from recsys.datasets.io import data_folder as rows
+from recsys.datasets import DATASETS
+from train.__main__ import main
 from train.commands.prepare import command
 
 
@@ -70,7 +72,15 @@ def test_an_existing_folder_needs_overwrite(tmp_path):
     assert _run(*args, "--overwrite").exit_code == 0
 
 
-@pytest.mark.parametrize("part", [[], ["shop"], ["microlens"], ["movielens"], ["taobao-mm"]])
+def test_help_names_every_data_set():
+    assert set(command.commands) == set(DATASETS)
+    own, whole = CliRunner().invoke(command, ["--help"]).output, CliRunner().invoke(main, ["--help"]).output
+    listed = [line.split()[0] for line in own.split("Commands:")[1].splitlines() if line.strip()]
+    assert listed == list(DATASETS)
+    assert ", ".join(DATASETS) in " ".join(whole.split())
+
+
+@pytest.mark.parametrize("part", [[], *([name] for name in DATASETS)], ids=str)
 def test_help_needs_nothing_heavy(part):
     code = (
         "import sys\nfrom train.__main__ import main\n"
@@ -90,7 +100,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         written.append(table.num_rows)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(rows.pq.ParquetWriter, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(InputError, match=r"no space left on the disk of '.*out', and nothing was kept"):
         _run("shop", "--rows", "1000", "--out", str(tmp_path / "out"))
     assert written and list(tmp_path.iterdir()) == []
@@ -101,7 +111,7 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     process = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(".out.partial-*/train/*.parquet")):
+        while not list(tmp_path.glob(".out.*/train/*.parquet")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

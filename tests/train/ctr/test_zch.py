@@ -1,4 +1,4 @@
-"""Managed tables: refused without CUDA before any rank waits; through sharding, the same losses on one rank and two."""
+"""ids: zch, refused without CUDA before any rank waits; through sharding, the same losses on one rank and two."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ BATCH = 16
 def data(tmp_path):
     """The tiny data with items and tags in large tables; ``folder(ranks)`` lays the same batches out for each."""
 
-    def folder(ranks: int, ids: str = "managed"):
+    def folder(ranks: int, ids: str = "zch"):
         path = tiny.make_data(tmp_path / f"{ids}-for-{ranks}", train_rows=256)
         if ranks == 1:
             tiny.write_split(path, "train", tiny.interleaved(tiny.rows(256, 0), 2, BATCH))
@@ -33,7 +33,7 @@ def data(tmp_path):
         return path
 
     (tmp_path / "config.yaml").write_text(
-        f"data: {{path: {tmp_path}/managed-for-2, shuffle_rows: 0}}\nmodel: {{embedding_dim: 16}}\n"
+        f"data: {{path: {tmp_path}/zch-for-2, shuffle_rows: 0}}\nmodel: {{embedding_dim: 16}}\n"
         "sparse_optimizer: {name: adagrad, lr: 0.1}\ntrain: {epochs: 2, log_every: 1, warmup_steps: 3}\n"
         f"process: {{device: cpu, threads: 1}}\nrun: {{root: {tmp_path}/runs}}\n"
     )
@@ -82,16 +82,16 @@ def trained(data, tmp_path, ranks: int, ids: str) -> tuple[list[float], dict]:
 
 
 @pytest.mark.slow
-def test_managed_tables_on_one_rank_and_two_train_as_plain_ones_with_the_same_rows(data, tmp_path):
+def test_zch_tables_on_one_rank_and_two_train_as_plain_ones_with_the_same_rows(data, tmp_path):
     plain, _ = trained(data, tmp_path, 1, "hash")
     assert len(plain) == 16 and np.std(plain) > 0.005
     for ranks in (1, 2):
-        losses, plan = trained(data, tmp_path, ranks, "managed")
+        losses, plan = trained(data, tmp_path, ranks, "zch")
         assert plan["item"]["module"] == "sparse.managed_sequences" and plan["tag"]["module"] == "sparse.managed_bags"
         assert plan["item"]["sharding_type"] == plan["tag"]["sharding_type"] == "row_wise"
         np.testing.assert_allclose(losses, plain, rtol=2e-5)
-    seen = pq.read_table(tmp_path / "managed-for-2" / "train" / "part-0.parquet")["item"].to_numpy()
-    assert len(set(noted(tmp_path / "runs" / "managed-on-2"))) >= 0.9 * len(set(seen))
+    seen = pq.read_table(tmp_path / "zch-for-2" / "train" / "part-0.parquet")["item"].to_numpy()
+    assert len(set(noted(tmp_path / "runs" / "zch-on-2"))) >= 0.9 * len(set(seen))
 
 
 def noted(run) -> list[int]:

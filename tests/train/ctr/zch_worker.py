@@ -1,4 +1,4 @@
-"""Trains with managed tables on CPU, a stand-in playing FBGEMM's insertion, which CUDA alone has; torchrun starts it.
+"""Trains tables with ids: zch on CPU, a stand-in playing FBGEMM's insertion, which CUDA alone has; torchrun starts it.
 
 The stand-in gives every id the first row of its search in its bucket, so that rows do not depend on the order of
 arrival, and notes the id there. All around it is as on CUDA: buckets, input exchange, sharded ids, checkpoints. Tables
@@ -13,7 +13,7 @@ from torchrec.modules.hash_mc_modules import HashZchManagedCollisionModule
 
 from embeddings.zch import buckets
 from recsys.features.table_rows import table_rows
-from recsys.schema import Table
+from recsys.schema import TableSchema
 from tests.train.ctr import plans_worker
 
 
@@ -25,11 +25,11 @@ def insert(module, input, identities, local_sizes, offsets, readonly, **unused):
     return rows, None
 
 
-def same_rows(ids: np.ndarray, table: Table, out: np.ndarray) -> None:
+def same_rows(ids: np.ndarray, table: TableSchema, out: np.ndarray) -> None:
     if table.ids != "hash":
         table_rows(ids, table, out)
         return
-    table_rows(ids, table.model_copy(update={"ids": "managed"}), out)
+    table_rows(ids, table.model_copy(update={"ids": "zch"}), out)
     parts = buckets(table.num_embeddings)
     size = table.num_embeddings // parts
     out[...] = out % parts * size + out // parts % size
@@ -38,7 +38,7 @@ def same_rows(ids: np.ndarray, table: Table, out: np.ndarray) -> None:
 if __name__ == "__main__":
     with (
         mock.patch.object(HashZchManagedCollisionModule, "_zero_collision_hash", insert),
-        mock.patch("train.ctr.build.check_managed"),
+        mock.patch("train.ctr.build.check_zch"),
         mock.patch("recsys.features.batch_assembly.table_rows", same_rows),
     ):
         plans_worker.main()

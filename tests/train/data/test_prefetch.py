@@ -7,7 +7,7 @@ import pytest
 
 from embeddings.errors import InputError
 from tests.train.data.rows import make_rows, write_rows, write_split
-from train.data.prefetch import Worker
+from train.data.prefetch import PrefetchThread
 
 
 def reading_threads() -> list[threading.Thread]:
@@ -62,7 +62,7 @@ def test_two_epochs_at_once(tmp_path, reader):
     assert all(a.users.tolist() == b.users.tolist() for a, b in pairs)
 
 
-def test_a_worker_runs_no_further_ahead_than_its_prefetch():
+def test_a_thread_runs_no_further_ahead_than_its_prefetch():
     too_far = threading.Event()
 
     def results():
@@ -71,15 +71,15 @@ def test_a_worker_runs_no_further_ahead_than_its_prefetch():
                 too_far.set()
             yield i
 
-    worker = Worker(results(), prefetch=3, name="reader-ahead")
-    assert worker.get() == 0
+    thread = PrefetchThread(results(), prefetch=3, name="reader-ahead")
+    assert thread.get() == 0
     assert not too_far.wait(0.2)  # one given, three queued, one in hand
-    worker.close()
+    thread.close()
 
 
 def test_asking_for_more_than_there_is_does_not_wait_for_ever():
-    worker = Worker(iter([1]), prefetch=3, name="reader-short")
-    assert worker.get() == 1
+    thread = PrefetchThread(iter([1]), prefetch=3, name="reader-short")
+    assert thread.get() == 1
     with pytest.raises(AssertionError, match="more results were asked for"):
-        worker.get()
-    worker.close()
+        thread.get()
+    thread.close()

@@ -1,5 +1,7 @@
 """The reader: every row once, the content of a batch, order, seeds, and going on from a position."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -139,7 +141,8 @@ def test_skipped_row_groups_are_not_read(tmp_path, reader, monkeypatch):
 
     monkeypatch.setattr(stream, "open_file", spy)
     made = reader()
-    made._plan = made._plan.__class__(**{**made._plan.__dict__, "window_rows": 8})
+    plan = dataclasses.replace(made._own.plan, window_rows=8)
+    made._own = made._shards = dataclasses.replace(made._own, plan=plan)
     assert times(made.epoch(0, start=7)) == [[28, 29, 30, 31], [32, 33, 34, 35], [36, 37, 38, 39]]
     assert read == [6, 7, 8, 9]  # windows of two batches: batch 7 is the second of its window
 
@@ -196,7 +199,7 @@ def test_a_giant_row_group_is_read_in_pieces(tmp_path, reader, monkeypatch):
     rows = write_split(tmp_path, [200], group=1000)
     made = reader()
     values = sum(6 + len(r["history"]) + len(r["item_tags"]) for r in rows)
-    assert 1 <= made._chunk_rows <= 1000 * 200 / (8 * values) < 20
+    assert 1 <= made._streams._chunk_rows <= 1000 * 200 / (8 * values) < 20
     assert flat(times(made.epoch(0))) == list(range(200))
     shares = [flat(times(reader(rank=rank, world_size=3).epoch(0))) for rank in range(3)]
     assert [share[0] for share in shares] == [0, 67, 134] and flat(shares) == list(range(200))

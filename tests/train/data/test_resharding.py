@@ -82,8 +82,8 @@ def test_no_row_is_lost(tmp_path_factory, reader, tmp_path, rows, cuts, stops, s
         repeats += cut[0] * len(some)
     seen = Counter(row for step in done for row in together(step))
     assert set(seen) == set(range(sum(rows)))
-    lanes = state["lanes"]["world_size"] * state["lanes"]["workers"]
-    assert sum(seen.values()) - len(seen) <= repeats + lanes
+    shards = state["logical_shards"]["world_size"] * state["logical_shards"]["workers"]
+    assert sum(seen.values()) - len(seen) <= repeats + shards
 
 
 def test_a_row_is_taken_again_only_where_it_must(tmp_path, reader):
@@ -102,9 +102,18 @@ def test_a_new_epoch_with_other_steps_has_an_order_of_its_own(tmp_path, reader):
     _, state = steps(reader, (4, 4, 1), 12, 0, state)
     after, state = steps(reader, (4, 4, 1), 12, 1, state, limit=1)
     assert after == steps(reader, (4, 4, 1), 12, 1, limit=1)[0]
-    assert state["lanes"] == {"world_size": 4, "workers": 1, "batch_size": 4}
+    assert state["logical_shards"] == {"world_size": 4, "workers": 1, "batch_size": 4}
     again, _ = steps(reader, (4, 4, 1), 12, 1, state)
     assert after + again == steps(reader, (4, 4, 1), 12, 1)[0]
+
+
+def test_a_position_of_an_older_checkpoint_is_read(tmp_path, reader):
+    """Logical shards were called lanes."""
+    write_split(tmp_path, [64], group=7)
+    _, state = steps(reader, (2, 4, 1), 12, 0, limit=3)
+    old = {"lanes" if key == "logical_shards" else key: value for key, value in state.items()}
+    assert "lanes" in old
+    assert steps(reader, (1, 8, 1), 12, 0, old) == steps(reader, (1, 8, 1), 12, 0, state)
 
 
 def test_rows_of_a_step_that_do_not_divide(tmp_path, reader, caplog):
@@ -120,7 +129,7 @@ def test_rows_of_a_step_that_do_not_divide(tmp_path, reader, caplog):
 
 
 def test_the_position_in_words(tmp_path, reader):
-    """Row groups of 4 and batches of 4: batch b of lane l is row group 8 l + b."""
+    """Row groups of 4 and batches of 4: batch b of logical shard s is row group 8 s + b."""
     write_split(tmp_path, [64], group=4)
     _, state = steps(reader, (2, 4, 1), 0, 0, limit=2)
     one = reader(world_size=1, batch_size=8, seed=3)

@@ -5,10 +5,10 @@ import sys
 import time
 
 from train import __main__ as cli
-from train.data.prefetch import Worker
+from train.data.prefetch import PrefetchThread
 
 if __name__ == "__main__":
-    get, calls = Worker.get, [0]
+    get, calls = PrefetchThread.get, [0]
 
     def hang(self):
         calls[0] += 1
@@ -16,5 +16,5 @@ if __name__ == "__main__":
             time.sleep(600)
         return get(self)
 
-    Worker.get = hang
+    PrefetchThread.get = hang
     sys.exit(cli.run())

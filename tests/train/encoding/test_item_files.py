@@ -40,7 +40,7 @@ def test_batches_begin_with_their_part(tmp_path, monkeypatch):
     assert [(b.part, b.ids.tolist(), b.last) for b in batches] == [
         (0, [0, 1, 2, 3, 4], False), (0, [5, 6, 7], True), (2, [16, 17, 18, 19], True)
     ]  # fmt: skip
-    assert batches[0].values == [*((f"T{n}", None) for n in range(4)), (None, "four")]
+    assert batches[0].values == [*((f"T{n}", None) for n in range(4)), (None, "ValueError four")]
     assert batches[2].values[-1] == (None, "it is null")
 
 

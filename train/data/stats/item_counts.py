@@ -1,4 +1,4 @@
-"""How often each item is a training target: new items and frequency groups follow from it."""
+"""Item counts: how often each item is a training target, which makes new items and frequency groups."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +24,14 @@ def item_counts(
         opened = open_file(file)
         for group in range(len(file.group_rows)):
             try:
-                seen = pc.value_counts(_targets(opened.read_row_group(group, columns=columns), schema))
+                counted = pc.value_counts(_targets(opened.read_row_group(group, columns=columns), schema))
             except (pa.ArrowException, OSError) as error:
                 if skip_corrupt:
                     continue
                 raise unreadable_group(file, group, error) from error
             ids, counts = _merged(
-                np.concatenate([ids, seen.field("values").to_numpy().astype(np.int64)]),
-                np.concatenate([counts, seen.field("counts").to_numpy()]),
+                np.concatenate([ids, counted.field("values").to_numpy().astype(np.int64)]),
+                np.concatenate([counts, counted.field("counts").to_numpy()]),
             )
     return ids, counts
 

@@ -1,4 +1,4 @@
-"""Mean number of ids per row and feature, from parquet footers: the planner's pooling factors."""
+"""Mean list lengths, from parquet footers: ids a row of each feature, which the planner calls pooling factors."""
 
 from recsys.schema import Schema
 from train.data.parquet_files import find_files, read_footers

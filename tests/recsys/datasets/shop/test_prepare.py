@@ -9,11 +9,12 @@ import pytest
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
-from recsys.datasets.io.data_folder import Lists
 from recsys.datasets.shop import prepare as shop
+from recsys.datasets.shop.config import ShopConfig
 from recsys.datasets.shop.impressions import remember, show
 from recsys.datasets.shop.market import DAY, START, Market
-from recsys.datasets.shop.prepare import ShopConfig, prepare
+from recsys.datasets.shop.prepare import prepare
+from recsys.features.ragged import Ragged
 from recsys.schema import load_schema
 from tests.recsys.datasets.folders import digests, rows
 
@@ -170,7 +171,7 @@ def test_warm_up_histories_show_each_users_own_taste():
     assert not shown.label.any()
     history = remember(rng, market, users, shown, 20)
     by = np.repeat(shown.owner, history.ends - history.starts)
-    past = Lists.taken(history.items, history.starts, history.ends).values
+    past = Ragged.from_ranges(history.items, history.starts, history.ends).values
     assert (market.launch[past] < START).all()
     chosen = market.log_odds(users, by, past).mean()
     strangers = market.log_odds(users, (by + 250) % 500, past).mean()

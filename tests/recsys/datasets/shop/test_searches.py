@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.datasets.shop import searches as shop_searches
-from recsys.datasets.shop.market import DAY, START, Market
-from recsys.datasets.shop.prepare import SPLITS, ShopConfig, prepare
+from recsys.datasets.shop.config import ShopConfig
+from recsys.datasets.shop.market import DAY, SPLITS, START, Market
+from recsys.datasets.shop.prepare import prepare
 from recsys.datasets.shop.searches import write_searches
 from tests.recsys.datasets.folders import digests, rows
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.data.stats.distinct_ids import IdSample
+from train.data.stats.distinct_ids import DistinctIdSample
 
 
 def stream(seed: int, distinct: int, lookups: int) -> np.ndarray:
@@ -13,12 +13,12 @@ def stream(seed: int, distinct: int, lookups: int) -> np.ndarray:
     return r.permutation(np.concatenate([ids, ids[(distinct * r.random(lookups - distinct) ** 3).astype(int)]]))
 
 
-def counted(ids: np.ndarray, limit: int, pieces: int, monkeypatch: pytest.MonkeyPatch) -> IdSample:
-    monkeypatch.setattr("train.data.stats.distinct_ids._BUFFERED", 500)
-    sample = IdSample(limit)
+def counted(ids: np.ndarray, limit: int, pieces: int, monkeypatch: pytest.MonkeyPatch) -> DistinctIdSample:
+    monkeypatch.setattr("train.data.stats.distinct_ids._PENDING_IDS", 500)
+    sample = DistinctIdSample(limit)
     for piece in np.array_split(ids, pieces):
         sample.add(piece)
-    sample.settle()
+    sample.merge_pending()
     return sample
 
 
@@ -59,4 +59,4 @@ def test_regular_ids_are_sampled_fairly(monkeypatch):
 
 
 def test_nothing_seen():
-    assert IdSample(10).distinct() == (0, 0)
+    assert DistinctIdSample(10).distinct() == (0, 0)

@@ -1,4 +1,4 @@
-"""Bad input: each message says what, got, allowed and the next step, and names column, file and row group."""
+"""Bad input of the reader: messages say what, got, allowed and the next step, and name column, file and row group."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 
 from embeddings.errors import InputError
 from tests.train.data.rows import ARROW, SCHEMA, make_rows, write_rows, write_split
-from train.data import reader as reader_module
+from train.data.reader import RowReader
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def changed(tmp_path, row: int, types: pa.Schema = ARROW, **values) -> None:
 
 def test_missing_folder(tmp_path, store):
     with pytest.raises(InputError, match=r"data folder '.*nowhere' does not exist; make it with .*prepare.*data\.path"):
-        reader_module.RowReader(str(tmp_path / "nowhere"), "train", SCHEMA, {}, batch_size=4)
+        RowReader(str(tmp_path / "nowhere"), "train", SCHEMA, {}, batch_size=4)
 
 
 def test_missing_split(tmp_path, refused):
@@ -77,7 +77,7 @@ def test_missing_column(tmp_path, refused):
     rows = [{("histori" if k == "history" else k): v for k, v in row.items()} for row in make_rows(5)]
     write_rows(tmp_path / "train" / "a.parquet", rows, types=None)
     refused(
-        "a.parquet' has no column 'history'; did you mean 'histori'?", "columns there: ['label',", "mend schema.yaml"
+        "a.parquet' has no column 'history'; did you mean 'histori'?", "columns there: ['label',", "fix schema.yaml"
     )
 
 
@@ -264,7 +264,7 @@ def test_items_without_a_vector(tmp_path, reader, refused):
 
 
 def test_the_verdict_on_missing_vectors_comes_early_in_long_epochs(tmp_path, reader, monkeypatch):
-    monkeypatch.setattr(reader_module, "LOOKUPS_BEFORE_VERDICT", 30)
+    monkeypatch.setattr("train.data.reader.LOOKUPS_BEFORE_VERDICT", 30)
     write_split(tmp_path, [400])
     made = reader(strict_schema(0.1))
     read = 0

@@ -1,0 +1,28 @@
+"""Texts into token ids, and what is no text."""
+
+import pytest
+
+from embeddings.errors import InputError
+from recsys.scl.encoders import Undecodable, joined
+from recsys.scl.encoders.tokenizer import train_tokenizer
+from tests.recsys.scl.encoders.small_encoders import TEXTS, small
+
+
+def test_what_is_no_text_is_named():
+    with pytest.raises(Undecodable) as found:
+        small("text").decoder(["a", None])
+    assert found.value.index == 1
+
+
+def test_texts_are_cut_and_padded():
+    decoder = small("text").decoder
+    ids = decoder(["apple " * 30, ""])
+    assert ids.shape == (2, 6) and (ids[1, 1:] == -1).all() and (ids[:, 0] >= 0).all()
+    assert joined([ids[:, :2], ids]).shape == (4, 6)
+
+
+def test_the_same_texts_give_the_same_vocabulary():
+    made = {train_tokenizer(iter(TEXTS), 60).to_str() for _ in range(5)}
+    assert len(made) == 1
+    with pytest.raises(InputError, match="no words"):
+        train_tokenizer(["", " "], 200)
