@@ -14,6 +14,7 @@ from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.shard_layout import TYPES
 from embeddings.planner.sharding_plan import Placed, Plan
 from embeddings.sequences import SequenceSharder
+from embeddings.tables import module_name
 from embeddings.zch import managed_sharders
 
 _PARTS = {"H200": "h200", "H100": "h100-80", "L4": "l4", "A100": "a100-40"}  # as CUDA names devices
@@ -62,7 +63,7 @@ def torchrec_plan(plan: Plan) -> ShardingPlan:
     """``plan`` as TorchRec wants it."""
     modules: dict[str, EmbeddingModuleShardingPlan] = {}
     for name, placed in plan.tables.items():
-        modules.setdefault(placed.module, EmbeddingModuleShardingPlan())[name] = _parameter(placed, plan)
+        modules.setdefault(placed.module, EmbeddingModuleShardingPlan())[module_name(name)] = _parameter(placed, plan)
     return ShardingPlan(dict(modules))
 
 

@@ -24,8 +24,9 @@ from embeddings.planner.cost_model import Machine
 from embeddings.planner.search import Search
 from embeddings.planner.sharding_plan import Plan, check_plan, load_plan
 from embeddings.sharding import sharders, this_machine, torchrec_plan
+from embeddings.tables import schema_name
 from embeddings.zch import check_managed
-from recsys.models.config import ModelConfig
+from recsys.models.config import ArchConfig
 from recsys.models.ctr import CTRModel
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema, managed_tables
@@ -52,7 +53,7 @@ class Trainable:
     dense_parameters: int
 
 
-def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, FrozenStore]:
+def open_stores(schema: Schema, model: ArchConfig, folder: str) -> dict[str, FrozenStore]:
     """The stores of the modalities that the model uses, by modality."""
     return {
         name: FrozenStore.open(m.store if "://" in m.store else str(Path(folder) / m.store))
@@ -124,7 +125,7 @@ def build(
     Args:
         mean_lengths: feature -> mean ids a row, for the planner.
     """
-    tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, mean_lengths)
+    tables = table_configs(schema, config.model.embedding_dim, mean_lengths) if config.model.has_tables else []
     check_managed(managed_tables(schema) if tables else {}, ranks.device.type, ranks.world_size)
     plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
@@ -193,7 +194,7 @@ def _fuse_sparse_optimizer(model: nn.Module, plan: Plan, config: Config) -> set[
     weights = [
         (name, p) for name, p in model.sparse.named_parameters() if p.requires_grad
     ]  # a managed table's ids do not
-    fused = [p for name, p in weights if name.split(".")[-2] not in replicated]
+    fused = [p for name, p in weights if schema_name(name.split(".")[-2]) not in replicated]
     apply_in_backward(_SPARSE_OPTIMIZERS[config.sparse_optimizer.name], fused, _sparse_settings(config))
     return replicated
 
@@ -206,7 +207,9 @@ def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Co
         if not name.startswith("sparse."):
             if parameter.requires_grad:  # a frozen MAKE's do not
                 dense[name] = parameter
-        elif name.split(".")[-2] in replicated:  # others are fused; a table of another rank's is here as an empty one
+        elif (
+            schema_name(name.split(".")[-2]) in replicated
+        ):  # others are fused; a table of another rank's is here as an empty one
             tables[name] = parameter
     sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
     parts = []

@@ -73,7 +73,7 @@ class Run:
         modes = {m: "+".join(model.parts(m)) or "none" for m in self.schema.modalities}
         together = "+".join(sorted(set(modes.values()) - {"none"})) or "none"
         return {
-            "mode": together if model.alone is None else "make alone",
+            "mode": together if model.pretrained_modality is None else "make alone",
             "modes": modes,
             "world_size": self.ranks.world_size,
             "device": self.ranks.device.type,
@@ -208,7 +208,7 @@ class Run:
 
     def _export(self, value: float | None) -> None:
         """The weights of a MAKE that is trained alone, for CTR models to take. ``value`` is its validation's."""
-        name, position = self.config.model.alone, self.position
+        name, position = self.config.model.pretrained_modality, self.position
         if name is not None and self.folder:
             best = None if position.best_epoch is None else position.best_epoch + 1
             export(self.config, self.stores[name], self.trainable, position.epoch, value, best)
