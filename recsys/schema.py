@@ -11,19 +11,6 @@ from embeddings.errors import InputError
 from recsys.validation import Strict, validated
 
 _NAME = re.compile(r"[^\W_][\w-]*")
-# Public attributes of torch.nn.ModuleDict: no part of a model can have such a name.
-_RESERVED = frozenset(
-    """
-    T_destination add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double
-    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items
-    keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop
-    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
-    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
-    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
-    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty
-    train training type update values xpu zero_grad
-    """.split()
-)
 
 
 class Table(Strict):
@@ -98,10 +85,10 @@ class Schema(Strict):
             ("feature", [f.name for f in self.features]),
         ):
             for name in names:
-                if not _NAME.fullmatch(name) or name in _RESERVED:
+                if not _NAME.fullmatch(name):
                     raise ValueError(
-                        f"{kind} name '{name}' cannot name a part of the model; use letters, digits, '_' and '-', and "
-                        f"none of torch's own words such as items, values, type; a feature's 'column' may be anything"
+                        f"{kind} name '{name}' cannot name a part of the model; use letters, digits, '_' and '-', a "
+                        f"letter or digit first; a feature's 'column' may be anything"
                     )
         by_name = {f.name: f for f in self.features}
         if len(by_name) != len(self.features):

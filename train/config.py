@@ -148,7 +148,9 @@ Settings = TypeVar("Settings", bound=RunSettings)
 
 class Config(RunSettings):
     data: DataConfig
-    model: SerializeAsAny[ArchConfig] = Field(default_factory=lambda: ArchConfig.model_validate({}))
+    model: SerializeAsAny[ArchConfig] = Field(
+        default_factory=lambda: ArchConfig.model_validate({}), description="the architecture and its settings"
+    )
     dense_optimizer: DenseOptimizerConfig = DenseOptimizerConfig()
     sparse_optimizer: SparseOptimizerConfig = SparseOptimizerConfig()
     sharding: ShardingConfig = ShardingConfig()

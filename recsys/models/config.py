@@ -111,7 +111,7 @@ class ArchConfig(Strict):
 
     has_tables: ClassVar[bool] = True  # whether it looks up IDs, in the schema's tables
 
-    arch: str = Field(DEFAULT, description="architecture, which has further keys of its own")
+    arch: str = Field(DEFAULT, description="architecture; the sections after this one's say what further keys each has")
     embedding_dim: int = Field(16, ge=1, description="width of the ID tables that name none")
     multimodal: MultimodalConfig = Field(MultimodalConfig(), description="for every modality not named below")
     modalities: dict[str, MultimodalConfig] = Field({}, description="settings of one modality, by name")
@@ -198,6 +198,17 @@ def make_alone(model: ArchConfig, modality: str) -> ArchConfig:
     """The config that trains the MAKE of ``modality`` by itself, with what ``model`` says of it."""
     shared = {key: getattr(model, key) for key in ArchConfig.model_fields if key != "arch"}
     return ArchConfig.model_validate({"arch": "make", "modality": modality, **shared})
+
+
+def todays_section(raw: dict[str, Any]) -> dict[str, Any]:
+    """A stored section ``model`` with all of its architecture's keys, under today's names; as it is where it is wrong.
+
+    So sections that were written at different times can be compared.
+    """
+    try:
+        return ArchConfig.model_validate(raw).model_dump()
+    except ValueError:
+        return raw
 
 
 def _without_alone(raw: dict[str, Any]) -> dict[str, Any]:
