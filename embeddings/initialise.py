@@ -8,6 +8,7 @@ from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from embeddings.hashing import GOLDEN_RATIO, as_int64, logical_shift, splitmix64_tensor
+from embeddings.tables import schema_name
 
 _EPOCH = 0x9FB21C651E98DF25  # any large odd number: epochs get streams of their own
 _CHUNK = 1 << 19  # numbers at once: what a large table is filled by must not add to what a rank holds at most
@@ -42,7 +43,7 @@ def initialise_tables(model: nn.Module, seed: int, epoch: int = 0) -> None:
     for key, value in model.state_dict().items():
         if ".embedding_bags." not in key and ".embeddings." not in key:
             continue
-        table_seed = zlib.crc32(key.split(".")[-2].encode()) + (seed << 32) + epoch * _EPOCH
+        table_seed = zlib.crc32(schema_name(key.split(".")[-2]).encode()) + (seed << 32) + epoch * _EPOCH
         if isinstance(value, ShardedTensor):
             rows, width = value.size()
             for shard in value.local_shards():

@@ -14,6 +14,7 @@ from embeddings.planner.hardware import GIB, Hardware, load_hardware
 from embeddings.planner.sharding_plan import ParameterSharding, ShardingPlan
 from embeddings.planner.sharding_types import SHARDING_TYPES
 from embeddings.sequences import SequenceSharder
+from embeddings.tables import module_name
 from embeddings.zch import zch_sharders
 
 _PARTS = {"H200": "h200", "H100": "h100-80", "L4": "l4", "A100": "a100-40"}  # as CUDA names devices
@@ -70,9 +71,8 @@ def torchrec_plan(plan: ShardingPlan) -> torchrec_types.ShardingPlan:
     """``plan`` as TorchRec's ShardingPlan, which DistributedModelParallel takes."""
     modules: dict[str, torchrec_types.EmbeddingModuleShardingPlan] = {}
     for name, sharding in plan.tables.items():
-        modules.setdefault(sharding.module, torchrec_types.EmbeddingModuleShardingPlan())[name] = _parameter(
-            sharding, plan
-        )
+        module = modules.setdefault(sharding.module, torchrec_types.EmbeddingModuleShardingPlan())
+        module[module_name(name)] = _parameter(sharding, plan)
     return torchrec_types.ShardingPlan(dict(modules))
 
 

@@ -4,8 +4,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
+
+_PREFIX = "_schema_"  # no name of a schema begins with an underscore, and no attribute of torch's with this
+_TAKEN = nn.ModuleDict()
+
+
+def module_name(name: str) -> str:
+    """The key in an ``nn.ModuleDict`` of what the schema calls ``name``: ``name``, unless torch has taken that.
+
+    A ModuleDict refuses the names of its own attributes, such as items, type and values; those get a prefix.
+    """
+    return f"{_PREFIX}{name}" if hasattr(_TAKEN, name) else name
+
+
+def schema_name(module_name: str) -> str:
+    """What the schema calls the module that ``module_name`` gave a key."""
+    return module_name.removeprefix(_PREFIX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +56,7 @@ def bag_collection(tables: Iterable[TableConfig]) -> EmbeddingBagCollection:
         device=torch.device("meta"),
         tables=[
             EmbeddingBagConfig(
-                name=t.name,
+                name=module_name(t.name),
                 num_embeddings=t.num_embeddings,
                 embedding_dim=t.embedding_dim,
                 feature_names=list(t.features),
@@ -56,7 +73,7 @@ def sequence_collection(tables: Iterable[TableConfig]) -> EmbeddingCollection:
         device=torch.device("meta"),
         tables=[
             EmbeddingConfig(
-                name=t.name,
+                name=module_name(t.name),
                 num_embeddings=t.num_embeddings,
                 embedding_dim=t.embedding_dim,
                 feature_names=list(t.features),

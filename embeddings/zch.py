@@ -92,13 +92,15 @@ def _rows_of_ids(tables: Sequence["TableConfig"], configs: Iterable) -> "Managed
     from torchrec.modules.hash_mc_modules import HashZchManagedCollisionModule
     from torchrec.modules.mc_modules import ManagedCollisionCollection
 
+    from embeddings.tables import module_name
+
     modules = {
-        t.name: HashZchManagedCollisionModule(
+        module_name(t.name): HashZchManagedCollisionModule(
             zch_size=t.num_embeddings,
             device=torch.device("meta"),
             total_num_buckets=buckets(t.num_embeddings),
             max_probe=_PROBES,
-            name=t.name,
+            name=module_name(t.name),
         )
         for t in tables
     }

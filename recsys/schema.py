@@ -1,37 +1,23 @@
 """The data schema: how the columns of parquet rows become features, tables and modalities."""
 
-import os
 import re
-import sys
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from omegaconf import OmegaConf
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
 from embeddings.yaml_file import read_yaml
 from recsys.validation import Strict, validated
 
 _NAME = re.compile(r"[^\W_][\w-]*")
-# Public attributes of torch.nn.ModuleDict: no part of a model can have such a name.
-_RESERVED = frozenset(
-    """
-    T_destination add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double
-    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items
-    keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop
-    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
-    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
-    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
-    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty
-    train training type update values xpu zero_grad
-    """.split()
-)
 
 
 class TableSchema(Strict):
     """One embedding table, shared by every feature that names it."""
+
+    RENAMED_VALUES = {"ids": {"managed": "zch"}}
 
     num_embeddings: int = Field(ge=1, description="rows of the table")
     embedding_dim: int | None = Field(None, ge=1, description="width; null takes model.embedding_dim")
@@ -41,20 +27,6 @@ class TableSchema(Strict):
         "makes them share rows; identity: ids are rows, others are an error; zch: any int64, each gets a row of "
         "its own while there are free ones (zero-collision hashing, TorchRec's MPZCH, CUDA only)",
     )
-
-    @field_validator("ids", mode="before")
-    @classmethod
-    def _old_name(cls, value: Any) -> Any:
-        if value != "managed":
-            return value
-        _say_once("note: 'ids: managed' is now called 'ids: zch'; the old name is read too")
-        return "zch"
-
-
-@cache
-def _say_once(text: str) -> None:
-    if os.environ.get("RANK", "0") == "0":
-        print(text, file=sys.stderr, flush=True)
 
 
 class Feature(Strict):
@@ -117,10 +89,10 @@ class Schema(Strict):
             ("feature", [f.name for f in self.features]),
         ):
             for name in names:
-                if not _NAME.fullmatch(name) or name in _RESERVED:
+                if not _NAME.fullmatch(name):
                     raise ValueError(
-                        f"{kind} name '{name}' cannot name a part of the model; use letters, digits, '_' and '-', and "
-                        f"none of torch's own words such as items, values, type; a feature's 'column' may be anything"
+                        f"{kind} name '{name}' cannot name a part of the model; use letters, digits, '_' and '-', a "
+                        f"letter or digit first; a feature's 'column' may be anything"
                     )
         by_name = {f.name: f for f in self.features}
         if len(by_name) != len(self.features):

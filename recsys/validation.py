@@ -1,10 +1,12 @@
-"""Plain data into a pydantic model, with errors that name the nearest known key."""
+"""Plain data into a pydantic model, with errors that name the nearest known key, and old names that still read."""
 
+import os
+import sys
 import types
 import typing
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from embeddings.errors import InputError, nearest
 
@@ -12,29 +14,77 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """Settings that cannot change, and that know every key they may have."""
+    """Settings that cannot change, and that know every key they may have.
+
+    RENAMED         old key -> its name today
+    RENAMED_VALUES  key -> {old value: its name today}
+
+    What is given under an old name is read under today's, which standard error says once a process.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    RENAMED: ClassVar[dict[str, str]] = {}
+    RENAMED_VALUES: ClassVar[dict[str, dict[str, str]]] = {}
+
+    @classmethod
+    def variant(cls, raw: Any) -> type["Strict"]:
+        """The class whose keys ``raw`` may have: this one, where ``raw`` does not itself choose among several."""
+        return cls
+
+    @classmethod
+    def variants(cls) -> dict[str, type["Strict"]]:
+        """What chooses -> class, of a base class whose ``variant`` chooses; else empty."""
+        return {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _todays_names(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        raw = dict(raw)
+        for old, new in cls.RENAMED.items():
+            if old in raw:
+                if new in raw:
+                    raise ValueError(f"'{old}' is the old name of '{new}', and both are given; remove '{old}'")
+                raw[new] = raw.pop(old)
+                say_renamed(f"key '{old}'", f"'{new}'")
+        for key, values in cls.RENAMED_VALUES.items():
+            old = raw.get(key)
+            if isinstance(old, str) and old in values:
+                raw[key] = values[old]
+                say_renamed(f"'{key}: {old}'", f"'{key}: {raw[key]}'")
+        return raw
+
+
+_SAID: set[str] = set()
+
+
+def say_renamed(old: str, new: str) -> None:
+    """Say on standard error, once a process and on rank 0 alone, that ``old`` is now called ``new``."""
+    if old not in _SAID and os.environ.get("RANK", "0") == "0":
+        print(f"note: {old} is now called {new}; the old name is read too", file=sys.stderr, flush=True)
+    _SAID.add(old)
 
 
 def validated(model: type[Model], raw: Any, where: str) -> Model:
     """``model`` filled from ``raw``. Raises InputError with one line per wrong key.
 
     Args:
-        where: what the user should open to mend it, such as a file's path.
+        where: what the user should open to fix it, such as a file's path.
     """
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        lines = [_line(model, e) for e in error.errors()]
+        lines = [_line(model, raw, e) for e in error.errors()]
         raise InputError(f"{where}: " + "; ".join(lines)) from None
 
 
-def _line(model: type[BaseModel], error: dict) -> str:
+def _line(model: type[BaseModel], raw: Any, error: dict) -> str:
     place = ".".join(str(p) for p in error["loc"])
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
-        known = _fields_at(model, parents)
+        known = _fields_at(model, raw, parents)
         hint = nearest(str(key), known) or f"; known here: {', '.join(sorted(known))}"
         return f"unknown key '{place}'{hint}"
     message = error["msg"].removeprefix("Value error, ")
@@ -43,7 +93,9 @@ def _line(model: type[BaseModel], error: dict) -> str:
     return f"{place or 'top level'}: {message}, got {error['input']!r}"
 
 
-def _fields_at(model: Any, path: list) -> set[str]:
+def _fields_at(model: Any, raw: Any, path: list) -> set[str]:
+    """The keys that the section at ``path`` of ``raw`` may have."""
+    model = _chosen(model, raw)
     for part in path:
         if isinstance(model, type) and issubclass(model, BaseModel):
             field = model.model_fields.get(part)
@@ -52,4 +104,10 @@ def _fields_at(model: Any, path: list) -> set[str]:
             model = typing.get_args(model)[-1] if typing.get_args(model) else None
         if isinstance(model, types.UnionType) or typing.get_origin(model) is typing.Union:
             model = next((a for a in typing.get_args(model) if a is not type(None)), None)
+        raw = raw.get(part) if isinstance(raw, dict) else raw[part] if isinstance(raw, list) else None
+        model = _chosen(model, raw)
     return set(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else set()
+
+
+def _chosen(model: Any, raw: Any) -> Any:
+    return model.variant(raw) if isinstance(model, type) and issubclass(model, Strict) else model

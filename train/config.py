@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from omegaconf import OmegaConf
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, nearest
 from embeddings.planner.sharding_types import SHARDING_TYPES
 from embeddings.planner.table_constraint import TableConstraint
-from recsys.models.config import ModelConfig
+from recsys.models.config import ArchConfig
 from recsys.schema import Schema
 from recsys.validation import Strict, validated
 
@@ -149,7 +149,9 @@ Settings = TypeVar("Settings", bound=RunSettings)
 
 class Config(RunSettings):
     data: DataConfig
-    model: ModelConfig = ModelConfig()
+    model: SerializeAsAny[ArchConfig] = Field(
+        default_factory=lambda: ArchConfig.model_validate({}), description="the architecture and its settings"
+    )
     dense_optimizer: DenseOptimizerConfig = DenseOptimizerConfig()
     sparse_optimizer: SparseOptimizerConfig = SparseOptimizerConfig()
     sharding: ShardingConfig = ShardingConfig()
@@ -195,7 +197,7 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
 def check_names(config: Config, schema: Schema) -> None:
     """Refuse names in the config that the data set's schema does not have. Raises InputError naming the nearest."""
     for section, names, known in (
-        ("model.modalities", config.model.modalities, schema.modalities),
+        *((key, names, schema.modalities) for key, names in config.model.named_modalities.items()),
         ("sharding.tables", config.sharding.tables, schema.tables),
     ):
         for name in names:

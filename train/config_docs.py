@@ -2,20 +2,31 @@
 
 import types
 import typing
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from recsys.validation import Strict
 
-def describe(model: type[BaseModel], title: str, prefix: str = "") -> str:
-    """A section per nested model, each with a table of its fields; ``prefix`` is the dotted key so far."""
+
+def describe(model: type[BaseModel], title: str, prefix: str = "", but: Collection[str] = ()) -> str:
+    """A section per nested model, each with a table of its fields.
+
+    A model with variants (``Strict.variants``) is followed by a section for each, of the fields that it adds.
+
+    Args:
+        prefix: the dotted key so far.
+        but: fields that are left out.
+    """
     summary = (model.__doc__ or "").strip().splitlines()
     lines = [f"## {title}", ""] + ([summary[0], ""] if summary else [])
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     nested: list[tuple[str, type[BaseModel]]] = []
-    for name, field in model.model_fields.items():
+    for name in (n for n in model.model_fields if n not in but):
+        field = model.model_fields[name]
         key = f"{prefix}{name}"
         inner, suffix = _model_in(field.annotation)
         if inner is not None:
@@ -23,6 +34,8 @@ def describe(model: type[BaseModel], title: str, prefix: str = "") -> str:
         lines.append(f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {_meaning(field, inner)} |")
     sections = ["\n".join(lines)]
     sections += [describe(inner, f"`{key}`", f"{key}.") for key, inner in nested]
+    for choice, variant in (model.variants() if issubclass(model, Strict) else {}).items():
+        sections.append(describe(variant, f"{title} with `{choice}`", prefix, but=model.model_fields))
     return "\n\n".join(sections)
 
 
@@ -55,10 +68,10 @@ def _type(annotation: Any) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if isinstance(field.default, BaseModel) or field.default_factory is not None:
+        return ""
     if field.default is PydanticUndefined:
         return "required"
-    if isinstance(field.default, BaseModel):
-        return ""
     return (
         "null"
         if field.default is None

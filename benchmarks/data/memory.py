@@ -42,7 +42,7 @@ def _child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep
 
     import torch
 
-    from recsys.models.config import ModelConfig
+    from recsys.models.config import ArchConfig
     from recsys.schema import load_schema
     from train.ctr.build import open_stores
     from train.data.reader import RowReader
@@ -50,7 +50,7 @@ def _child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep
     torch.set_num_threads(1)
     threading.stack_size(1 << 20)  # of 8 MiB otherwise, all of which the limit counts though little is ever touched
     schema = load_schema(data)
-    stores = open_stores(schema, ModelConfig(), data)
+    stores = open_stores(schema, ArchConfig.model_validate({}), data)
     before = status_bytes("VmData")
     limit = before + int(limit_bytes)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -10,11 +10,12 @@ from typing import Any, TextIO
 
 from benchmarks.paper.experiments import Job, Plan
 from embeddings.errors import InputError
+from recsys.models.config import make_alone
 from train.config import Config, load_settings
 from train.run.run_folder import LOGS
 from train.scl.config import SCLConfig
 
-_ELSEWHERE = ("run.", "process.", "sharding.", "make.", "model.alone")  # nothing that a result depends on
+_ELSEWHERE = ("run.", "process.", "sharding.", "make.")  # nothing that a result depends on
 _WAIT_S = 60.0  # for children to save after SIGTERM
 
 
@@ -57,7 +58,10 @@ def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | 
     """The first thing in which the run in ``folder`` differs from what ``job`` wants, in words."""
     settings = SCLConfig if job.verb == "scl" else Config
     section = "make" if job.verb == "make" else ""
-    wanted = _flat(load_settings(settings, plan.config, job.settings, section).model_dump())
+    config = load_settings(settings, plan.config, job.settings, section)
+    if job.verb == "make":
+        config = config.model_copy(update={"model": make_alone(config.model, folder.name)})
+    wanted = _flat(config.model_dump())
     try:
         had = _flat(load_settings(settings, str(folder / "config.yaml")).model_dump())
     except InputError as error:  # of a time when there were other settings

@@ -123,9 +123,9 @@ class Twin(nn.Module):
         super().__init__()
         model = config.model
         assert layout in LAYOUTS and model.interaction == "concat"
-        assert all(model.modality(m).mode == "simtier" for m in frozen)
+        assert all(model.modality_config(m).mode == "simtier" for m in frozen)
         self.schema, self.frozen, self.layout, self.sparse = schema, frozen, layout, sparse
-        self.tiers = {m: model.modality(m).num_tiers for m in frozen}
+        self.tiers = {m: model.modality_config(m).num_tiers for m in frozen}
         dims = {name: t.embedding_dim or model.embedding_dim for name, t in schema.tables.items()}
         # one row more, of zeros, is the padding's
         self.tables = nn.ParameterDict(
@@ -141,7 +141,8 @@ class Twin(nn.Module):
             {f.name: attention(dims[f.table], model.attention.hidden) for f in self.sequences}
         )
         embedded = [*schema.pooled, *schema.sequential]
-        self.over = OverArch(len(schema.dense) + sum(dims[f.table] for f in embedded) + sum(self.tiers.values()), model)
+        width = len(schema.dense) + sum(dims[f.table] for f in embedded) + sum(self.tiers.values())
+        self.over = OverArch(width, model.over_arch, model.dropout)
 
     def forward(self, rows: Rows) -> torch.Tensor:
         """Logits [B]."""

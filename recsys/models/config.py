@@ -1,23 +1,19 @@
-"""The model's settings."""
+"""Settings that all architectures share: ID width, how frozen vectors enter, MAKE; and the base of each one's own."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from recsys.validation import Strict
+from recsys.models.registry import ARCHITECTURES, DEFAULT, config_class
+from recsys.validation import Strict, say_renamed
 
 Width = Annotated[int, Field(ge=1)]
 
 
-class AttentionConfig(Strict):
-    """DIN target attention over ID embeddings."""
-
-    hidden: list[Width] = Field([36], min_length=1, description="widths of the attention unit's hidden layers")
-    softmax: bool = Field(False, description="over the behaviours of a history, as MUSE has it; DIN sums without")
-
-
 class MAKEConfig(Strict):
     """MAKE: target attention over the frozen vectors, an MLP, a logit of its own."""
+
+    RENAMED = {"withheld": "modality_dropout", "thinned": "behaviour_dropout"}
 
     run: str | None = Field(
         None,
@@ -32,20 +28,19 @@ class MAKEConfig(Strict):
     hidden: list[Width] = Field(
         [128, 64, 32], min_length=1, description="widths of the MLP's layers before the one that gives the logit"
     )
-    withheld: float = Field(
+    modality_dropout: float = Field(
         0.0,
         ge=0,
         lt=1,
         description="share of the training rows, drawn anew each time, for which the ID model gets zeros in place "
-        "of all that MAKE hands over, so that each learns to do without the other (modality dropout)",
+        "of all that MAKE hands over, so that each learns to do without the other (ModDrop, arXiv 1501.00102)",
     )
-
-    thinned: float = Field(
+    behaviour_dropout: float = Field(
         0.0,
         ge=0,
         lt=1,
         description="probability that a behaviour is left out of a training row's history, for all rows that share it; "
-        "drawn anew each time, while MAKE is trained alone (python -m train make)",
+        "drawn anew each time, where MAKE is trained alone (arch make)",
     )
 
     @model_validator(mode="after")
@@ -102,44 +97,116 @@ class MultimodalConfig(Strict):
 
     @property
     def per_behaviour(self) -> bool:
-        """Whether each behaviour's cosine or vector is wanted, and not only sums over behaviours."""
+        """Whether the model takes each behaviour's cosine or vector, and not only sums over behaviours."""
         return self.takes_cosines or self.mode == "vector"
 
     @property
     def parts(self) -> list[str]:
-        """What it takes: of simtier+make both, and sa_ta where that is set."""
+        """The mode's parts, such as simtier and make, and sa_ta where that is set; empty: no vector is read."""
         return ([] if self.mode == "none" else self.mode.split("+")) + ["sa_ta"] * self.sa_ta
 
 
-class ModelConfig(Strict):
+class ArchConfig(Strict):
+    """Settings that every architecture has."""
+
+    has_tables: ClassVar[bool] = True  # whether it looks up IDs, in the schema's tables
+
+    arch: str = Field(DEFAULT, description="architecture; the sections after this one's say what further keys each has")
     embedding_dim: int = Field(16, ge=1, description="width of the ID tables that name none")
-    attention: AttentionConfig = AttentionConfig()
     multimodal: MultimodalConfig = Field(MultimodalConfig(), description="for every modality not named below")
     modalities: dict[str, MultimodalConfig] = Field({}, description="settings of one modality, by name")
-    interaction: Literal["concat", "dcn"] = Field("concat", description="dcn: DCNv2 cross layers on the concatenation")
-    cross_layers: int = Field(2, ge=1, description="dcn: number of cross layers")
-    cross_rank: int = Field(64, ge=1, description="dcn: rank of each cross layer")
-    over_arch: list[Width] = Field([256, 128, 64], min_length=1, description="hidden widths of the final MLP")
-    dropout: float = Field(0.0, ge=0, lt=1, description="in the final MLP")
-    alone: str | None = Field(
-        None, description="modality whose MAKE is trained alone, without ids; python -m train make sets it"
-    )
+
+    @classmethod
+    def variant(cls, raw: Any) -> type[Strict]:
+        """Of this base class the class of the architecture that ``raw`` names. Raises InputError for an unknown one."""
+        return config_class(raw.get("arch", DEFAULT)) if cls is ArchConfig and isinstance(raw, dict) else cls
+
+    @classmethod
+    def variants(cls) -> dict[str, type[Strict]]:
+        return {f"arch: {name}": config_class(name) for name in ARCHITECTURES} if cls is ArchConfig else {}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_architecture(cls, raw: Any, handler: Any) -> "ArchConfig":
+        if cls is not ArchConfig or not isinstance(raw, dict):
+            return handler(raw)
+        raw = _without_alone(raw)
+        return cls.variant(raw).model_validate(raw)
+
+    def modality_config(self, name: str) -> MultimodalConfig:
+        """The settings of one modality."""
+        return self.modalities.get(name, self.multimodal)
+
+    @property
+    def named_modalities(self) -> dict[str, list[str]]:
+        """Dotted key -> modalities that it names, which the schema must have."""
+        return {"model.modalities": list(self.modalities)}
+
+    @property
+    def pretrained_modality(self) -> str | None:
+        """The modality whose MAKE this architecture trains for other models to begin with, if any."""
+        return None
+
+    def parts(self, name: str) -> list[str]:
+        """What a modality's vectors go through, such as simtier, make, sa_ta; empty where none are read."""
+        return self.modality_config(name).parts
 
     def uses(self, name: str) -> bool:
         """Whether the model reads the vectors of that modality."""
         return bool(self.parts(name))
 
-    def parts(self, name: str) -> list[str]:
-        """What a modality's vectors go through."""
-        return self.modality(name).parts if not self.alone else ["make"] if self.alone == name else []
+    def placement(self, name: str) -> str:
+        """Where the vectors of that modality are to live: auto, replicated, host or row_wise."""
+        return self.modality_config(name).placement
 
     def takes_cosines(self, name: str) -> bool:
         """Whether the ID attention takes the cosines of a modality's behaviours."""
-        return self.alone is None and self.modality(name).takes_cosines
+        return self.modality_config(name).takes_cosines
 
     def per_behaviour(self, name: str) -> bool:
         """Whether each behaviour's cosine or vector is wanted, which rows over ranks never send."""
-        return self.alone is None and self.modality(name).per_behaviour
+        return self.modality_config(name).per_behaviour
 
-    def modality(self, name: str) -> MultimodalConfig:
-        return self.modalities.get(name, self.multimodal)
+    def trains_make(self, name: str) -> bool:
+        """Whether a modality's MAKE, where it has one, is trained, which reads the vectors again in the backward."""
+        return not self.modality_config(name).make.frozen
+
+    def reads(self, name: str) -> int:
+        """How often a training step reads that modality's vectors: once for each use, for a trained MAKE twice.
+
+        SimTier's pass gives the cosines of simscore and sa_ta too.
+        """
+        parts = self.parts(name)
+        return ("vector" in parts) + ("simtier" in parts or self.takes_cosines(name)) + self._passes_of_make(name)
+
+    def results(self, name: str, width: int) -> int:
+        """float32 numbers that one example gets back, and gradients that it sends, where rows lie on all ranks.
+
+        Those are SimTier's counts, v_MAKE and, where MAKE is trained, its gradient.
+
+        Args:
+            width: of the modality's vectors.
+        """
+        tiers = self.modality_config(name).num_tiers if "simtier" in self.parts(name) else 0
+        return tiers + self._passes_of_make(name) * width
+
+    def _passes_of_make(self, name: str) -> int:
+        return ("make" in self.parts(name)) * (2 if self.trains_make(name) else 1)
+
+
+def make_alone(model: ArchConfig, modality: str) -> ArchConfig:
+    """The config that trains the MAKE of ``modality`` by itself, with what ``model`` says of it."""
+    shared = {key: getattr(model, key) for key in ArchConfig.model_fields if key != "arch"}
+    return ArchConfig.model_validate({"arch": "make", "modality": modality, **shared})
+
+
+def _without_alone(raw: dict[str, Any]) -> dict[str, Any]:
+    """``raw`` where it is of the time before ``arch``: then ``alone: NAME`` was the key of what arch make is now."""
+    if "alone" not in raw or "arch" in raw:
+        return raw
+    name, raw = raw["alone"], {key: value for key, value in raw.items() if key != "alone"}
+    if name is None:
+        return raw
+    say_renamed("key 'model.alone'", f"'model.arch: make' with 'model.modality: {name}'")
+    others = config_class("din").model_fields.keys() - config_class("make").model_fields.keys()
+    return {key: value for key, value in raw.items() if key not in others} | {"arch": "make", "modality": name}

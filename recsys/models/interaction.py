@@ -1,44 +1,61 @@
 """InteractionArch and OverArch: features to one logit."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torchrec.modules.crossnet import LowRankCrossNet
 
-from recsys.models.config import ModelConfig
+from recsys.models.cost import Cost, linear_cost, parameter_cost
 
 
 class InteractionArch(nn.Module):
     """Features side by side, or crossed with each other.
 
-    dcn is the low-rank cross network of DCN V2 (Wang et al., WWW 2021, eq. 2), beside the plain concatenation.
+    Crossed is the low-rank cross network of DCN V2 (Wang et al., WWW 2021, eq. 2), beside the plain concatenation.
+
+    Args:
+        width: of all features together.
+        cross_layers: 0 for features side by side alone.
+        cross_rank: of each cross layer.
     """
 
-    def __init__(self, width: int, config: ModelConfig) -> None:
+    def __init__(self, width: int, cross_layers: int = 0, cross_rank: int = 64) -> None:
         super().__init__()
-        self.cross = None
-        self.width = width
-        if config.interaction == "dcn":
-            self.cross = LowRankCrossNet(width, config.cross_layers, config.cross_rank)
-            self.width = 2 * width
+        self.cross = LowRankCrossNet(width, cross_layers, cross_rank) if cross_layers else None
+        self.width = 2 * width if cross_layers else width
 
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Features [B, F_i] to [B, width]."""
         flat = torch.cat(features, dim=1)
         return flat if self.cross is None else torch.cat([flat, self.cross(flat)], dim=1)
 
+    def cost(self) -> Cost:
+        """Of the cross layers; the width of the result is counted where it is held."""
+        return parameter_cost(self.parameters())
+
 
 class OverArch(nn.Module):
-    """The final MLP: [B, width] to logits [B]."""
+    """The final MLP: [B, width] to logits [B].
 
-    def __init__(self, width: int, config: ModelConfig) -> None:
+    Args:
+        hidden: widths of its hidden layers, each followed by SiLU and, where ``dropout`` is not 0, dropout.
+    """
+
+    def __init__(self, width: int, hidden: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for hidden in config.over_arch:
-            layers += [nn.Linear(width, hidden), nn.SiLU()]
-            if config.dropout:
-                layers.append(nn.Dropout(config.dropout))
-            width = hidden
+        for fan_out in hidden:
+            layers += [nn.Linear(width, fan_out), nn.SiLU()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = fan_out
         self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [B, width] to logits [B]."""
         return self.layers(features).squeeze(1)
+
+    def cost(self) -> Cost:
+        """Of its layers."""
+        return sum((linear_cost(layer) for layer in self.layers if isinstance(layer, nn.Linear)), Cost())

@@ -9,8 +9,9 @@ from torch import nn
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.table import FrozenTable
 from embeddings.hashing import GOLDEN_RATIO, as_int64, splitmix64_tensor
-from recsys.batch import Batch, FrozenRows
+from recsys.batch import FrozenRows
 from recsys.models.config import MAKEConfig
+from recsys.models.cost import Cost, flops_per_weight, held, linear_cost
 
 
 class MAKEAttention(nn.Module):
@@ -42,6 +43,16 @@ class MAKEAttention(nn.Module):
         """Rows to v_MAKE [B, M]; zeros where the target, or every behaviour, has no vector."""
         return self.table.attention(rows, self.weight * self.spread, self.bias, self.slope, self.score)
 
+    def cost(self, length: float) -> Cost:
+        """Of a history of ``length`` behaviours.
+
+        The op folds the target into an H x M matrix, then multiplies each behaviour with that matrix and its weight.
+        It keeps nothing but v_MAKE, which goes on beside the target's vector.
+        """
+        hidden, columns = self.weight.shape
+        products = hidden * columns + length * (hidden + 1) * self.width
+        return Cost(flops_per_weight(self) * products) + held(4 * self.width)
+
 
 class MAKE(nn.Module):
     """v_MAKE, the target's vector and their products -> MLP -> logit; vectors times sqrt(M), as in the attention.
@@ -68,34 +79,45 @@ class MAKE(nn.Module):
             activations.append(flow)
         return pooled, activations, self.logit(flow)
 
+    def cost(self, length: float) -> Cost:
+        """Of a history of ``length`` behaviours: the attention, and the MLP once."""
+        return sum(map(linear_cost, [*self.layers, self.logit]), self.attention.cost(length))
+
 
 class MAKEFeatures(nn.Module):
     """What MAKE hands to the ID model: v_MAKE, all intermediate activations of its MLP, its logit.
 
     The ID model soon knows its training rows by heart, and trained beside it MAKE's features would be left what little
-    error remains there. So they are withheld from a share of the rows (as modalities are in Neverova et al., ModDrop,
-    arXiv 1501.00102), which the ID model learns to predict alone; on new rows the two then correct each other.
+    error remains there. So a share of the rows goes without them (as rows without a modality in Neverova et al.,
+    ModDrop, arXiv 1501.00102), which the ID model learns to predict alone; on new rows the two correct each other.
     """
+
+    gathered = 0  # numbers of each behaviour that it holds
 
     def __init__(self, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
         super().__init__()
         self.make = MAKE(table, config)
         self.make.requires_grad_(not config.frozen)
-        self.withheld = config.withheld
+        self.modality_dropout = config.modality_dropout
         self.width = table.width + sum(config.hidden) + 1
 
     def forward(self, rows: FrozenRows) -> torch.Tensor:
-        """Rows to [B, M + sum of H_i + 1]; in training zeros for a row that goes without."""
+        """Rows to [B, M + sum of H_i + 1]; in training all zeros for a row that is dropped."""
         pooled, activations, logit = self.make(rows)
         features = torch.cat([pooled, *activations, logit], dim=1)
-        if self.training and self.withheld:
-            features = features * (torch.rand_like(logit) >= self.withheld)
+        if self.training and self.modality_dropout:
+            features = features * (torch.rand_like(logit) >= self.modality_dropout)
         return features
 
+    def cost(self, length: float) -> Cost:
+        """Of a history of ``length`` behaviours."""
+        return self.make.cost(length)
 
-def thinned(rows: FrozenRows, share: float) -> FrozenRows:
-    """``rows`` with each behaviour missing with probability ``share``; targets and bags stay. Rows that share a bag go
-    without the same ones.
+
+def drop_behaviours(rows: FrozenRows, share: float) -> FrozenRows:
+    """Behaviour dropout: each behaviour of ``rows`` becomes one without a vector with probability ``share``.
+
+    Targets and bags stay. Impressions that share a bag lose the same behaviours.
 
     Draws one number from torch's CPU generator, which checkpoints keep, and hashes the behaviours' places with it by
     SplitMix64 (Steele et al., OOPSLA 2014), in int64, so that CPU and CUDA leave out the same ones.
@@ -104,28 +126,3 @@ def thinned(rows: FrozenRows, share: float) -> FrozenRows:
     places = torch.arange(rows.history.numel(), device=rows.history.device)
     drawn = splitmix64_tensor(places * as_int64(GOLDEN_RATIO) + key) & 0xFFFFFF
     return replace(rows, history=rows.history.masked_fill(drawn < share * 2**24, -1))
-
-
-class MAKEArch(nn.Module):
-    """MAKE of one modality trained alone, in the place of the ID model's dense part.
-
-    Over several epochs it would come to know its training rows, and the ID model, which sees the same rows, would trust
-    it more than new rows warrant. So it sees another part of each history every time (``MAKEConfig.thinned``), as
-    shortened sequences make other views of a user in Xie et al., CL4SRec (arXiv 2010.14395).
-    """
-
-    def __init__(self, name: str, table: FrozenTable | RowWiseTable, config: MAKEConfig) -> None:
-        super().__init__()
-        self.name = name
-        self.make = MAKE(table, config)
-        self.thinned = config.thinned
-
-    def thin(self, frozen: dict[str, FrozenRows]) -> dict[str, FrozenRows]:
-        """The batch's rows by modality, before any rank asks for them: in training with behaviours left out."""
-        if not (self.training and self.thinned):
-            return frozen
-        return frozen | {self.name: thinned(frozen[self.name], self.thinned)}
-
-    def forward(self, pooled: None, sequences: None, batch: Batch) -> torch.Tensor:
-        """Logits [B], float32."""
-        return self.make(batch.frozen[self.name])[2].squeeze(1).float()

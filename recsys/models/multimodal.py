@@ -1,14 +1,18 @@
-"""How frozen vectors enter the model: vector, simscore, simtier or make, side by side, for each modality."""
+"""Features of frozen multimodal vectors, for each modality: raw vectors, SimScore, SimTier or MAKE."""
+
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.table import FrozenTable
+from embeddings.tables import module_name
 from recsys.batch import FrozenRows
-from recsys.models.config import MultimodalConfig
-from recsys.models.make import MAKEFeatures
-from recsys.models.target_attention import bag_of
+from recsys.models.config import ArchConfig, MultimodalConfig
+from recsys.models.cost import Cost, held, one_by_one
+from recsys.models.make import MAKE, MAKEFeatures
+from recsys.models.target_attention import segment_ids
 
 
 class VectorFeatures(nn.Module):
@@ -18,12 +22,13 @@ class VectorFeatures(nn.Module):
         super().__init__()
         self.table = table
         self.width = 2 * table.width
+        self.gathered = 2 * table.width  # numbers of each behaviour that it holds
 
     @torch.no_grad()
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to [B, 2M]; zeros where the target, or every behaviour, has no vector."""
         lengths = rows.offsets.diff()
-        bags = bag_of(lengths, rows.history.numel())
+        bags = segment_ids(lengths, rows.history.numel())
         known = (rows.history >= 0).float()
         total = torch.zeros(lengths.numel(), self.table.width, device=known.device)
         total.index_add_(0, bags, self.table.gather(rows.history))
@@ -32,9 +37,15 @@ class VectorFeatures(nn.Module):
         means = means if rows.bag_index is None else means.index_select(0, rows.bag_index)
         return torch.cat([self.table.gather(rows.target), means], dim=1)
 
+    def cost(self, length: float) -> Cost:
+        """No layers; what is ``gathered`` is counted by ModalityFeatures."""
+        return Cost()
+
 
 class TierFeatures(nn.Module):
     """SimTier: log(1 + count) of behaviours per similarity tier (paper, section 3; the log is MUSE's)."""
+
+    gathered = 0  # numbers of each behaviour that it holds
 
     def __init__(self, table: FrozenTable | RowWiseTable, num_tiers: int) -> None:
         super().__init__()
@@ -53,6 +64,10 @@ class TierFeatures(nn.Module):
         counts, cosines = self.table.tier_counts_and_cosines(rows, self.width)
         return counts.log1p(), cosines
 
+    def cost(self, length: float) -> Cost:
+        """No layers: the kernel reads the vectors and leaves counts."""
+        return Cost()
+
 
 class ModalityFeatures(nn.Module):
     """Features of one modality and, where the ID attention takes them, its behaviours' cosines.
@@ -60,52 +75,92 @@ class ModalityFeatures(nn.Module):
     SimTier computes those cosines anyway. So where both are wanted, the vectors are read once.
 
     Args:
+        modality: its name.
+        parts: modules of rows to features [B, part.width].
         cosines: whether the attention takes them: side information of each behaviour (SimScore), or SA-TA.
     """
 
-    def __init__(self, table: FrozenTable | RowWiseTable, parts: list[nn.Module], cosines: bool) -> None:
+    def __init__(self, modality: str, table: FrozenTable | RowWiseTable, parts: list[nn.Module], cosines: bool) -> None:
         super().__init__()
+        self.modality = modality
         self.table = table
         self.parts = nn.ModuleList(parts)
         self.cosines = cosines
         self.width = sum(part.width for part in parts)
+
+    @property
+    def make(self) -> MAKE | None:
+        """Its MAKE, where it has one."""
+        return next((part.make for part in self.parts if isinstance(part, MAKEFeatures)), None)
 
     def forward(self, rows: FrozenRows) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """Rows to each part's features, together [B, width], and to cosines [P, 1] or None."""
         features, cosines = [], None
         for part in self.parts:
             if self.cosines and isinstance(part, TierFeatures):
-                found, cosines = part.with_cosines(rows)
+                tiers, cosines = part.with_cosines(rows)
+                features.append(tiers)
             else:
-                found = part(rows)
-            features.append(found)
+                features.append(part(rows))
         if self.cosines and cosines is None:
             with torch.no_grad():
                 cosines = self.table.cosines(rows)
         return features, cosines
 
+    def cost(self, length: float) -> Cost:
+        """Of a history of ``length`` behaviours: the parts' layers, and what is held of each behaviour."""
+        layers = sum((part.cost(length) for part in self.parts), Cost())
+        return one_by_one([layers, held(length * (sum(part.gathered for part in self.parts) + self.cosines))])
 
-def multimodal_features(table: FrozenTable | RowWiseTable, config: MultimodalConfig) -> ModalityFeatures | None:
+
+def modality_features(
+    modality: str, table: FrozenTable | RowWiseTable, config: MultimodalConfig
+) -> ModalityFeatures | None:
     """What turns one modality's rows into features and cosines, or None where nothing is made of them."""
-    makers = {
+    builders: dict[str, Callable[[], nn.Module]] = {
         "vector": lambda: VectorFeatures(table),
         "simtier": lambda: TierFeatures(table, config.num_tiers),
         "make": lambda: MAKEFeatures(table, config.make),
     }
     # Over ranks only sums travel back; a cosine for each behaviour is as many bytes as the row number that went there.
     assert not (config.per_behaviour and isinstance(table, RowWiseTable)), "refused where the plan is made"
-    parts = [makers[part]() for part in config.parts if part in makers]
-    return ModalityFeatures(table, parts, config.takes_cosines) if parts or config.takes_cosines else None
+    parts = [builders[part]() for part in config.parts if part in builders]
+    if not parts and not config.takes_cosines:
+        return None
+    return ModalityFeatures(modality, table, parts, config.takes_cosines)
+
+
+def multimodal_features(tables: Mapping[str, FrozenTable | RowWiseTable], config: ArchConfig) -> nn.ModuleDict:
+    """The ModalityFeatures of every modality that has any, under ``module_name`` of its name.
+
+    Args:
+        tables: modality -> table.
+    """
+    features = [modality_features(name, table, config.modality_config(name)) for name, table in tables.items()]
+    return nn.ModuleDict({module_name(f.modality): f for f in features if f is not None})
 
 
 class FrozenExchanges(nn.Module):
-    """Begins the exchanges of row-wise tables. Called before the ID tables' exchange, so that both are under way."""
+    """Begins the exchanges of row-wise tables. Called before the ID tables' exchange, so that both are under way.
 
-    def __init__(self, tables: dict[str, FrozenTable | RowWiseTable]) -> None:
+    Args:
+        tables: modality -> table; those that are not row-wise have no exchange.
+        before: changes a batch's rows by modality first, such as ``Arch.before_exchange``.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, FrozenTable | RowWiseTable],
+        before: Callable[[dict[str, FrozenRows]], dict[str, FrozenRows]],
+    ) -> None:
         super().__init__()
         self.tables = {name: table for name, table in tables.items() if isinstance(table, RowWiseTable)}
+        self.before = before
 
-    def forward(self, rows: dict[str, FrozenRows]) -> None:
+    def forward(self, rows: dict[str, FrozenRows]) -> dict[str, FrozenRows]:
+        """The rows that the model is to see, their exchanges begun."""
+        rows = self.before(rows)
         started = [table.start(rows[name]) for name, table in self.tables.items()]
         for exchange in started:  # their sizes are here at once; the rows themselves travel while IDs are looked up
             exchange.advance()
+        return rows

@@ -5,19 +5,26 @@ import itertools
 import torch
 from torch import nn
 
+from recsys.models.cost import Cost, held, linear_cost, parameter_cost
 
-def bag_of(lengths: torch.Tensor, total: int) -> torch.Tensor:
-    """For each behaviour its bag: lengths [2, 0, 1] give [0, 0, 2].
 
-    lengths  [B]  int
+def segment_ids(lengths: torch.Tensor, total: int) -> torch.Tensor:
+    """The number of the bag that each value of a jagged tensor is in: lengths [2, 0, 1] give [0, 0, 2].
+
+    lengths  [B]      int; values of each bag, of which there may be none
     returns  [total]  int64
     """
     bags = torch.arange(lengths.numel(), device=lengths.device)
     return torch.repeat_interleave(bags, lengths, output_size=total)
 
 
-def softmax_of_bags(scores: torch.Tensor, bags: torch.Tensor, count: int) -> torch.Tensor:
-    """Softmax over each bag: scores [T, 1] of behaviours in ``bags`` [T] of ``count``; returns [T, 1]."""
+def segment_softmax(scores: torch.Tensor, bags: torch.Tensor, count: int) -> torch.Tensor:
+    """Softmax over the values of each bag.
+
+    scores   [T, 1]
+    bags     [T]     int64, the bag of each score, below ``count``
+    returns  [T, 1]
+    """
     flat = scores.squeeze(1)
     highest = flat.new_full((count,), -torch.inf).scatter_reduce(0, bags, flat.detach(), "amax")
     powers = (flat - highest.index_select(0, bags)).exp()
@@ -67,7 +74,7 @@ class TargetAttention(nn.Module):
         cosines     [T, S]  of target and behaviour in S modalities, 0 where a side has no vector; None where S is 0
         returns     [B, D]  zeros for an empty bag
         """
-        bags = bag_of(lengths, behaviours.shape[0])
+        bags = segment_ids(lengths, behaviours.shape[0])
         pairs = torch.cat([behaviours, behaviours * target.index_select(0, bags)], dim=1)
         weights = self.score(self.pair(pairs) + self.query(target).index_select(0, bags))
         if self.gamma is not None:
@@ -75,6 +82,13 @@ class TargetAttention(nn.Module):
             of_own, of_cosines, of_products = self.gamma.split([1, cosines.shape[1], cosines.shape[1]])
             weights = of_own * weights + cosines @ of_cosines.unsqueeze(1) + weights * (cosines @ of_products[:, None])
         if self.softmax:
-            weights = softmax_of_bags(weights.float(), bags, lengths.numel())
+            weights = segment_softmax(weights.float(), bags, lengths.numel())
         pooled = torch.zeros_like(target, dtype=behaviours.dtype)
         return pooled.index_add(0, bags, (weights * behaviours).to(pooled.dtype))
+
+    def cost(self, length: float) -> Cost:
+        """Of one target and its history of ``length`` behaviours."""
+        layers = [linear_cost(layer, length) for layer in self.score if isinstance(layer, nn.Linear)]
+        pairs = held(length * 2 * self.pair.in_features)  # beside their products; targets spread out; the weighted sum
+        gammas = parameter_cost([self.gamma] if self.gamma is not None else [])
+        return sum([linear_cost(self.query), linear_cost(self.pair, length), pairs, *layers], gammas)

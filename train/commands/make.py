@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embeddings.errors import InputError, nearest
+from recsys.models.config import make_alone
 from train.config import Config, load_config
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _alone(config: Config, name: str, schema: "Schema") -> Config:
         raise InputError(f"--modality '{name}' is not in the schema of '{config.data.path}'{hint}")
     return config.model_copy(
         update={
-            "model": config.model.model_copy(update={"alone": name}),
+            "model": make_alone(config.model, name),
             "run": config.run.model_copy(update={"root": config.run_folder, "name": name}),
             "sharding": config.sharding.model_copy(update={"plan": None, "tables": {}}),
         }

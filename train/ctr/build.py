@@ -20,7 +20,7 @@ from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.planner.topology import Topology
 from embeddings.sharding import sharders, this_machine, torchrec_plan
 from embeddings.zch import check_zch
-from recsys.models.config import ModelConfig
+from recsys.models.config import ArchConfig
 from recsys.models.ctr import CTRModel
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema, zch_tables
@@ -33,7 +33,7 @@ from train.data.reader import RowReader
 from train.distributed.ranks import Ranks, on_first
 
 
-def open_stores(schema: Schema, model: ModelConfig, folder: str) -> dict[str, FrozenStore]:
+def open_stores(schema: Schema, model: ArchConfig, folder: str) -> dict[str, FrozenStore]:
     """The stores of the modalities that the model uses, by modality."""
     return {
         name: FrozenStore.open(m.store if "://" in m.store else str(Path(folder) / m.store))
@@ -105,7 +105,7 @@ def build(
     Args:
         mean_lengths: feature -> mean ids a row, for the planner.
     """
-    tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, mean_lengths)
+    tables = table_configs(schema, config.model.embedding_dim, mean_lengths) if config.model.has_tables else []
     check_zch(zch_tables(schema) if tables else {}, ranks.device.type, ranks.world_size)
     plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank

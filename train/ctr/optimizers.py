@@ -10,6 +10,7 @@ from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimiz
 from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 
 from embeddings.planner.sharding_plan import ShardingPlan
+from embeddings.tables import schema_name
 from train.config import Config
 
 WARMUP = "__warmup"  # how the state of a warm-up ends in an optimizer's state dict
@@ -32,7 +33,7 @@ def fuse_sparse_optimizer(model: nn.Module, plan: ShardingPlan, config: Config) 
     weights = [
         (name, p) for name, p in model.sparse.named_parameters() if p.requires_grad
     ]  # a managed table's ids do not
-    fused = [p for name, p in weights if name.split(".")[-2] not in replicated]
+    fused = [p for name, p in weights if schema_name(name.split(".")[-2]) not in replicated]
     apply_in_backward(_SPARSE_OPTIMIZERS[config.sparse_optimizer.name], fused, _sparse_settings(config))
     return replicated
 
@@ -45,7 +46,7 @@ def build_optimizer(model: DistributedModelParallel, replicated: set[str], confi
         if not name.startswith("sparse."):
             if parameter.requires_grad:  # a frozen MAKE's do not
                 dense[name] = parameter
-        elif name.split(".")[-2] in replicated:  # others are fused; a table of another rank's is here as an empty one
+        elif schema_name(name.split(".")[-2]) in replicated:  # others are fused; another rank's are here as empty ones
             tables[name] = parameter
     sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
     parts = []

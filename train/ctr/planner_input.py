@@ -100,10 +100,11 @@ def problem_of(
         lengths: feature -> mean ids a row.
         stores: modality -> store, of the modalities that the model uses.
     """
-    from recsys.models.cost import footprint
+    from recsys.models.cost import model_cost
     from recsys.models.sparse import table_configs
 
-    tables = [] if config.model.alone else table_configs(schema, config.model.embedding_dim, lengths)
+    model = config.model
+    tables = table_configs(schema, model.embedding_dim, lengths) if model.has_tables else []
     widths = {name: store.width for name, store in stores.items()}
     return PlannerInput(
         tables=tuple(
@@ -122,7 +123,7 @@ def problem_of(
         eval_batch_size=config.data.eval_batch_size,
         checkpoints=True,
         optimizer=config.sparse_optimizer.name,
-        model_cost=footprint(schema, config.model, tables, lengths, widths),
+        model_cost=model_cost(schema, model, tables, lengths, widths),
         frozen=tuple(
             FrozenInput(
                 name=name,
@@ -130,9 +131,10 @@ def problem_of(
                 width=store.width,
                 dtype=store.dtype,
                 mean_length=lengths.get(schema.modalities[name].history, 1.0),
-                **_use(config, name, store.width),
-                placement=config.model.modality(name).placement,
-                row_wise=not config.model.per_behaviour(name),
+                reads=model.reads(name),
+                results=model.results(name, store.width),
+                placement=model.placement(name),
+                row_wise=not model.per_behaviour(name),
             )
             for name, store in stores.items()
         ),
@@ -140,18 +142,3 @@ def problem_of(
         default_constraint=TableConstraint(sharding_types=config.sharding.sharding_types),
         batches=config.data.prefetch * config.data.workers + _PIPELINE,
     )
-
-
-def _use(config: Config, name: str, width: int) -> dict[str, int]:
-    """How often a step reads a modality's vectors, and the numbers that one example gets back where rows are sharded.
-
-    Those are SimTier's counts, v_MAKE and its gradient. A frozen MAKE has no backward. SimTier's pass gives the cosines
-    of simscore and sa_ta too.
-    """
-    parts, modality = config.model.parts(name), config.model.modality(name)
-    of_make = ("make" in parts) * (1 if modality.make.frozen and not config.model.alone else 2)
-    similar = "simtier" in parts or config.model.takes_cosines(name)
-    return {
-        "reads": ("vector" in parts) + similar + of_make,
-        "results": ("simtier" in parts) * modality.num_tiers + of_make * width,
-    }

@@ -16,31 +16,32 @@ from embeddings.atomic_file import atomic_write, write_json
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from recsys.models.config import MAKEConfig
+from recsys.models.make import MAKE
+from recsys.models.multimodal import ModalityFeatures
 from train.config import Config
 from train.ctr.trainable import Trainable
 from train.distributed.ranks import Ranks, on_first
-
-_ALONE = "dense.arch.make."
 
 
 def export(
     config: Config, store: FrozenStore, trainable: Trainable, epoch: int, value: float | None, best: int | None
 ) -> None:
-    """Write the weights after ``epoch`` epochs of a run that trains a MAKE alone. Rank 0 calls it.
+    """Write the weights after ``epoch`` epochs of a run whose model has a ``pretrained_modality``. Rank 0 calls it.
 
     Args:
+        store: of that modality.
         value: its train.select metric on validation; None before the first epoch.
         best: the best epoch so far.
     """
-    name, folder = str(config.model.alone), Path(config.run_folder) / "make"
+    name, folder = str(config.model.pretrained_modality), Path(config.run_folder) / "make"
     folder.mkdir(exist_ok=True)
-    state = trainable.model.state_dict()
-    weights = {k.removeprefix(_ALONE): v.cpu() for k, v in state.items() if k.startswith(_ALONE)}
+    (make,) = (module for module in trainable.model.modules() if isinstance(module, MAKE))
+    weights = {key: value.cpu() for key, value in make.state_dict().items()}
     with atomic_write(folder / f"epoch-{epoch}.pt") as out:
         torch.save(weights, out)
     about = folder / "about.json"
     before = json.loads(about.read_text())["epochs"] if epoch and about.is_file() else []
-    facts = _facts(config.model.modality(name).make, name, store)
+    facts = _facts(config.model.modality_config(name).make, name, store)
     epochs = [e for e in before if e["epoch"] < epoch] + [{"epoch": epoch, config.train.select: value}]
     write_json(about, {"format": 1, **facts, "best_epoch": best, "epochs": epochs})
 
@@ -50,17 +51,19 @@ def load_makes(config: Config, stores: Mapping[str, FrozenStore], trainable: Tra
 
     Raises InputError where a run is not there or is not of this modality, store and shape.
     """
-    parameters = dict(trainable.model.named_parameters())
-    for name, store in stores.items():
-        make = config.model.modality(name).make
-        if config.model.alone or make.run is None or "make" not in config.model.parts(name):
+    if config.model.pretrained_modality is not None:
+        return
+    for module in trainable.model.modules():
+        if not isinstance(module, ModalityFeatures) or module.make is None:
             continue
-        weights = on_first(ranks, lambda make=make, name=name, store=store: _read(make, name, store))
-        prefix = f"dense.arch.multimodal.{name}."
-        own = {k.split(".make.", 1)[1]: p for k, p in parameters.items() if k.startswith(prefix) and ".make." in k}
-        assert own.keys() == weights.keys(), "the shapes were compared"
+        name, make = module.modality, config.model.modality_config(module.modality).make
+        if make.run is None:
+            continue
+        weights = on_first(ranks, lambda make=make, name=name: _read(make, name, stores[name]))
+        parameters = dict(module.make.named_parameters())
+        assert parameters.keys() == weights.keys(), "the shapes were compared"
         with torch.no_grad():
-            for key, parameter in own.items():
+            for key, parameter in parameters.items():
                 parameter.copy_(weights[key])
 
 
@@ -79,7 +82,7 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, torch.Te
     for key, wanted in _facts(make, name, store).items():
         if about[key] != wanted:
             raise InputError(
-                f"the MAKE in '{folder}' has {key} {about[key]}, this model has {wanted}; {_MENDS[key]}, or train the "
+                f"the MAKE in '{folder}' has {key} {about[key]}, this model has {wanted}; {_FIXES[key]}, or train the "
                 f"MAKE again"
             )
     there = [e["epoch"] for e in about["epochs"]]
@@ -96,7 +99,7 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, torch.Te
         raise InputError(f"'{folder}/epoch-{epoch}.pt' is not readable ({error}); train the MAKE again") from error
 
 
-_MENDS = {
+_FIXES = {
     "modality": "name the right run",
     "store": "bring that store back",
     "width": "bring the store of that width back",

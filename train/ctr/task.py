@@ -148,7 +148,7 @@ class CTRTask(TrainingTask):
         modes = {m: "+".join(model.parts(m)) or "none" for m in self.schema.modalities}
         together = "+".join(sorted(set(modes.values()) - {"none"})) or "none"
         return {
-            "mode": together if model.alone is None else "make alone",
+            "mode": together if model.pretrained_modality is None else "make alone",
             "modes": modes,
             "stores": {name: store.checksum for name, store in self.stores.items()},
             "dense_parameters": self.trainable.dense_parameters,
@@ -179,7 +179,7 @@ class CTRTask(TrainingTask):
 
     def epoch_ended(self, state: TrainerState, value: float | None) -> None:
         """Export the weights of a MAKE that is trained alone, for CTR models to take."""
-        name = self.config.model.alone
+        name = self.config.model.pretrained_modality
         if name is not None and self.ranks.first:
             best = None if state.best_epoch is None else state.best_epoch + 1
             export(self.config, self.stores[name], self.trainable, state.epoch, value, best)

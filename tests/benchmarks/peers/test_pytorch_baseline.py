@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.peers.pytorch_baseline import LAYOUTS, Rows, RowWiseAdagrad, Twin, measure
 from embeddings.frozen.table import FrozenTable
-from recsys.models.config import ModelConfig
 from recsys.models.ctr import CTRModel
+from recsys.models.din_config import DINConfig
 from recsys.models.sparse import table_configs
 from recsys.schema import load_schema
 from tests.train.tiny import make_data
@@ -18,7 +18,7 @@ from train.data.reader import RowReader
 
 
 def settings(folder: Path, mode: str) -> Config:
-    return Config(data=DataConfig(path=str(folder)), model=ModelConfig(multimodal={"mode": mode}))
+    return Config(data=DataConfig(path=str(folder)), model=DINConfig(multimodal={"mode": mode}))
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from recsys.models.config import ModelConfig
-from recsys.models.cost import footprint
-from recsys.models.ctr import DenseArch, dense_arch
+from recsys.models.config import ArchConfig
+from recsys.models.cost import model_cost
+from recsys.models.din import DINArch
+from recsys.models.din_config import DINConfig
+from recsys.models.registry import arch_class
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema
 from tests.train import tiny
@@ -18,7 +20,7 @@ CONFIGS = [
     {"multimodal": {"mode": "vector"}, "embedding_dim": 8},
     {"multimodal": {"mode": "simscore"}, "attention": {"hidden": [12, 6]}},
     {"multimodal": {"mode": "simtier+make", "sa_ta": True}},
-    {"multimodal": {"mode": "none"}, "alone": "text"},
+    {"multimodal": {"mode": "none"}, "arch": "make", "modality": "text"},
 ]
 
 
@@ -26,25 +28,25 @@ class Width:
     width = tiny.WIDTH
 
 
-def counted(config: ModelConfig, schema: Schema = tiny.SCHEMA):
+def counted(config: ArchConfig, schema: Schema = tiny.SCHEMA):
     tables = table_configs(schema, config.embedding_dim, LENGTHS)
-    return tables, footprint(schema, config, tables, LENGTHS, {"text": tiny.WIDTH})
+    return tables, model_cost(schema, config, tables, LENGTHS, {"text": tiny.WIDTH})
 
 
 @pytest.mark.parametrize("raw", CONFIGS)
 def test_parameters(raw: dict) -> None:
-    config = ModelConfig.model_validate(raw)
+    config = ArchConfig.model_validate(raw)
     tables, found = counted(config)
-    model = dense_arch(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
+    model = arch_class(config.arch)(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
     assert found.parameters == sum(p.numel() for p in model.parameters())
     assert all(p.device.type == "cpu" for p in model.parameters()), "planning left torch on the meta device"
 
 
 def test_flops_of_the_attention_and_the_last_layers():
     """torch counts the products of a step: all of ours but biases, and the gradient of the first layers' inputs."""
-    config = ModelConfig()
+    config = DINConfig()
     tables, found = counted(config)
-    model = DenseArch(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
+    model = DINArch(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
     batch, length = 32, int(LENGTHS["history"])
     width = tables[0].embedding_dim
     with FlopCounterMode(display=False) as counter:
@@ -60,30 +62,30 @@ def test_a_frozen_make_has_no_backward():
     """Of what MAKE adds, a third; what its outputs add to the last layers is trained as before."""
     make = {"mode": "make", "make": {"run": "x"}}
     trained, frozen = (
-        counted(ModelConfig.model_validate({"multimodal": {**make, "make": {"run": "x", "frozen": f}}}))[1]
+        counted(ArchConfig.model_validate({"multimodal": {**make, "make": {"run": "x", "frozen": f}}}))[1]
         for f in (False, True)
     )
-    alone = counted(ModelConfig.model_validate({"multimodal": make, "alone": "text"}))[1]
+    alone = counted(ArchConfig.model_validate({"multimodal": make, "arch": "make", "modality": "text"}))[1]
     assert trained.parameters == frozen.parameters
     assert trained.flops - frozen.flops == pytest.approx(alone.flops * 2 / 3)
 
 
 def test_a_forward_alone_keeps_the_features_and_one_part_at_a_time():
-    config = ModelConfig.model_validate({"multimodal": {"mode": "simscore"}})
+    config = ArchConfig.model_validate({"multimodal": {"mode": "simscore"}})
     tables = table_configs(tiny.SCHEMA, 16, LENGTHS)
-    short, long = (footprint(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (1000.0, 1010.0))
+    short, long = (model_cost(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (1000.0, 1010.0))
     attention = 2 * (2 * 17 + 36 + 1)  # its pair layer's input and output, the score; twice each
     assert long.eval_activations - short.eval_activations == 10 * attention
     assert long.activations - short.activations == 10 * (attention + 1), "and the cosines"
-    over = 2 * sum(m.out_features for m in dense_arch(tiny.SCHEMA, config, tables, {"text": Width()}).over.modules()
+    over = 2 * sum(m.out_features for m in DINArch(tiny.SCHEMA, config, tables, {"text": Width()}).over.modules()
                    if isinstance(m, torch.nn.Linear))  # type: ignore[dict-item]  # fmt: skip
     assert short.activations - short.eval_activations == pytest.approx(over + 1000)
 
 
 def test_longer_histories_cost_more():
-    config = ModelConfig()
+    config = DINConfig()
     tables = table_configs(tiny.SCHEMA, 16, LENGTHS)
-    short, long = (footprint(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (10.0, 20.0))
+    short, long = (model_cost(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (10.0, 20.0))
     assert long.parameters == short.parameters
     assert long.flops - short.flops == 10 * 6 * (2 * 16 * 36 + 36)  # the pair layer and the score
     assert long.activations - short.activations == 10 * 2 * (2 * 16 + 36 + 1)  # SimTier leaves nothing of a behaviour

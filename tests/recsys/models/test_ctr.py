@@ -9,7 +9,7 @@ import torch
 
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.pairs import pairs
-from recsys.models.config import ModelConfig
+from recsys.models.config import ArchConfig
 from recsys.models.ctr import CTRModel
 from recsys.models.make import MAKE
 from recsys.models.sparse import table_configs
@@ -31,7 +31,9 @@ def schema(pooling: str = "mean") -> Schema:
 def made(data: Path, schema: Schema, **settings):
     """The model with random tables on CPU, the first batch, and the raw rows of it."""
     torch.manual_seed(0)
-    config = ModelConfig(embedding_dim=DIM, over_arch=[6], **settings)
+    config = ArchConfig.model_validate(
+        {"embedding_dim": DIM} | (settings if "arch" in settings else {"over_arch": [6]} | settings)
+    )
     stores = open_stores(schema, config, str(data))
     frozen = {name: FrozenTable(store) for name, store in stores.items()}
     model = CTRModel(schema, config, table_configs(schema, DIM, {}), frozen)
@@ -182,15 +184,27 @@ def test_one_pass_for_tiers_and_cosines_leaves_the_losses_as_they_are(data, mode
     assert fused == pytest.approx(losses(), rel=2e-6) and fused[0] != fused[2]
 
 
-@pytest.mark.parametrize("alone", ["text", None])
-def test_behaviours_are_left_out_before_ranks_are_asked_for_them(data, alone) -> None:
-    """Only while MAKE is trained alone."""
-    model, batch, *_ = made(data, schema(), alone=alone, multimodal={"mode": "make", "make": {"thinned": 0.5}})
+@pytest.mark.parametrize("arch", [{"arch": "make", "modality": "text"}, {}], ids=str)
+def test_behaviours_are_dropped_before_ranks_are_asked_for_them(data, arch) -> None:
+    """Only where MAKE is trained by itself."""
+    make = {"mode": "make", "make": {"behaviour_dropout": 0.5}}
+    model, batch, *_ = made(data, schema(), multimodal=make, **arch)
     asked: list[torch.Tensor] = []
-    model.exchanges.register_forward_pre_hook(lambda _, given: asked.append(given[0]["text"].history))
-    own = batch.frozen["text"].history.clone()
-    thin, whole = (model.train(training)(batch)[1][1] for training in (True, False))
-    assert torch.equal(asked[1], own) and torch.equal(batch.frozen["text"].history, own)
-    assert (not torch.equal(asked[0], own)) == (not torch.equal(thin, whole)) == (alone is not None)
+
+    class Table:
+        """Stands for a table whose rows lie on all ranks."""
+
+        def start(self, rows):
+            asked.append(rows.history)
+            return self
+
+        def advance(self):
+            pass
+
+    model.exchanges.tables = {"text": Table()}
+    history = batch.frozen["text"].history.clone()
+    dropped, whole = (model.train(training)(batch)[1][1] for training in (True, False))
+    assert torch.equal(asked[1], history) and torch.equal(batch.frozen["text"].history, history)
+    assert (not torch.equal(asked[0], history)) == (not torch.equal(dropped, whole)) == bool(arch)
     batch.frozen["text"].history = asked[0]
-    assert torch.equal(model.eval()(batch)[1][1], thin)
+    assert torch.equal(model.eval()(batch)[1][1], dropped)

@@ -4,21 +4,20 @@ import pytest
 import torch
 from torch import nn
 
-from recsys.models.config import ModelConfig
 from recsys.models.interaction import InteractionArch, OverArch
 
 FEATURES = [torch.randn(5, 3), torch.randn(5, 1), torch.randn(5, 0), torch.randn(5, 4)]
 
 
 def test_concat_is_the_features_side_by_side():
-    arch = InteractionArch(8, ModelConfig())
+    arch = InteractionArch(8)
     assert arch.width == 8 and not list(arch.parameters())
     assert torch.equal(arch(FEATURES), torch.cat(FEATURES, dim=1))
 
 
 def test_dcn_is_the_low_rank_cross_beside_the_concatenation():
     """DCN V2, eq. 2: x_{l + 1} = x_0 * (W (V x_l) + b) + x_l."""
-    arch = InteractionArch(8, ModelConfig(interaction="dcn", cross_layers=3, cross_rank=2))
+    arch = InteractionArch(8, cross_layers=3, cross_rank=2)
     for bias in arch.cross.bias:
         nn.init.normal_(bias)
     flat = torch.cat(FEATURES, dim=1)
@@ -32,7 +31,7 @@ def test_dcn_is_the_low_rank_cross_beside_the_concatenation():
 
 @pytest.mark.parametrize("widths", [[6], [6, 5, 4]])
 def test_over_arch_is_an_mlp_to_one_logit(widths):
-    arch = OverArch(8, ModelConfig(over_arch=widths))
+    arch = OverArch(8, widths)
     x = torch.randn(5, 8)
     wanted, linears = x, [layer for layer in arch.layers if isinstance(layer, nn.Linear)]
     assert [layer.out_features for layer in linears] == [*widths, 1]
@@ -45,8 +44,8 @@ def test_over_arch_is_an_mlp_to_one_logit(widths):
 
 
 def test_dropout_is_only_there_when_asked_and_only_in_training():
-    assert not any(isinstance(m, nn.Dropout) for m in OverArch(8, ModelConfig()).modules())
-    arch, x = OverArch(8, ModelConfig(dropout=0.5, over_arch=[64])), torch.randn(5, 8)
+    assert not any(isinstance(m, nn.Dropout) for m in OverArch(8, [64]).modules())
+    arch, x = OverArch(8, [64], dropout=0.5), torch.randn(5, 8)
     assert not torch.equal(arch(x), arch(x))
     arch.eval()
     assert torch.equal(arch(x), arch(x))

@@ -1,7 +1,6 @@
 """MAKE's attention as a module, against DIN's formula written out, and in training."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from embeddings.frozen.store import build_store
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import FrozenRows
 from recsys.models.config import MAKEConfig
-from recsys.models.make import MAKE, MAKEArch, MAKEAttention, MAKEFeatures, thinned
+from recsys.models.make import MAKE, MAKEAttention, MAKEFeatures, drop_behaviours
 from tests.train import launch
 
 ROWS = FrozenRows(
@@ -111,13 +110,12 @@ CONFIG = MAKEConfig(attention_hidden=5, hidden=[7, 4, 3])
 def test_make_is_din_and_a_four_layer_mlp(tmp_path) -> None:
     torch.manual_seed(0)
     table = make_table(tmp_path)
-    joined, alone = MAKEFeatures(table, CONFIG), MAKEArch("text", table, CONFIG)
-    alone.make.load_state_dict(joined.make.state_dict())
+    joined = MAKEFeatures(table, CONFIG)
     features, logits = by_hand(joined.make, table)
     found = joined(ROWS)
     assert found.shape == (5, joined.width) and joined.width == 6 + 7 + 4 + 3 + 1
     torch.testing.assert_close(found, features, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(alone(None, None, SimpleNamespace(frozen={"text": ROWS})), logits, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(joined.make(ROWS)[2][:, 0], logits, rtol=1e-5, atol=1e-6)
     assert sum(isinstance(m, torch.nn.Linear) for m in joined.modules()) == 4
 
 
@@ -139,9 +137,9 @@ def test_a_frozen_make_is_left_alone(tmp_path) -> None:
     assert not any(p.requires_grad for p in module.parameters()) and not module(ROWS).requires_grad
 
 
-def test_features_are_withheld_from_a_share_of_the_training_rows(tmp_path) -> None:
+def test_features_are_dropped_in_a_share_of_the_training_rows(tmp_path) -> None:
     torch.manual_seed(0)
-    module = MAKEFeatures(make_table(tmp_path), CONFIG.model_copy(update={"withheld": 0.3}))
+    module = MAKEFeatures(make_table(tmp_path), CONFIG.model_copy(update={"modality_dropout": 0.3}))
     none = torch.empty(0, dtype=torch.int64)
     rows = FrozenRows(torch.arange(4000) % 30, none, torch.zeros(4001, dtype=torch.int64), None)
     whole = module.eval()(rows)
@@ -162,10 +160,10 @@ def split_mix(x: int) -> int:
     return x ^ (x >> 31)
 
 
-def test_behaviours_are_left_out_where_the_hash_says_so() -> None:
+def test_behaviours_are_dropped_where_the_hash_says_so() -> None:
     rows = FrozenRows(torch.tensor([7, -1]), torch.arange(40_000) % 30, torch.tensor([0, 5, 40_000]), None)
     before = torch.get_rng_state()
-    found = [thinned(rows, 0.3).history for _ in range(2)]
+    found = [drop_behaviours(rows, 0.3).history for _ in range(2)]
     torch.set_rng_state(before)
     for history in found:
         key = int(torch.randint(2**62, ()))
@@ -174,19 +172,9 @@ def test_behaviours_are_left_out_where_the_hash_says_so() -> None:
         gone = history == -1
         assert 0.28 < gone.float().mean() < 0.32 and torch.equal(history[~gone], rows.history[~gone])
     assert not torch.equal(*found), "drawn anew"
-    once = thinned(rows, 0.3)
+    once = drop_behaviours(rows, 0.3)
     assert once.target is rows.target and once.offsets is rows.offsets
     assert torch.equal(rows.history, torch.arange(40_000) % 30)
-
-
-def test_a_make_that_is_trained_alone_sees_thinned_histories(tmp_path) -> None:
-    arch = MAKEArch("text", make_table(tmp_path), CONFIG.model_copy(update={"thinned": 0.5}))
-    batch = {"text": ROWS, "image": ROWS}
-    assert arch.eval().thin(batch) is batch
-    found = arch.train().thin(batch)
-    assert found["image"] is ROWS and (ROWS.history[found["text"].history != ROWS.history] != -1).all()
-    missing = [int((arch.thin(batch)["text"].history == -1).sum()) for _ in range(20)]
-    assert min(missing) >= 3 and max(missing) > 5, "three of eight were missing before"
 
 
 @pytest.mark.parametrize(

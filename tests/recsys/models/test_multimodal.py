@@ -11,7 +11,7 @@ from embeddings.frozen.store import build_store
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import FrozenRows
 from recsys.models.config import MultimodalConfig
-from recsys.models.multimodal import multimodal_features
+from recsys.models.multimodal import modality_features
 
 COUNT, WIDTH, TIERS = 30, 4, 7
 TARGETS, BAGS = [3, -1, 5, 7, 0], [[1, -1, 4], [2, 3], [], [-1, -1], [9]]
@@ -57,7 +57,7 @@ def features(module: nn.Module, rows: FrozenRows) -> torch.Tensor:
 
 def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table, bags):
     rows, bags = bags
-    module = multimodal_features(table, MultimodalConfig(mode="vector"))
+    module = modality_features("text", table, MultimodalConfig(mode="vector"))
     found = features(module, rows)
     assert found.shape == (5, module.width) and found.dtype == torch.float32
     for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
@@ -68,7 +68,7 @@ def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table, bags):
 
 def test_simtier_is_the_log_of_counts_a_tier(table, bags):
     rows, bags = bags
-    module = multimodal_features(table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
+    module = modality_features("text", table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
     found = features(module, rows)
     assert found.shape == (5, TIERS) and module.width == TIERS
     for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
@@ -91,12 +91,12 @@ def test_simscore_is_the_cosine_of_each_behaviour(table, bags):
 
 
 def test_no_mode_is_no_module(table):
-    assert multimodal_features(table, MultimodalConfig(mode="none")) is None
+    assert modality_features("text", table, MultimodalConfig(mode="none")) is None
 
 
 @pytest.mark.parametrize("config", [{"mode": "simscore"}, {"mode": "none", "sa_ta": True}], ids=str)
 def test_cosines_alone_add_no_features_of_their_own(table, bags, config):
-    module = multimodal_features(table, MultimodalConfig(**config))
+    module = modality_features("text", table, MultimodalConfig(**config))
     assert module.width == 0 and module(bags[0])[0] == []
     assert torch.equal(module(bags[0])[1], table.cosines(bags[0]))
 
@@ -104,9 +104,9 @@ def test_cosines_alone_add_no_features_of_their_own(table, bags, config):
 @pytest.mark.parametrize("mode", ["simtier", "simtier+make"])
 def test_tiers_and_cosines_come_of_one_pass(table, bags, mode, monkeypatch):
     rows, _ = bags
-    own = multimodal_features(table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
+    own = modality_features("text", table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
     tiers, cosines = features(own, rows), table.cosines(rows)
-    module = multimodal_features(table, MultimodalConfig(mode=mode, num_tiers=TIERS, sa_ta=True))
+    module = modality_features("text", table, MultimodalConfig(mode=mode, num_tiers=TIERS, sa_ta=True))
     passes = []
     both = FrozenTable.tier_counts_and_cosines
     monkeypatch.setattr(FrozenTable, "tier_counts_and_cosines", lambda *a: passes.append(a) or both(*a))
@@ -135,14 +135,14 @@ def test_rows_over_ranks_give_sums_alone(config, needed):
 def test_no_bag_at_all(table):
     empty = FrozenRows(*(torch.zeros(n, dtype=torch.int64) for n in (0, 0, 1)))
     for mode in ("vector", "simtier"):
-        module = multimodal_features(table, MultimodalConfig(mode=mode))
+        module = modality_features("text", table, MultimodalConfig(mode=mode))
         assert features(module, empty).shape == (0, module.width)
     assert table.cosines(empty).shape == (0, 1)
 
 
 def test_frozen_vectors_belong_to_no_module(table):
     modules: list[nn.Module] = []
-    modules += [multimodal_features(table, MultimodalConfig(mode=mode)) for mode in ("vector", "simtier")]
+    modules += [modality_features("text", table, MultimodalConfig(mode=mode)) for mode in ("vector", "simtier")]
     for module in modules:
         assert not list(module.parameters()) and not list(module.buffers()) and not module.state_dict()
         found = module(ROWS)

@@ -7,12 +7,12 @@ import torch
 
 import embeddings.frozen.row_wise_exchange as exchange
 import embeddings.frozen.row_wise_table as row_wise
-import recsys.models.ctr
+import recsys.models.din
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import Batch
-from recsys.models.config import ModelConfig
 from recsys.models.ctr import CTRModel
+from recsys.models.din_config import DINConfig
 from recsys.models.sparse import table_configs
 from tests.embeddings.frozen.ranks import on_ranks
 from tests.train import tiny
@@ -32,13 +32,13 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     noted(exchange, "all_to_all", "rows")  # sizes, then rows
     noted(exchange, "to_all", "vectors")
     noted(row_wise, "summed", "results")
-    noted(recsys.models.ctr, "pooled_embeddings", "wait for IDs")
+    noted(recsys.models.din, "pooled_embeddings", "wait for IDs")
     return found
 
 
 def test_the_exchange_surrounds_the_lookup_of_ids(tmp_path: Path, order: list[str]) -> None:
     data = tiny.make_data(tmp_path / "data")
-    config = ModelConfig(embedding_dim=4, over_arch=[6])
+    config = DINConfig(embedding_dim=4, over_arch=[6])
     store = open_stores(tiny.SCHEMA, config, str(data))["text"]
 
     def batch() -> Batch:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recsys.models.target_attention import TargetAttention, bag_of
+from recsys.models.target_attention import TargetAttention, segment_ids
 
 
 def unit(width: int, hidden: list[int], seed: int = 0) -> TargetAttention:
@@ -70,9 +70,9 @@ def test_bags_do_not_touch_each_other():
     torch.testing.assert_close(attention(target, behaviours, lengths)[0], before[0])
 
 
-def test_bag_of():
-    assert bag_of(torch.tensor([2, 0, 1]), 3).tolist() == [0, 0, 2]
-    assert bag_of(torch.tensor([], dtype=torch.int64), 0).tolist() == []
+def test_segment_ids():
+    assert segment_ids(torch.tensor([2, 0, 1]), 3).tolist() == [0, 0, 2]
+    assert segment_ids(torch.tensor([], dtype=torch.int64), 0).tolist() == []
 
 
 def test_semantic_attention_mixes_cosines_into_the_weights():

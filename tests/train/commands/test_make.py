@@ -52,7 +52,8 @@ def trained(tmp_path_factory, data) -> Path:
         f"data: {{path: {data}, shuffle_rows: 100, batch_size: 32, eval_batch_size: 64}}\n"
         "model: {embedding_dim: 4, over_arch: [8, 8], attention: {hidden: [4]}}\n"
         "train: {epochs: 2, log_every: 1, warmup_steps: 5, select: auc}\n"
-        "make: {train: {epochs: 3}, dense_optimizer: {lr: 0.01}, model: {multimodal: {make: {thinned: 0.3}}}}\n"
+        "make: {train: {epochs: 3}, dense_optimizer: {lr: 0.01}, "
+        "model: {multimodal: {make: {behaviour_dropout: 0.3}}}}\n"
         f"process: {{device: cpu, threads: 1}}\nrun: {{root: {root / 'runs'}}}\n"
     )
     make(path)

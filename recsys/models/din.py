@@ -1,0 +1,98 @@
+"""Architecture din: DIN over ID embeddings, frozen multimodal features beside them, one logit."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
+
+from embeddings.tables import TableConfig, module_name
+from recsys.batch import Batch
+from recsys.models.arch import Arch, Frozen
+from recsys.models.cost import Cost, one_by_one
+from recsys.models.din_config import DINConfig
+from recsys.models.interaction import InteractionArch, OverArch
+from recsys.models.multimodal import multimodal_features
+from recsys.models.sparse import pooled_embeddings
+from recsys.models.target_attention import TargetAttention
+from recsys.schema import Schema
+
+
+class DINArch(Arch):
+    """DIN's target attention over each history, pooled features and those of frozen vectors -> interaction -> MLP."""
+
+    def __init__(self, schema: Schema, config: DINConfig, tables: list[TableConfig], frozen: Frozen) -> None:
+        super().__init__(schema, config, tables, frozen)
+        self.schema = schema
+        self.widths = widths = {f: t.embedding_dim for t in tables for f in t.features}
+        self.sequences = [f for f in schema.sequential if f.kind == "sequence"]
+        self.ids = [f for f in schema.sequential if f.kind == "id"]
+        # sequence name -> modalities whose cosines join its behaviours, and those whose cosines mix with the weights
+        self.scored, self.mixed = (
+            {f.name: self._modalities(part, f.name, config, frozen) for f in self.sequences}
+            for part in ("simscore", "sa_ta")
+        )
+        self.multimodal = multimodal_features(frozen, config)
+        attended = {f.name: widths[f.name] + len(self.scored[f.name]) for f in self.sequences}
+        hidden, softmax = config.attention.hidden, config.attention.softmax
+        self.attention = nn.ModuleDict(
+            {
+                module_name(name): TargetAttention(width, hidden, len(self.mixed[name]), softmax)
+                for name, width in attended.items()
+            }
+        )
+        width = (
+            len(schema.dense)
+            + sum(widths[f.name] for f in schema.pooled + self.ids)
+            + sum(attended.values())
+            + sum(module.width for module in self.multimodal.values())
+        )
+        crossed = config.cross_layers if config.interaction == "dcn" else 0
+        self.interaction = InteractionArch(width, crossed, config.cross_rank)
+        self.over = OverArch(self.interaction.width, config.over_arch, config.dropout)
+
+    def _modalities(self, part: str, sequence: str, config: DINConfig, frozen: Frozen) -> list[str]:
+        """Modalities of that history whose vectors go through ``part``."""
+        own = [name for name, modality in self.schema.modalities.items() if modality.history == sequence]
+        return [name for name in own if name in frozen and part in config.parts(name)]
+
+    def forward(
+        self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
+    ) -> torch.Tensor:
+        """Logits [B], float32."""
+        # first what waits for other ranks' frozen rows: meanwhile the ID embeddings arrive, which are waited for below
+        multimodal, cosines = [], {}
+        for module in self.multimodal.values():
+            of_modality, of_behaviours = module(batch.frozen[module.modality])
+            multimodal += of_modality
+            if of_behaviours is not None:
+                cosines[module.modality] = of_behaviours
+        features = [batch.dense]
+        if pooled is not None and batch.pooled is not None:
+            features += pooled_embeddings(pooled, batch.pooled, self.schema.pooled)
+        if sequences is not None:
+            features += [sequences[f.name].values() for f in self.ids]
+            features += [self._attend(f.name, f.target, sequences, cosines) for f in self.sequences]
+        return self.over(self.interaction(features + multimodal)).float()
+
+    def _attend(
+        self, name: str, target: str | None, sequences: dict[str, JaggedTensor], cosines: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """One history pooled: [B, D], or [B, D + S] where S modalities' cosines join its behaviours."""
+        assert target is not None, "the schema gives every sequence a target"
+        behaviours, query = sequences[name].values(), sequences[target].values()
+        if scores := [cosines[m] for m in self.scored[name]]:
+            behaviours = torch.cat([behaviours, *scores], dim=1)
+            query = torch.cat([query, query.new_ones(query.shape[0], len(scores))], dim=1)
+        mixed = [cosines[m] for m in self.mixed[name]]
+        beside = torch.cat(mixed, dim=1) if mixed else None
+        return self.attention[module_name(name)](query, behaviours, sequences[name].lengths(), beside)
+
+    def cost(self, lengths: Mapping[str, float]) -> Cost:
+        """The features live throughout; histories, modalities and the MLP come one by one."""
+        pooled = 2 * sum(self.widths[f.name] for f in self.schema.pooled)
+        parts = [self.attention[module_name(f.name)].cost(lengths.get(f.name, 1.0)) for f in self.sequences]
+        for module in self.multimodal.values():
+            parts.append(module.cost(lengths.get(self.schema.modalities[module.modality].history, 1.0)))
+        parts += [self.interaction.cost(), self.over.cost()]
+        return one_by_one(parts, features=pooled + 2 * self.interaction.width)
