@@ -4,6 +4,7 @@
 # TIERWISE_DEVICE=cpu|cuda    install this list instead of the one that fits the machine
 # RANKS=2                     processes of each training run in `make demo`
 # TESTS=tests/recsys          what `make test` and `make test-slow` run
+# CHAIN=--ranks 1             what `make chain` passes on; see python -m benchmarks.paper.chain --help
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -57,7 +58,7 @@ lint: setup-test       ## check style and layout of the code
 	@ruff format --check $(CODE)
 
 chain: setup            ## the whole method on generated pictures and titles: SCL, encode, MAKE, CTR
-	@python -m benchmarks.paper.chain
+	@python -m benchmarks.paper.chain $(CHAIN)
 
 bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi
