@@ -4,50 +4,59 @@ import datetime
 import json
 import os
 import statistics
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from embeddings.errors import InputError
 from train.run.run_folder import git_state, versions
 
 RESULTS = Path(__file__).with_name("results")
+_MEASURED_ON = ("benchmark", "date", "git", "machine", "versions")
 
 
-def measurement(samples: Sequence[float], **about: Any) -> dict[str, Any]:
-    """One contender's samples with their median, and whatever else there is to say about it."""
-    return {"samples": [round(s, 1) for s in samples], "median": round(statistics.median(samples), 1), **about}
+def measurement(samples: Sequence[float], suffix: str = "", **about: Any) -> dict[str, Any]:
+    """One contender's samples with their median, to a tenth, and whatever else there is to say about it.
+
+    Args:
+        suffix: of both keys, such as _us.
+    """
+    rounded = [round(s, 1) for s in samples]
+    return {f"samples{suffix}": rounded, f"median{suffix}": round(statistics.median(samples), 1), **about}
 
 
 def ratios(contenders: Mapping[str, Mapping[str, Any]], ours: str) -> dict[str, float]:
     """Peer -> median of ``ours`` over the peer's median: above 1 where ours is larger."""
-    own = contenders[ours]["median"]
-    return {name: round(own / c["median"], 3) for name, c in contenders.items() if name != ours}
+    median = contenders[ours]["median"]
+    return {name: round(median / c["median"], 3) for name, c in contenders.items() if name != ours}
+
+
+def relative(contenders: Mapping[str, Mapping[str, Any]], peer: str, key: str, places: int) -> dict[str, float]:
+    """Contender -> its ``key`` over that of ``peer``, the peer itself included."""
+    return {name: round(c[key] / contenders[peer][key], places) for name, c in contenders.items()}
 
 
 def append(name: str, row: Mapping[str, Any], folder: Path = RESULTS) -> dict[str, Any]:
     """Add ``row`` to ``folder/name.jsonl`` with date, commit, machine and versions; return what was written."""
-    (whole,) = append_all(name, [row], folder)
-    return whole
+    (written,) = append_all(name, [row], folder)
+    return written
 
 
 def append_all(name: str, rows: Sequence[Mapping[str, Any]], folder: Path = RESULTS) -> list[dict[str, Any]]:
     """As ``append``, for rows that were measured together."""
-    about = {
+    measured_on = {
         "benchmark": name,
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "git": git_state(),
         "machine": machine(),
         "versions": versions(),
     }
-    found = [{**about, **row} for row in rows]
+    written = [{**measured_on, **row} for row in rows]
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f"{name}.jsonl", "a") as out:  # one write: nothing half-written is left
-        out.write("".join(json.dumps(row) + "\n" for row in found))
-    return found
+        out.write("".join(json.dumps(row) + "\n" for row in written))
+    return written
 
 
 def read(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
@@ -56,15 +65,24 @@ def read(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line] if path.is_file() else []
 
 
+def show(row: Mapping[str, Any]) -> None:
+    """Print a row as a JSON line, without what it was measured on."""
+    print(json.dumps({k: v for k, v in row.items() if k not in _MEASURED_ON}), flush=True)
+
+
+def results_option(flag: str) -> Callable[[Callable], Callable]:
+    """The option of a command line that names the folder of its rows, passed on as ``results``."""
+    place = click.Path(path_type=Path)
+    return click.option(
+        flag, "results", type=place, default=RESULTS, help="Folder for the rows; default: benchmarks/results."
+    )
+
+
 def run_command(command: click.Command, module: str) -> int:
-    """Run a benchmark's command line and return the exit status: 0, 2 for bad input, which is said in one line."""
-    try:
-        return command.main(prog_name=f"python -m {module}", standalone_mode=False) or 0
-    except click.UsageError as error:
-        error.show()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    return 2
+    """Run a benchmark's command line and return the exit status, as ``python -m train`` does: 2 for bad input."""
+    from train.__main__ import run
+
+    return run(command, f"python -m {module}")
 
 
 def machine() -> dict[str, Any]:

@@ -51,7 +51,9 @@ def write_rows(folder: Path) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The tracked files, with the built kernels, and a small market where `make demo` would generate one."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     kernels = [str(p.relative_to(ROOT)) for p in ROOT.glob("embeddings/kernels/native/*.so")]
     for name in filter(None, [*listed, *kernels]):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

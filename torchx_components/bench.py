@@ -1,11 +1,10 @@
 """TorchX component: one of the benchmarks, as one process that starts its own ranks."""
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Dict, List, Optional
 
 import torchx.specs as specs
 
+from benchmarks.commands import COMMANDS
 from embeddings.errors import nearest
 from torchx_components import job
 
@@ -28,7 +27,8 @@ def bench(
 
     Args:
         arguments: what python -m benchmarks.BENCHMARK takes, after a bare --
-        benchmark: a command below benchmarks: kernels, training.step, data.memory, planner, frozen, paper ...
+        benchmark: kernels, training.step, training.checkpoint, data.memory, data.conversion, data.large_tables, frozen,
+            frozen.precision, planner, planner.scaling, paper, paper.chain, peers.fuxictr.peer or render
         h: named resource of the scheduler, instead of cpu, gpu and memMB; a local run needs none
         name: the job's name
         image: container image with tierwise in it, for schedulers that run containers
@@ -40,24 +40,11 @@ def bench(
         max_retries: how often the scheduler starts a failed job again, where it can
         logs: folder for what is printed
     """
-    runnable = runnable_benchmarks()
-    if benchmark not in runnable:
-        raise SystemExit(
-            f"error: no benchmark '{benchmark}'{nearest(benchmark, runnable)}; there are {sorted(runnable)}"
-        )
+    if benchmark not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise SystemExit(f"error: no benchmark '{benchmark}'{nearest(benchmark, COMMANDS)}; allowed: {known}")
     return job.process(
         *arguments,
         m=f"benchmarks.{benchmark}", name=name, logs=logs,
         h=h, image=image, cpu=cpu, gpu=gpu, memMB=memMB, env=env, mounts=mounts, max_retries=max_retries,
     )  # fmt: skip
-
-
-def runnable_benchmarks() -> List[str]:
-    """What python -m benchmarks.NAME runs: packages with a __main__.py, and modules that are scripts."""
-    (folder,) = find_spec("benchmarks").submodule_search_locations
-    root, names = Path(folder), []
-    for path in sorted(root.rglob("*.py")):
-        if '__name__ == "__main__"' in path.read_text() and not path.stem.endswith("rank"):
-            parts = path.relative_to(root).with_suffix("").parts
-            names.append(".".join(parts[:-1] if parts[-1] == "__main__" else parts))
-    return names

@@ -1,4 +1,4 @@
-"""What the components share: one role on a scheduler, where its logs stay, and how it goes on after a failure."""
+"""TorchX roles of the components: command line, logs, environment and retries on a scheduler."""
 
 import os
 import shlex
@@ -32,7 +32,7 @@ def processes(
     env.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     app = dist.ddp(*words, m="train", name=name, env=env, **placed)  # type: ignore[arg-type]
     role = app.roles[0]
-    role.args[-1] = _found("torchrun") + role.args[-1]
+    role.args[-1] = _search_path("torchrun") + role.args[-1]
     return app
 
 
@@ -56,7 +56,7 @@ def process(
         name=name,
         image=image,
         entrypoint="bash",
-        args=["-c", f"{_found('python')}exec {command}"],  # exec: signals are for the program, not for a shell
+        args=["-c", f"{_search_path('python')}exec {command}"],  # exec: signals are for the program, not for a shell
         env=dict(env or {}),
         resource=specs.resource(cpu=cpu, gpu=gpu, memMB=memMB, h=h),
         mounts=specs.parse_mounts(mounts) if mounts else [],
@@ -78,10 +78,11 @@ def run_logs(config: str, overrides: tuple[str, ...], logs: str | None) -> str:
     return logs
 
 
-def _found(program: str) -> str:
-    """Words before a command that find ``program`` where torchx was started from an environment that is not active.
+def _search_path(program: str) -> str:
+    """An assignment of PATH before a command, which adds the folder of this Python where ``program`` is in none of it.
 
-    Last in PATH, so that a container's own comes first. The $ is doubled because torchx fills in its macros.
+    So that torchx may be started from an environment that is not active. Last in PATH, so that a container's own comes
+    first. The $ is doubled because torchx fills in its macros.
     """
     if shutil.which(program) is not None:
         return ""

@@ -1,4 +1,4 @@
-"""python -m torchx_components.logged LOG MODULE ...: python -m MODULE, with what it prints kept in LOG too.
+"""Log file of a program: python -m torchx_components.logged LOG MODULE ... runs MODULE, with what it prints in LOG too.
 
 A pipe into tee would do that, but for signals: a shell that waits for a pipe passes none on, and a tee that is
 signalled with the rest of its group takes the last words with it.

@@ -1,4 +1,4 @@
-"""Does memory stay flat while TAOBAO-MM is converted? python -m benchmarks.data.conversion --out FOLDER.
+"""Memory of a process that converts TAOBAO-MM, larger than a limit: python -m benchmarks.data.conversion.
 
 Generates joined shards and vectors in the data set's true schema, larger on disk than a limit, and converts them in a
 process that may not hold more than the limit beyond what its imports hold. The kernel enforces it (RLIMIT_DATA).
@@ -13,15 +13,15 @@ from typing import Any
 
 import click
 
-from benchmarks.process_memory import measured_in_child, status_bytes
-from embeddings.errors import InputError
+from benchmarks.harness import append, results_option, run_command, show
+from benchmarks.process_memory import limit_data, measure_in_child, status_bytes
 
 LENGTH, WIDTH, ROWS_PER_USER = 1000, 128, 11  # as published
 GROUP_ROWS = 2_000  # of a generated row group
 VECTORS_AT_ONCE = 100_000
 
 
-def make_shards(folder: str, rows: int, vectors: int) -> None:
+def build_shards(folder: str, rows: int, vectors: int) -> None:
     """Write ``rows`` train and a tenth as many test rows with full histories, and ``vectors``, to ``folder``."""
     import numpy as np
     import pyarrow as pa
@@ -77,23 +77,22 @@ def _group(rng: Any, items: Any, start: int, rows: int) -> Any:
 
 
 def convert_under_limit(source: str, out: str, limit_bytes: int, rows_at_once: int | None = None) -> dict[str, Any]:
-    """Convert ``source`` in a child process under the limit. Returns its row; ``failed`` in it is what went wrong.
+    """Convert ``source`` in a child process under the limit. Returns its row. Raises InputError where it fails.
 
     ``rows_at_once`` decodes so many rows instead of the converter's own number, as a reader of whole tables would.
     """
-    return measured_in_child("benchmarks.data.conversion", source, out, str(limit_bytes), str(rows_at_once or ""))
+    arguments = [source, out, str(limit_bytes), str(rows_at_once or "")]
+    failure = f"converting failed under a limit of {limit_bytes >> 20} MiB"
+    return measure_in_child("benchmarks.data.conversion", *arguments, failure=failure)
 
 
-def _child(source: str, out: str, limit_bytes: str, rows_at_once: str) -> None:
-    import resource
-
+def child(source: str, out: str, limit_bytes: str, rows_at_once: str) -> None:
+    """Convert under the limit, and print the row's figures as JSON."""
     from recsys.datasets import taobao_mm
 
     if rows_at_once:
         taobao_mm.ROWS = int(rows_at_once)
-    threading.stack_size(1 << 20)
-    limit = status_bytes("VmData") + int(limit_bytes)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    limit_data(int(limit_bytes))
     base = status_bytes("RssAnon")
     sizes, over = [base], threading.Event()
 
@@ -121,24 +120,17 @@ def disk_bytes(folder: str) -> int:
 @click.option("--rows", default=150_000, show_default=True, help="Train rows to generate: 16 KB each.")
 @click.option("--vectors", default=2_000_000, show_default=True, help="Vectors to generate.")
 @click.option("--limit-mib", default=384, show_default=True, help="What converting may add to the process.")
-@click.option("--results", default=None, help="Folder for the row; default: benchmarks/results.")
-def main(folder: str, rows: int, vectors: int, limit_mib: int, results: str | None) -> None:
+@results_option("--results")
+def main(folder: str, rows: int, vectors: int, limit_mib: int, results: Path) -> None:
     """Measure memory while converting shards larger than the limit. Appends to conversion.jsonl."""
-    from benchmarks.harness import RESULTS, append
-
     source = str(Path(folder) / "source")
     if not Path(source).is_dir():
-        make_shards(source, rows, vectors)
-    found = convert_under_limit(source, str(Path(folder) / "data"), limit_mib << 20)
-    if "failed" in found:
-        raise InputError(f"converting failed under a limit of {limit_mib} MiB: {found['failed']}")
+        build_shards(source, rows, vectors)
+    measured = convert_under_limit(source, str(Path(folder) / "data"), limit_mib << 20)
     shapes = {"vectors": vectors, "length": LENGTH, "width": WIDTH}
     about = {"shapes": shapes, "limit_bytes": limit_mib << 20, "disk_bytes": disk_bytes(source)}
-    row = append("conversion", {**about, **found}, Path(results) if results else RESULTS)
-    print(json.dumps({k: v for k, v in row.items() if k not in ("versions", "machine", "git")}), flush=True)
+    show(append("conversion", {**about, **measured}, results))
 
 
 if __name__ == "__main__":
-    from benchmarks.harness import run_command
-
     sys.exit(run_command(main, "benchmarks.data.conversion"))

@@ -1,4 +1,4 @@
-"""Many distinct ids: python -m benchmarks.data.large_tables --out FOLDER.
+"""Collisions of a table with many distinct ids: python -m benchmarks.data.large_tables --out FOLDER.
 
 Generates ids that are multiples of 4096, counts collisions of a table as ``python -m train collisions`` does, in a
 process of its own, and compares with counting every id; then measures what taking an id to its row costs the reader.
@@ -7,7 +7,7 @@ process of its own, and compares with counting every id; then measures what taki
 import json
 import resource
 import shutil
-import subprocess
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -15,9 +15,10 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.harness import append, results_option, run_command, show
+from benchmarks.process_memory import measure_in_child
 from embeddings.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 STEP = 4096
 FILE_ROWS = 1_000_000
 TABLE = "item"
@@ -29,7 +30,7 @@ def ids_at(places: np.ndarray, distinct: int) -> np.ndarray:
     return places * factor % distinct * STEP  # below 2^63 for less than 2^31 ids
 
 
-def make_ids(out: str, distinct: int, rows: int) -> None:
+def build_ids(out: str, distinct: int, rows: int) -> None:
     """Every id once, and beside it one that is drawn with a long tail, unless they are there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -56,22 +57,22 @@ def make_ids(out: str, distinct: int, rows: int) -> None:
     (folder / "made.json").write_text(json.dumps(about))
 
 
-def counted(out: str) -> dict:
-    """Counts and shares as the verb finds them, in a process of its own, with its seconds and peak memory."""
-    code = "import sys; from benchmarks.data.large_tables import _child; _child(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, out], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def count_collisions(out: str) -> dict:
+    """Counts and shares as ``python -m train collisions`` has them, in a child process; its seconds, its peak bytes."""
+    failure = f"counting the ids in '{out}' failed"
+    return measure_in_child("benchmarks.data.large_tables", out, failure=failure, environment={})
 
 
-def _child(out: str) -> None:
+def child(out: str) -> None:
+    """Count, and print the row's figures as JSON."""
     from recsys.features.read_counters import ReadCounters
     from recsys.schema import load_schema
     from train.commands.collisions import measure_collisions
 
     started = time.perf_counter()
-    sample, found = measure_collisions(out, "train", load_schema(out), ReadCounters())[TABLE]
+    sample, collisions = measure_collisions(out, "train", load_schema(out), ReadCounters())[TABLE]
     distinct, error = sample.distinct()
-    shares = {way: {k: round(v, 7) for k, v in vars(shared).items()} for way, shared in found.items()}
+    shares = {way: {k: round(v, 7) for k, v in vars(shared).items()} for way, shared in collisions.items()}
     seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     about = {"lookups": sample.seen, "distinct": round(distinct), "distinct_error": round(error), "shares": shares}
     print(json.dumps({**about, "seconds": round(seconds, 1), "peak_bytes": peak}), flush=True)
@@ -93,8 +94,8 @@ def true_shares(distinct: int, rows: int) -> dict[str, float]:
     return result
 
 
-def speeds(rows: int, repeats: int = 200, count: int = 200_000) -> dict[str, float]:
-    """Million ids a second, one thread, ids of a batch in cache; the median."""
+def mapping_speeds(rows: int, repeats: int = 200, count: int = 200_000) -> dict[str, float]:
+    """Way -> million ids a second that are taken to their rows: one thread, a batch in cache, median of repeats."""
     from recsys.features.table_rows import table_rows
     from recsys.schema import TableSchema
 
@@ -106,7 +107,7 @@ def speeds(rows: int, repeats: int = 200, count: int = 200_000) -> dict[str, flo
             started = time.perf_counter()
             table_rows(ids, table, out)
             samples.append(time.perf_counter() - started)
-        result[way] = round(count / sorted(samples)[repeats // 2] / 1e6, 1)
+        result[way] = round(count / statistics.median(samples) / 1e6, 1)
     return result
 
 
@@ -114,20 +115,15 @@ def speeds(rows: int, repeats: int = 200, count: int = 200_000) -> dict[str, flo
 @click.option("--out", "folder", required=True, help="Where the ids are, or are written; they stay there.")
 @click.option("--distinct", default=100_000_000, show_default=True, type=click.IntRange(1000, (1 << 31) - 1))
 @click.option("--rows", default=1 << 27, show_default=True, help="Rows of the table.", type=click.IntRange(1))
-@click.option("--results", default=None, help="Folder for the row; default: benchmarks/results.")
-def main(folder: str, distinct: int, rows: int, results: str | None) -> None:
+@results_option("--results")
+def main(folder: str, distinct: int, rows: int, results: Path) -> None:
     """Count collisions of many distinct ids. Appends to large_tables.jsonl."""
-    from benchmarks.harness import RESULTS, append
-
-    make_ids(folder, distinct, rows)
-    found = counted(folder)
+    build_ids(folder, distinct, rows)
+    counts = count_collisions(folder)
     about = {"shapes": {"distinct": distinct, "rows": rows, "step": STEP}}
-    truth = {"true_shares": true_shares(distinct, rows), "million_ids_per_s": speeds(rows)}
-    row = append("large_tables", {**about, **found, **truth}, Path(results) if results else RESULTS)
-    print(json.dumps({k: v for k, v in row.items() if k not in ("versions", "machine", "git")}), flush=True)
+    truth = {"true_shares": true_shares(distinct, rows), "million_ids_per_s": mapping_speeds(rows)}
+    show(append("large_tables", {**about, **counts, **truth}, results))
 
 
 if __name__ == "__main__":
-    from benchmarks.harness import run_command
-
     sys.exit(run_command(main, "benchmarks.data.large_tables"))

@@ -1,4 +1,4 @@
-"""Does memory stay flat while reading? python -m benchmarks.data.memory --out FOLDER.
+"""Memory of a process that reads a data set ten times as large as a limit: python -m benchmarks.data.memory.
 
 Generates a shop whose training split is at least ten times a limit, on disk, then reads all of it in a process that may
 not hold more than the limit. The limit is on data (RLIMIT_DATA: heap and private mappings), set once everything is
@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from benchmarks.process_memory import measured_in_child, status_bytes
+from benchmarks.harness import append, results_option, run_command, show
+from benchmarks.process_memory import limit_data, measure_in_child, status_bytes
 from embeddings.errors import InputError
 
 TIMES = 10  # the data set is at least so many times the limit
@@ -30,16 +31,15 @@ def read_under_limit(
 ) -> dict[str, Any]:
     """Read the training split in a child process under the limit.
 
-    ``keep`` holds on to every batch, as a leak would. Returns the child's row; ``failed`` in it is what went wrong.
+    ``keep`` holds on to every batch, as a leak would. Returns the child's row. Raises InputError where it fails.
     """
     arguments = [data, str(limit_bytes), str(batch_size), str(shuffle_rows), str(int(keep))]
-    return measured_in_child("benchmarks.data.memory", *arguments)
+    failure = f"reading failed under a limit of {limit_bytes >> 20} MiB"
+    return measure_in_child("benchmarks.data.memory", *arguments, failure=failure)
 
 
-def _child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep: str) -> None:
-    import resource
-    import threading
-
+def child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep: str) -> None:
+    """Read all rows under the limit, and print the row's figures as JSON."""
     import torch
 
     from recsys.models.config import ArchConfig
@@ -48,12 +48,9 @@ def _child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep
     from train.data.reader import RowReader
 
     torch.set_num_threads(1)
-    threading.stack_size(1 << 20)  # of 8 MiB otherwise, all of which the limit counts though little is ever touched
     schema = load_schema(data)
     stores = open_stores(schema, ArchConfig.model_validate({}), data)
-    before = status_bytes("VmData")
-    limit = before + int(limit_bytes)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    before = limit_data(int(limit_bytes))
     base = status_bytes("RssAnon")
     reader = RowReader(
         data, "train", schema, stores, batch_size=int(batch_size), shuffle_rows=int(shuffle_rows), prefetch=2
@@ -104,7 +101,7 @@ def disk_bytes(data: str) -> int:
     return sum(f.stat().st_size for f in (Path(data) / "train").glob("*.parquet"))
 
 
-def make_shop(out: str, rows: int) -> None:
+def build_shop(out: str, rows: int) -> None:
     """Write the market unless it is there."""
     from recsys.datasets.shop.config import ShopConfig
     from recsys.datasets.shop.prepare import prepare
@@ -119,30 +116,21 @@ def make_shop(out: str, rows: int) -> None:
 @click.option("--limit-mib", default=LIMIT_MIB, show_default=True, help="What reading may add to the process.")
 @click.option("--batch-size", default=1024, show_default=True)
 @click.option("--shuffle-rows", default=16_384, show_default=True, help="As data.shuffle_rows.")
-@click.option("--results", default=None, help="Folder for the row; default: benchmarks/results.")
-def main(
-    folder: str, rows: int | None, limit_mib: int, batch_size: int, shuffle_rows: int, results: str | None
-) -> None:
+@results_option("--results")
+def main(folder: str, rows: int | None, limit_mib: int, batch_size: int, shuffle_rows: int, results: Path) -> None:
     """Measure memory while reading a data set ten times the limit. Appends to memory.jsonl."""
-    from benchmarks.harness import RESULTS, append
-
     limit = limit_mib << 20
-    make_shop(folder, rows or int(1.1 * TIMES * limit / BYTES_PER_ROW))
+    build_shop(folder, rows or int(1.1 * TIMES * limit / BYTES_PER_ROW))
     size = disk_bytes(folder)
     if size < TIMES * limit:
         raise InputError(
             f"'{folder}' has {size:,} bytes to read, {TIMES} times the limit are {TIMES * limit:,}; raise --rows"
         )
-    found = read_under_limit(folder, limit, batch_size, shuffle_rows)
-    if "failed" in found:
-        raise InputError(f"reading failed under a limit of {limit_mib} MiB: {found['failed']}")
+    measured = read_under_limit(folder, limit, batch_size, shuffle_rows)
     shapes = {"batch_size": batch_size, "shuffle_rows": shuffle_rows}
     about = {"flags": sys.argv[1:], "shapes": shapes, "limit_bytes": limit, "disk_bytes": size}
-    row = append("memory", {**about, **found}, Path(results) if results else RESULTS)
-    print(json.dumps({k: v for k, v in row.items() if k not in ("versions", "machine", "git")}), flush=True)
+    show(append("memory", {**about, **measured}, results))
 
 
 if __name__ == "__main__":
-    from benchmarks.harness import run_command
-
     sys.exit(run_command(main, "benchmarks.data.memory"))

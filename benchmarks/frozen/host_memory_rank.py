@@ -1,15 +1,14 @@
-"""One rank of benchmarks.frozen's host case: reads every vector of a store, says what it holds then, and how fast a
-step of SimTier on random rows is."""
+"""A rank of benchmarks.frozen's host case: the memory that it holds after it has read every vector of a store, and the
+time of SimTier on random rows."""
 
-import json
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
+from benchmarks.ranks import read_job, write_result
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
@@ -18,13 +17,13 @@ BLOCK = 1 << 20
 TARGETS, LENGTH, TIERS, STEPS = 1024, 200, 20, 25
 
 
-def held(text: str, file: str = "") -> dict[str, int]:
-    """Bytes of the mappings in ``text``, of the form of /proc/PID/smaps: resident, and by its share with others (PSS).
+def mapped_bytes(smaps: str, file: str = "") -> dict[str, int]:
+    """Bytes of the mappings in the text of /proc/PID/smaps: resident (RSS), and in proportional set size (PSS).
 
     ``file`` ends the name of the mappings that count; all count where it is empty.
     """
     sums, counts = {"Rss": 0, "Pss": 0}, False
-    for line in text.splitlines():
+    for line in smaps.splitlines():
         key, _, rest = line.partition(":")
         if "-" in key.split(" ")[0]:  # the first line of a mapping: addresses, rights, ..., name
             counts = line.endswith(file)
@@ -34,7 +33,7 @@ def held(text: str, file: str = "") -> dict[str, int]:
 
 
 def step_ms(table: FrozenTable, count: int, seed: int) -> float:
-    """Median time of SimTier on rows drawn anew for each step, all ranks at the same time."""
+    """Median milliseconds of SimTier on rows drawn anew for each step, all ranks at the same time."""
     draw = torch.Generator().manual_seed(seed)
     times = []
     for _ in range(STEPS):
@@ -47,11 +46,11 @@ def step_ms(table: FrozenTable, count: int, seed: int) -> float:
 
 
 def main() -> None:
-    job = json.loads(sys.argv[1])
+    job = read_job()
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     ranks = dist.get_world_size()
-    before = held(Path("/proc/self/smaps").read_text())
+    before = mapped_bytes(Path("/proc/self/smaps").read_text())
     store = FrozenStore.open(job["store"])
     table = FrozenTable(store, placement=job["placement"])
     for start in range(0, store.count, BLOCK):  # as a step does: the kernel reads each row
@@ -60,18 +59,18 @@ def main() -> None:
         assert int(counts.sum()) == rows.numel()
     dist.barrier()  # every rank has read everything, and still holds it
     smaps = Path("/proc/self/smaps").read_text()
-    whole, vectors = held(smaps), held(smaps, "/vectors.npy")
-    found = {
+    whole, vectors = mapped_bytes(smaps), mapped_bytes(smaps, "/vectors.npy")
+    measured = {
         "grown_proportional_bytes": whole["proportional_bytes"] - before["proportional_bytes"],
         "grown_resident_bytes": whole["resident_bytes"] - before["resident_bytes"],
         "map": vectors,
         "step_ms": step_ms(table, store.count, dist.get_rank()),
     }
     every: list = [None] * ranks
-    dist.all_gather_object(every, found)
+    dist.all_gather_object(every, measured)
     dist.barrier()
     if dist.get_rank() == 0:
-        Path(job["out"]).write_text(json.dumps(every))
+        write_result(every)
     dist.destroy_process_group()
 
 

@@ -1,4 +1,4 @@
-"""What fewer bits of the frozen vectors cost: python -m benchmarks.frozen.precision RUN [...].
+"""GAUC of trained SimTier models with frozen vectors of fewer bits: python -m benchmarks.frozen.precision RUN [...].
 
 Scores a split with a run's trained SimTier model, its table exchanged for the same vectors in other formats, and
 counts the behaviours that change their tier against float32. int4 has no format of its own: its values, 4 bits and a
@@ -6,12 +6,15 @@ scale a row, are held in an int8 table here, which gives the same similarities.
 """
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
 import numpy as np
 import torch
 
+from benchmarks.harness import append, run_command
+from benchmarks.kernels.peers import tier_of
 from embeddings.frozen.quantise import encoded
 
 FORMATS = ("float32", "float16", "bfloat16", "int8", "int4")
@@ -38,44 +41,54 @@ def moved(vectors: torch.Tensor, name: str, pairs: tuple[torch.Tensor, torch.Ten
         similarity = torch.cat(
             [(of[t] * of[b]).sum(1) for t, b in zip(target.split(1 << 16), behaviour.split(1 << 16), strict=True)]
         )
-        return ((similarity.clamp(-1, 1) + 1) * (num_tiers / 2)).long().clamp(max=num_tiers - 1)
+        return tier_of(similarity, num_tiers)
 
     return float((tiers(rounded) != tiers(vectors.double())).double().mean())
 
 
 def measure(run: str, split: str) -> list[dict[str, Any]]:
-    """A row for each format."""
-    from embeddings.kernels.pairs import pairs
-    from recsys.metrics import compute_metrics
-    from recsys.models.multimodal import TierFeatures
-    from train.ctr.scoring import collect
+    """A row for each format: pairs, share of them in another tier, GAUC, and its change against float32."""
     from train.ctr.trained_run import open_run, run_config
     from train.distributed.process_group import process_group
 
     config = run_config(run, ())
-    rows = []
     with process_group(config.process) as ranks:
-        opened = open_run(config, split, "best", ranks)
-        (module,) = (m for m in opened.model.modules() if isinstance(m, TierFeatures))
-        (name,) = opened.schema.modalities
-        vectors = module.table.gather(torch.arange(module.table.table.shape[0]))
-        vectors = torch.nn.functional.normalize(vectors, dim=1)
-        targets, behaviours = [], []
-        for batch in opened.reader.epoch(0):
-            frozen = batch.frozen[name]
-            target_of, history = pairs(frozen.target.numel(), frozen.history, frozen.offsets, frozen.bag_index)
-            known = (history >= 0) & (frozen.target[target_of] >= 0)
-            targets.append(frozen.target[target_of][known])
-            behaviours.append(history[known])
-        both = torch.cat(targets), torch.cat(behaviours)
-        for form in FORMATS:
-            module.table.table, module.table.scale = converted(vectors, form)
-            scores = collect(opened.model, opened.reader, ranks)
-            assert scores is not None
-            metrics = compute_metrics(scores.labels, scores.logits, scores.users)
-            share = moved(vectors, form, both, module.width)
-            rows.append({"format": form, "pairs": both[0].numel(), "moved": share, "gauc": metrics["gauc"]})
+        rows = list(_rows(open_run(config, split, "best", ranks), ranks))
     return [{**row, "gauc_change": row["gauc"] - rows[0]["gauc"]} for row in rows]
+
+
+def _rows(run: Any, ranks: Any) -> Iterator[dict[str, Any]]:
+    """A row for each format, from an opened run whose only modality enters as SimTier."""
+    from recsys.metrics import compute_metrics
+    from recsys.models.multimodal import TierFeatures
+    from train.ctr.scoring import collect
+
+    (tiers,) = (m for m in run.model.modules() if isinstance(m, TierFeatures))
+    (modality,) = run.schema.modalities
+    pairs = _known_pairs(run.reader, modality)
+    vectors = tiers.table.gather(torch.arange(tiers.table.table.shape[0]))
+    vectors = torch.nn.functional.normalize(vectors, dim=1)
+    for name in FORMATS:
+        tiers.table.table, tiers.table.scale = converted(vectors, name)
+        scores = collect(run.model, run.reader, ranks)
+        assert scores is not None
+        gauc = compute_metrics(scores.labels, scores.logits, scores.users)["gauc"]
+        share = moved(vectors, name, pairs, tiers.width)
+        yield {"format": name, "pairs": pairs[0].numel(), "moved": share, "gauc": gauc}
+
+
+def _known_pairs(reader: Any, modality: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of targets and of behaviours [P] of every pair of one epoch, of which both have a vector."""
+    from embeddings.kernels.pairs import pairs
+
+    targets, behaviours = [], []
+    for batch in reader.epoch(0):
+        frozen = batch.frozen[modality]
+        target_of, history = pairs(frozen.target.numel(), frozen.history, frozen.offsets, frozen.bag_index)
+        known = (history >= 0) & (frozen.target[target_of] >= 0)
+        targets.append(frozen.target[target_of][known])
+        behaviours.append(history[known])
+    return torch.cat(targets), torch.cat(behaviours)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,8 +96,6 @@ def measure(run: str, split: str) -> list[dict[str, Any]]:
 @click.option("--split", default="test", show_default=True)
 def main(runs: tuple[str, ...], split: str) -> None:
     """Score trained SimTier RUNS with their vectors in other formats; rows in precision.jsonl."""
-    from benchmarks.harness import append
-
     for run in runs:
         for row in measure(run, split):
             append("precision", {"run": run.rstrip("/").split("/")[-1], "split": split, **row})
@@ -92,6 +103,4 @@ def main(runs: tuple[str, ...], split: str) -> None:
 
 
 if __name__ == "__main__":
-    from benchmarks.harness import run_command
-
     sys.exit(run_command(main, "benchmarks.frozen.precision"))

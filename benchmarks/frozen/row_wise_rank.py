@@ -1,8 +1,6 @@
-"""One rank of benchmarks.frozen's row-wise case; started by torch's launcher, writes what it measured as JSON."""
+"""A rank of benchmarks.frozen's row-wise case: time and network bytes of each contender's step."""
 
 import functools
-import json
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +16,8 @@ from torchrec.modules.embedding_configs import EmbeddingConfig
 from torchrec.modules.embedding_modules import EmbeddingCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
-from benchmarks.frozen.wire_bytes import sent_bytes
+from benchmarks.frozen.network_bytes import sent_bytes
+from benchmarks.ranks import read_job, write_result
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.store import FrozenStore
@@ -30,7 +29,7 @@ BATCHES = 8
 
 
 class Fetched(nn.Module):
-    """What one does without row-wise kernels: TorchRec's row-wise EmbeddingCollection brings every vector here."""
+    """The peer without row-wise kernels: TorchRec's row-wise EmbeddingCollection fetches every vector to this rank."""
 
     def __init__(self, store: FrozenStore) -> None:
         super().__init__()
@@ -70,8 +69,8 @@ class Fetched(nn.Module):
             torch.cat([rows.target, rows.history]),
             lengths=torch.cat([torch.ones_like(lengths), lengths]),
         )
-        found = self.model(features)
-        vectors = torch.cat([found["target"].values(), found["history"].values()])
+        embeddings = self.model(features)
+        vectors = torch.cat([embeddings["target"].values(), embeddings["history"].values()])
         history = torch.arange(targets, vectors.shape[0])
         return FrozenTable.of(vectors, None), FrozenRows(torch.arange(targets), history, rows.offsets)
 
@@ -84,7 +83,7 @@ def batch(seed: int, count: int, targets: int, length: int) -> FrozenRows:
     return FrozenRows(*(torch.from_numpy(x) for x in (target, history, offsets)))
 
 
-def both(attention: MAKEAttention, tiers: int, table: Any, rows: FrozenRows) -> torch.Tensor:
+def simtier_and_make(attention: MAKEAttention, tiers: int, table: Any, rows: FrozenRows) -> torch.Tensor:
     """SimTier forward, MAKE forward and backward."""
     attention.table = table
     attention.zero_grad()
@@ -98,26 +97,26 @@ def contenders(job: dict[str, Any], stores: dict[str, FrozenStore]) -> dict[str,
     ranks = dist.get_world_size()
     fetched = Fetched(stores["float32"])
     attention = MAKEAttention(FrozenTable(stores["float32"]), job["hidden"])
-    run = functools.partial(both, attention, job["tiers"])
+    run = functools.partial(simtier_and_make, attention, job["tiers"])
 
     def counted(rows: FrozenRows) -> torch.Tensor:
-        table, own = fetched(rows)
-        return table.tier_counts(own, job["tiers"])
+        table, fetched_rows = fetched(rows)
+        return table.tier_counts(fetched_rows, job["tiers"])
 
-    found: dict[str, Callable[[FrozenRows], Any]] = {
+    steps: dict[str, Callable[[FrozenRows], Any]] = {
         "fetch": fetched,
         "fetch, SimTier": counted,
         "fetch, SimTier and MAKE": lambda rows: run(*fetched(rows)),
     }
     for dtype, store in stores.items():
         table = RowWiseTable(store, dist.new_group(), room=ranks * job["targets"])
-        found[f"ours {dtype}, SimTier"] = lambda rows, t=table: t.tier_counts(rows, job["tiers"])
-        found[f"ours {dtype}, SimTier and MAKE"] = lambda rows, t=table: run(t, rows)
-    return found
+        steps[f"ours {dtype}, SimTier"] = lambda rows, t=table: t.tier_counts(rows, job["tiers"])
+        steps[f"ours {dtype}, SimTier and MAKE"] = lambda rows, t=table: run(t, rows)
+    return steps
 
 
 def main() -> None:
-    job = json.loads(sys.argv[1])
+    job = read_job()
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     rank = dist.get_rank()
@@ -132,7 +131,7 @@ def main() -> None:
     sent: dict[str, float] = {}
     for _ in range(job["rounds"]):
         for name, step in steps.items():
-            fresh = [make() for make in batches]  # an exchange stays with its rows
+            fresh = [draw() for draw in batches]  # an exchange stays with its rows
             step(batches[0]())
             dist.barrier()
             before, start = sent_bytes(), time.perf_counter()
@@ -145,8 +144,7 @@ def main() -> None:
             times[name].append(max(float(f[0]) for f in every) / BATCHES * 1e3)
             sent[name] = sum(float(f[1]) for f in every) / BATCHES
     if rank == 0:
-        with open(job["out"], "w") as out:
-            json.dump({name: {"samples_ms": times[name], "bytes": sent[name]} for name in steps}, out)
+        write_result({name: {"samples_ms": times[name], "bytes": sent[name]} for name in steps})
     dist.destroy_process_group()
 
 

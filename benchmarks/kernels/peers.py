@@ -14,8 +14,8 @@ from torch.nn import functional
 Tensor = torch.Tensor
 
 
-def tiers(similarity: Tensor, num_tiers: int) -> Tensor:
-    """[B, L] similarities to tiers."""
+def tier_of(similarity: Tensor, num_tiers: int) -> Tensor:
+    """The tier, 0 to N - 1, of each similarity, as SimTier counts them: int64 of the same shape."""
     return ((similarity.clamp(-1, 1) + 1) * (num_tiers / 2)).long().clamp(max=num_tiers - 1)
 
 
@@ -24,7 +24,7 @@ def simtier_eager(table: Tensor, target: Tensor, history: Tensor, num_tiers: int
     similarity = torch.einsum("blm,bm->bl", table[history], table[target])
     known = (history >= 0).float()
     counts = torch.zeros(len(target), num_tiers)
-    return counts.scatter_add_(1, tiers(similarity, num_tiers), known)
+    return counts.scatter_add_(1, tier_of(similarity, num_tiers), known)
 
 
 def simtier_onehot(table: Tensor, target: Tensor, history: Tensor, num_tiers: int) -> Tensor:
@@ -43,7 +43,7 @@ def simtier_fbgemm(table: Tensor, target: Tensor, history: Tensor, num_tiers: in
     values = table[history.flatten()]
     similarity, _ = torch.ops.fbgemm.jagged_dense_bmm(values, offsets, table[target].unsqueeze(2), length)
     counts = torch.zeros(targets, num_tiers)
-    return counts.scatter_add_(1, tiers(similarity.view(targets, length), num_tiers), (history >= 0).float())
+    return counts.scatter_add_(1, tier_of(similarity.view(targets, length), num_tiers), (history >= 0).float())
 
 
 def make_eager(

@@ -17,6 +17,9 @@ import click
 from omegaconf import OmegaConf
 
 from benchmarks.harness import append_all, run_command
+from benchmarks.paper import chain_rows
+from benchmarks.paper.chain_rows import ROWS, SEARCHES
+from benchmarks.ranks import launch_command
 from embeddings.atomic_file import write_json
 from embeddings.errors import InputError
 
@@ -24,7 +27,7 @@ ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")} 
 # kind of vectors -> settings of its encoders' training; none are trained for raw ones
 VECTORS: dict[str, tuple[str, ...] | None] = {"raw": None, "untrained": ("train.epochs=0",), "scl": ()}
 MODES = ("simtier", "simtier+make")
-DATA, ROWS, SEARCHES = "data/chain", 300_000, 30_000
+DATA = "data/chain"
 MAKE_EPOCHS = 4
 SPLITS = ("train", "validation", "test")
 
@@ -67,17 +70,19 @@ class Chain:
         self.encode()
         if any("make" in mode for mode in self.modes):
             self.train_make()
-        found = list(self.train_ctr(seeds))
+        rows_of_models = list(self.train_ctr(seeds))
         shapes = {"rows": rows, "searches": searches, "seed": seed, "ranks": self.ranks}
         same = {"shapes": shapes, "accuracy": self.accuracy(), "seconds": self.seconds}
-        return [{**row, **same} for row in found]
+        return [{**row, **same} for row in rows_of_models]
 
     def run(self, stage: str, *words: object, ranks: int = 1) -> None:
         """``python -m train WORDS``, over ranks where there are several; the time goes to ``stage``."""
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
+        command = launch_command(ranks, "train", *words)
+        if ranks == 1:
+            command = [sys.executable, "-m", "train", *map(str, words)]
         print("== python -m train", *words, flush=True)
         began = time.monotonic()
-        done = subprocess.run([sys.executable, *launch, "-m", "train", *map(str, words)])
+        done = subprocess.run(command)
         self.seconds[stage] = round(self.seconds.get(stage, 0) + time.monotonic() - began, 1)
         write_json(self._timed, self.seconds)
         if done.returncode:
@@ -140,10 +145,10 @@ class Chain:
                 settings += [f"model.multimodal.mode={mode}", f"train.seed={seed}"]
                 settings += [f"model.multimodal.make.run={self.root / f'make-{vectors}'}"] if "make" in mode else []
                 self._run_folder("ctr", name, "configs/shop.yaml", *settings)
-                found = json.loads((self.root / name / "evaluation" / "test.json").read_text())
+                evaluation = json.loads((self.root / name / "evaluation" / "test.json").read_text())
                 row = {"vectors": vectors, "mode": mode, "seed": seed}
-                row |= {key: found["overall"][key] for key in ("gauc", "auc", "ne", "log_loss")}
-                row["auc_by_frequency"] = [group["auc"] for group in found["frequency_groups"]]
+                row |= {key: evaluation["overall"][key] for key in ("gauc", "auc", "ne", "log_loss")}
+                row["auc_by_frequency"] = [group["auc"] for group in evaluation["frequency_groups"]]
                 yield row
 
     def accuracy(self) -> dict[str, dict[str, float]]:
@@ -157,13 +162,13 @@ class Chain:
     def _vectors(self, vectors: str) -> str:
         return f"data.path={self.data / 'vectors' / vectors}"
 
-    def _run_folder(self, verb: str, name: str, config: str, *settings: str) -> None:
+    def _run_folder(self, command: str, name: str, config: str, *settings: str) -> None:
         if not _done(self.root / name):
-            self._train(verb, verb, name, config, *settings)
+            self._train(command, command, name, config, *settings)
 
-    def _train(self, stage: str, verb: str, name: str, config: str, *settings: str) -> None:
+    def _train(self, stage: str, command: str, name: str, config: str, *settings: str) -> None:
         where = (f"run.root={self.root}", f"run.name={name}", "run.resume=auto")
-        self.run(stage, verb, f"--config={config}", *self.overrides, *settings, *where, ranks=self.ranks)
+        self.run(stage, command, f"--config={config}", *self.overrides, *settings, *where, ranks=self.ranks)
 
 
 def _about(run: Path) -> dict:
@@ -189,10 +194,8 @@ def main(data: str, root: str, rows: int, searches: int, seeds: int, seed: int, 
 
     Overrides go to every training, such as process.threads=1.
     """
-    from benchmarks.render import chain as table
-
     chain = Chain(Path(data), Path(root), ranks, rest["overrides"], VECTORS, MODES)
-    print(table(append_all("chain", chain.whole(rows, searches, seed, seeds))))
+    print(chain_rows.chain(append_all(chain_rows.RESULTS, chain.whole(rows, searches, seed, seeds))))
     print(f"{sum(chain.seconds.values()) / 60:.1f} minutes: {chain.seconds}")
 
 

@@ -9,11 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from benchmarks.markdown import Rows
 from benchmarks.paper import figure6a as vectors
 from benchmarks.paper import published
 from benchmarks.paper.experiments import PRETRAINED, TABLE3
-from benchmarks.paper.figures import Mean, Rows, by_epoch, frequency_gains, gains
-from benchmarks.paper.tables import CURVES, NAMES, Runs
+from benchmarks.paper.figures import by_epoch, frequency_gains, gains
+from benchmarks.paper.tables import CURVES, Runs
+from benchmarks.spread import Mean
+from recsys.models.titles import mode_title
 from train.report.plot_style import COLOURS, STYLE
 
 _FORM = {"svg.fonttype": "none"}  # text as text: a tenth of the bytes
@@ -51,10 +54,10 @@ def _curve(axes: Axes, at: list[float], values: list[Mean], label: str, colour: 
 
 def _table3(here: Axes, paper: Axes, runs: Runs) -> None:
     models = [m for m in TABLE3 if m != "none"]
-    labels = [NAMES[m].removeprefix("ID + ").replace(" + ", "\n+ ") for m in models]
-    found = [gains(runs[m], runs["none"], "gauc") if runs.get(m) and runs.get("none") else None for m in models]
+    labels = [mode_title(m).removeprefix("ID + ").replace(" + ", "\n+ ") for m in models]
+    changes = [gains(runs[m], runs["none"], "gauc") if runs.get(m) and runs.get("none") else None for m in models]
     colours = COLOURS[1 : len(models) + 1]
-    _bars(here, labels, found, colours)
+    _bars(here, labels, changes, colours)
     _bars(paper, labels, [Mean(published.GAINS[m][0], 0.0, 1) for m in models], colours)
     here.set_ylabel("gain in GAUC over ID (%)")
 
@@ -76,10 +79,10 @@ def _figure3(here: Axes, paper: Axes, runs: Runs) -> None:
 
 
 def _figure6a(here: Axes, paper: Axes, rows: Rows) -> None:
-    found = vectors.points(rows).values()
-    if found:
-        at, values = [vectors.middle(accuracy) for accuracy, *_ in found], [gain for *_, gain in found]
-        _curve(here, at, values, NAMES["simtier"], COLOURS[2])
+    points = vectors.points(rows).values()
+    if points:
+        at, values = [vectors.mean_accuracy(accuracy) for accuracy, *_ in points], [gain for *_, gain in points]
+        _curve(here, at, values, mode_title("simtier"), COLOURS[2])
     paper.plot(list(published.QUALITY), list(published.QUALITY.values()), color=COLOURS[2], marker="o")
     here.set_xlabel("Acc@1, mean of photos and words")
     paper.set_xlabel("Acc@1")
@@ -90,10 +93,10 @@ def _figure6b(here: Axes, paper: Axes, runs: Runs) -> None:
     ids = runs.get("none")
     model = next((m for m in ("simtier+make", "simtier") if runs.get(m)), None)
     if ids and model:
-        found = frequency_gains(runs[model], ids)
+        changes = frequency_gains(runs[model], ids)
         labels = [f"{low}" if low == high else f"{low}-\n{high}" for low, high, _ in ids[0]["frequency"]]
-        _bars(here, labels, found, [COLOURS[2]] * len(found))
-        here.set_title(f"here, {NAMES[model]}")
+        _bars(here, labels, changes, [COLOURS[2]] * len(changes))
+        here.set_title(f"here, {mode_title(model)}")
         here.tick_params(axis="x", labelsize=7)
     groups = [str(k + 1) for k in range(len(published.FREQUENCY))]
     _bars(paper, groups, [Mean(v, 0.0, 1) for v in published.FREQUENCY], [COLOURS[2]] * len(groups))
@@ -105,7 +108,7 @@ def _figure6c(here: Axes, paper: Axes, runs: Runs) -> None:
     there = [e for e in PRETRAINED if runs.get(f"make@{e}") and runs.get("none")]
     if there:
         values = [gains(runs[f"make@{e}"], runs["none"], "gauc") for e in there]
-        _curve(here, there, values, NAMES["make"], COLOURS[2])
+        _curve(here, there, values, mode_title("make"), COLOURS[2])
     paper.plot(list(published.PRETRAINING), list(published.PRETRAINING.values()), color=COLOURS[2], marker="o")
     for axes in (here, paper):
         axes.set_xlabel("epochs that MAKE was trained alone")

@@ -1,4 +1,4 @@
-"""Rows of results from runs that are done."""
+"""Result rows of the paper's runs, read from the folders of runs that are done."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +12,12 @@ _SAME = ("run_commit", "validation_gauc", *_METRICS)
 
 
 def row_of(job: Job, folder: Path, data: str) -> dict[str, Any]:
-    """What a done run found: its test split at its best epoch, and validation GAUC by epoch."""
+    """The row of a done CTR or MAKE run: its test split at its best epoch, and validation GAUC by epoch."""
     evaluation = json.loads((folder / "evaluation" / "test.json").read_text())
     groups = evaluation["frequency_groups"]
     return {
         **about(job, folder, data),
-        **({"modality": folder.name} if job.verb == "make" else {}),
+        **({"modality": folder.name} if job.command == "make" else {}),
         "validation_gauc": [row["gauc"] for row in evaluations(folder)],
         **{key: evaluation["overall"][key] for key in _METRICS},
         "frequency": [[g["min_count"], g["max_count"], g["rows"]] for g in groups],
@@ -27,16 +27,16 @@ def row_of(job: Job, folder: Path, data: str) -> dict[str, Any]:
 
 
 def about(job: Job, folder: Path, data: str) -> dict[str, Any]:
-    """What a row says of a done run of any kind."""
-    told = json.loads((folder / "run.json").read_text())
+    """What the row of a done run of any kind says: data, model, seed, settings, commit, best epoch, examples/s."""
+    run = json.loads((folder / "run.json").read_text())
     return {
         "data": data,
         "model": job.model,
         "seed": job.seed,
         "settings": [s for s in job.settings if not s.startswith("run.")],
-        "run_commit": told["git"],
-        "best_epoch": told["best_epoch"],
-        "examples_per_s": told["examples_per_s"],
+        "run_commit": run["git"],
+        "best_epoch": run["best_epoch"],
+        "examples_per_s": run["examples_per_s"],
     }
 
 
@@ -47,16 +47,16 @@ def evaluations(folder: Path) -> list[dict[str, Any]]:
 
 
 def key_of(row: Mapping[str, Any]) -> tuple:
-    """What tells one run from another."""
+    """Data, model, seed and modality: what tells one run from another."""
     return row["data"], row["model"], row["seed"], row.get("modality")
 
 
 def not_yet_written(
-    found: Sequence[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
     written: Sequence[Mapping[str, Any]],
     same: Sequence[str] = _SAME,
     key: Callable[[Mapping[str, Any]], tuple] = key_of,
 ) -> list[dict[str, Any]]:
-    """The rows of ``found`` that differ in ``same`` from the newest of ``written`` of the same ``key``."""
+    """Those of ``rows`` that differ in ``same`` from the newest of ``written`` of the same ``key``."""
     latest = {key(row): row for row in written}
-    return [r for r in found if any(latest.get(key(r), {}).get(k) != r[k] for k in same)]
+    return [r for r in rows if any(latest.get(key(r), {}).get(k) != r[k] for k in same)]

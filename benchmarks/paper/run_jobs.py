@@ -1,4 +1,4 @@
-"""Runs jobs side by side: those that are done are left alone, those that were interrupted go on."""
+"""Runs training jobs side by side: those that are done are left alone, those that were interrupted go on."""
 
 import json
 import subprocess
@@ -8,24 +8,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.paper.experiments import Job, Plan
+from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
 from recsys.models.config import make_alone
 from train.config import Config, load_settings
+from train.report.run_identity import WITHOUT_EFFECT
 from train.run.run_folder import LOGS
 from train.scl.config import SCLConfig
 
-_ELSEWHERE = ("run.", "process.", "sharding.", "make.")  # nothing that a result depends on
+_WITHOUT_EFFECT = tuple(WITHOUT_EFFECT.keys() - {"train.seed"})
 _WAIT_S = 60.0  # for children to save after SIGTERM
 
 
-def folders(job: Job, plan: Plan, modalities: Sequence[str]) -> list[Path]:
+def folders(job: Job, experiment: Experiment, modalities: Sequence[str]) -> list[Path]:
     """The run folders that a job leaves: make trains one MAKE a modality."""
-    top = Path(plan.root) / job.name
-    return [top / m for m in modalities] if job.verb == "make" else [top]
+    top = Path(experiment.root) / job.name
+    return [top / m for m in modalities] if job.command == "make" else [top]
 
 
-def is_done(job: Job, plan: Plan, modalities: Sequence[str], stores: dict[str, str]) -> bool:
+def is_done(job: Job, experiment: Experiment, modalities: Sequence[str], stores: dict[str, str]) -> bool:
     """Whether all runs of ``job`` are done.
 
     Args:
@@ -33,33 +34,32 @@ def is_done(job: Job, plan: Plan, modalities: Sequence[str], stores: dict[str, s
 
     Raises InputError for a run, done or begun, that was made with other settings or other vectors.
     """
-    found = [folder for folder in folders(job, plan, modalities) if (folder / "run.json").is_file()]
-    for folder in found:
-        if other := _other(job, plan, folder, stores):
-            raise InputError(
-                f"run '{folder}' was made with other settings: {other}; remove that folder, or choose another --root"
-            )
-    states = [json.loads((folder / "run.json").read_text())["status"] for folder in found]
-    return len(found) == len(folders(job, plan, modalities)) and all(state == "done" for state in states)
+    begun = [folder for folder in folders(job, experiment, modalities) if (folder / "run.json").is_file()]
+    for folder in begun:
+        if difference := _difference(job, experiment, folder, stores):
+            remedy = "remove that folder, or choose another --root"
+            raise InputError(f"run '{folder}' was made with other settings: {difference}; {remedy}")
+    states = [json.loads((folder / "run.json").read_text())["status"] for folder in begun]
+    return len(begun) == len(folders(job, experiment, modalities)) and all(state == "done" for state in states)
 
 
-def refuse_outlived(wanted: Sequence[Job], done: set[str], plan: Plan) -> None:
+def refuse_outlived(wanted: Sequence[Job], done: set[str], experiment: Experiment) -> None:
     """Raises InputError for a run that is done although one that it began with is not: it had other weights."""
     for job in wanted:
         missing = sorted(set(job.needs) - done)
         if job.name in done and missing:
             raise InputError(
-                f"run '{Path(plan.root) / job.name}' began with '{missing[0]}', which is to be trained anew; "
+                f"run '{Path(experiment.root) / job.name}' began with '{missing[0]}', which is to be trained anew; "
                 f"remove that folder too, or choose another --root"
             )
 
 
-def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | None:
-    """The first thing in which the run in ``folder`` differs from what ``job`` wants, in words."""
-    settings = SCLConfig if job.verb == "scl" else Config
-    section = "make" if job.verb == "make" else ""
-    config = load_settings(settings, plan.config, job.settings, section)
-    if job.verb == "make":
+def _difference(job: Job, experiment: Experiment, folder: Path, stores: dict[str, str]) -> str | None:
+    """The first setting or store in which the run in ``folder`` differs from what ``job`` wants, in words, or None."""
+    settings = SCLConfig if job.command == "scl" else Config
+    section = "make" if job.command == "make" else ""
+    config = load_settings(settings, experiment.config, job.settings, section)
+    if job.command == "make":
         config = config.model_copy(update={"model": make_alone(config.model, folder.name)})
     wanted = _flat(config.model_dump())
     try:
@@ -67,7 +67,7 @@ def _other(job: Job, plan: Plan, folder: Path, stores: dict[str, str]) -> str | 
     except InputError as error:  # of a time when there were other settings
         return str(error)
     for key, value in wanted.items():
-        if not key.startswith(_ELSEWHERE) and had.get(key) != value:
+        if not any(key == k or key.startswith(f"{k}.") for k in _WITHOUT_EFFECT) and had.get(key) != value:
             return f"{key} is {had.get(key)}, wanted {value}"
     for name, checksum in json.loads((folder / "run.json").read_text()).get("stores", {}).items():
         if stores.get(name) != checksum:
@@ -82,7 +82,7 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def run_all(wanted: Sequence[Job], done: set[str], plan: Plan, at_once: int, threads: int) -> None:
+def run_all(wanted: Sequence[Job], done: set[str], experiment: Experiment, at_once: int, threads: int) -> None:
     """Run every job of ``wanted`` that is not in ``done``, ``at_once`` at a time, a job after those that it needs.
 
     Raises InputError where one fails, after those beside it have saved and stopped.
@@ -93,8 +93,8 @@ def run_all(wanted: Sequence[Job], done: set[str], plan: Plan, at_once: int, thr
         while waiting or running:
             for job in [j for j in waiting if set(j.needs) <= finished][: at_once - len(running)]:
                 waiting.remove(job)
-                running[job.name] = (job, *_start(job, plan, threads))
-                print(f"[{total - len(waiting)}/{total}] {job.verb} {job.name}", flush=True)
+                running[job.name] = (job, *_start(job, experiment, threads))
+                print(f"[{total - len(waiting)}/{total}] {job.command} {job.name}", flush=True)
             assert running, "jobs wait for jobs that nobody runs"
             time.sleep(0.1)
             for name, (job, process, log) in list(running.items()):
@@ -109,17 +109,17 @@ def run_all(wanted: Sequence[Job], done: set[str], plan: Plan, at_once: int, thr
         _stop(running.values())
 
 
-def _start(job: Job, plan: Plan, threads: int) -> tuple[subprocess.Popen, TextIO]:
-    logs = Path(plan.root) / job.name / LOGS
+def _start(job: Job, experiment: Experiment, threads: int) -> tuple[subprocess.Popen, TextIO]:
+    logs = Path(experiment.root) / job.name / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     log = open(logs / "output.txt", "a")
-    command = [sys.executable, "-m", "train", job.verb, "--config", plan.config, *job.settings]
+    command = [sys.executable, "-m", "train", job.command, "--config", experiment.config, *job.settings]
     command += [f"process.threads={threads}", "run.resume=auto"]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT), log
 
 
 def _last(path: str) -> str:
-    """What the end of a log says went wrong, and where the rest is."""
+    """The last error in a log, or its last line, and where the rest is."""
     lines = [line for line in Path(path).read_text(errors="replace").splitlines() if line.strip()]
     said = [line for line in lines[-20:] if "error" in line.lower()] or lines or ["it said nothing"]
     return f"{said[-1].removeprefix('error: ')} (all of it is in '{path}')"

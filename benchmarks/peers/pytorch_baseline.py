@@ -1,7 +1,8 @@
-"""The same model in plain PyTorch, in one process without TorchRec: the peer whose speed ours must reach.
+"""PyTorch baseline: the CTR model in plain PyTorch, in one process without TorchRec, and its training speed.
 
-It is given what a user would have to pay for: all rows lie in memory, decoded, mapped to table rows and padded, before
-the clock starts. The maths is that of ``recsys.models.ctr``; a test holds the logits of both together.
+It is the peer whose speed ours must reach, and is given what a user would have to pay for: all rows lie in memory,
+decoded, mapped to table rows and padded, before the clock starts. The maths is that of ``recsys.models.ctr``; a test
+holds the logits of both together.
 """
 
 import itertools
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.kernels.peers import tier_of
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.simtier.op import simtier
 from recsys.batch import Batch, FrozenRows
@@ -30,7 +32,7 @@ TABLES = ("sparse", "dense")
 
 
 @dataclass
-class Rows:
+class PaddedRows:
     """Impressions as padded tensors, of a whole split or of one batch.
 
     labels   [R]
@@ -49,7 +51,7 @@ class Rows:
     history: dict[str, torch.Tensor]
 
     @classmethod
-    def of(cls, schema: Schema, batch: Batch) -> "Rows":
+    def of(cls, schema: Schema, batch: Batch) -> "PaddedRows":
         ids, lengths = {}, {}
         jagged = {k: v for kjt in (batch.pooled, batch.sequence) if kjt is not None for k, v in kjt.to_dict().items()}
         for f in (*schema.pooled, *schema.sequential):
@@ -57,21 +59,21 @@ class Rows:
             padding = schema.tables[f.table].num_embeddings
             ids[f.name] = values.values() if f.kind == "id" else _padded(values.values(), values.lengths(), padding)
             lengths[f.name] = values.lengths()
-        history = {m: _own(r, _padded(r.history, r.offsets.diff(), -1)) for m, r in batch.frozen.items()}
+        history = {m: _per_impression(r, _padded(r.history, r.offsets.diff(), -1)) for m, r in batch.frozen.items()}
         return cls(batch.labels, batch.dense, ids, lengths, {m: r.target for m, r in batch.frozen.items()}, history)
 
     @classmethod
-    def read(cls, schema: Schema, stores: dict, folder: str, split: str) -> "Rows":
-        """The whole split in memory."""
+    def read(cls, schema: Schema, stores: dict, folder: str, split: str) -> "PaddedRows":
+        """A whole split in memory."""
         reader = RowReader(folder, split, schema, stores, batch_size=1 << 30)
         return cls.of(schema, next(reader.epoch(0)))
 
-    def take(self, chosen: torch.Tensor) -> "Rows":
+    def take(self, chosen: torch.Tensor) -> "PaddedRows":
         """The rows numbered ``chosen``."""
         parts = [{k: v[chosen] for k, v in d.items()} for d in (self.ids, self.lengths, self.target, self.history)]
-        return Rows(self.labels[chosen], self.dense[chosen], *parts)
+        return PaddedRows(self.labels[chosen], self.dense[chosen], *parts)
 
-    def batches(self, batch_size: int) -> Iterator["Rows"]:
+    def batches(self, batch_size: int) -> Iterator["PaddedRows"]:
         """Whole batches of shuffled epochs, without end."""
         while True:
             order = torch.randperm(self.labels.numel())
@@ -86,7 +88,7 @@ def _padded(values: torch.Tensor, lengths: torch.Tensor, padding: int) -> torch.
     return out
 
 
-def _own(rows: FrozenRows, bags: torch.Tensor) -> torch.Tensor:
+def _per_impression(rows: FrozenRows, bags: torch.Tensor) -> torch.Tensor:
     """[U, L] bags as each impression's own [B, L]."""
     return bags if rows.bag_index is None else bags.index_select(0, rows.bag_index)
 
@@ -106,15 +108,13 @@ class PaddedAttention(TargetAttention):
         return (weights.masked_fill(~mask, 0.0) * behaviours).sum(1)
 
 
-class Twin(nn.Module):
-    """The model in plain PyTorch.
+class PyTorchBaseline(nn.Module):
+    """The CTR model in plain PyTorch, modes none and simtier, with the parameters of recsys.models.ctr.
 
     Args:
         layout: padded, the common idiom: histories [B, L] with a mask; or jagged: behaviours end to end, by our own
             attention and SimTier op.
         sparse: gradients of the tables hold the touched rows alone.
-
-    Modes other than none and simtier, and dcn, are not written twice.
     """
 
     def __init__(
@@ -144,13 +144,13 @@ class Twin(nn.Module):
         width = len(schema.dense) + sum(dims[f.table] for f in embedded) + sum(self.tiers.values())
         self.over = OverArch(width, model.over_arch, model.dropout)
 
-    def forward(self, rows: Rows) -> torch.Tensor:
+    def forward(self, rows: PaddedRows) -> torch.Tensor:
         """Logits [B]."""
-        found = self._sequential(rows)
+        embedded = self._sequential(rows)
         features = [rows.dense, *(self._pooled(f, rows.ids[f.name]) for f in self.schema.pooled)]
-        features += [found[f.name] for f in self.schema.sequential if f.kind == "id"]
+        features += [embedded[f.name] for f in self.schema.sequential if f.kind == "id"]
         features += [
-            self.attention[f.name](found[f.target], found[f.name], rows.lengths[f.name]) for f in self.sequences
+            self.attention[f.name](embedded[f.target], embedded[f.name], rows.lengths[f.name]) for f in self.sequences
         ]
         features += [self._tiers(m, rows).log1p() for m in self.frozen]
         return self.over(torch.cat(features, dim=1))
@@ -163,9 +163,9 @@ class Twin(nn.Module):
             ids, weight, mode=feature.pooling, padding_idx=weight.shape[0] - 1, sparse=self.sparse
         )
 
-    def _sequential(self, rows: Rows) -> dict[str, torch.Tensor]:
+    def _sequential(self, rows: PaddedRows) -> dict[str, torch.Tensor]:
         """Embeddings of each feature on a sequence's table: one lookup a table, so that it has one gradient."""
-        found = {}
+        embedded = {}
         for table in sorted(self.schema.sequence_tables):
             features = [f for f in self.schema.sequential if f.table == table]
             ids = [rows.ids[f.name] for f in features]
@@ -180,11 +180,11 @@ class Twin(nn.Module):
                 torch.cat([i.flatten() for i in ids]), weight, padding_idx=weight.shape[0] - 1, sparse=self.sparse
             )
             for f, i, e in zip(features, ids, looked_up.split([i.numel() for i in ids]), strict=True):
-                found[f.name] = e.view(*i.shape, -1)
-        return found
+                embedded[f.name] = e.view(*i.shape, -1)
+        return embedded
 
     @torch.no_grad()
-    def _tiers(self, modality: str, rows: Rows) -> torch.Tensor:
+    def _tiers(self, modality: str, rows: PaddedRows) -> torch.Tensor:
         """SimTier's counts [B, N]."""
         table, target, history, tiers = (
             self.frozen[modality],
@@ -197,7 +197,7 @@ class Twin(nn.Module):
             offsets = functional.pad(mask.sum(1).cumsum(0), (1, 0))
             return simtier(table.table, table.scale, target, history[mask], offsets, None, tiers)
         similarity = torch.bmm(table.gather(history), table.gather(target).unsqueeze(2)).squeeze(2)
-        tier = ((similarity.clamp(-1, 1) + 1) * (tiers / 2)).long().clamp(max=tiers - 1)
+        tier = tier_of(similarity, tiers)
         known = (history >= 0) & (target >= 0).unsqueeze(1)
         return torch.zeros(len(target), tiers).scatter_add_(1, tier, known.float())
 
@@ -220,26 +220,26 @@ class RowWiseAdagrad(torch.optim.Optimizer):
                 p.index_add_(0, rows, values * -scale.unsqueeze(1))
 
 
-class TwinTrainer:
-    """A twin, its optimizers and its training step."""
+class BaselineTrainer:
+    """The PyTorch baseline, its optimizers and its training step."""
 
-    def __init__(self, twin: Twin, config: Config) -> None:
-        self.twin, self.clip = twin, config.train.clip_grad_norm
-        tables = list(twin.tables.values())
+    def __init__(self, model: PyTorchBaseline, config: Config) -> None:
+        self.model, self.clip = model, config.train.clip_grad_norm
+        tables = list(model.tables.values())
         ids = {id(p) for p in tables}
-        self.dense = [p for p in twin.parameters() if id(p) not in ids]
+        self.dense = [p for p in model.parameters() if id(p) not in ids]
         adam, adagrad = config.dense_optimizer, config.sparse_optimizer
         sparse = {"lr": adagrad.lr, "eps": adagrad.eps}
         self.optimizers = [
             torch.optim.AdamW(self.dense, lr=adam.lr, weight_decay=adam.weight_decay, eps=adam.eps, fused=True),
-            RowWiseAdagrad(tables, **sparse) if twin.sparse else torch.optim.Adagrad(tables, fused=True, **sparse),
+            RowWiseAdagrad(tables, **sparse) if model.sparse else torch.optim.Adagrad(tables, fused=True, **sparse),
         ]
 
-    def step(self, rows: Rows) -> torch.Tensor:
+    def step(self, rows: PaddedRows) -> torch.Tensor:
         """Train on one batch; its loss."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss = functional.binary_cross_entropy_with_logits(self.twin(rows), rows.labels)
+        loss = functional.binary_cross_entropy_with_logits(self.model(rows), rows.labels)
         loss.backward()
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.dense, self.clip)
@@ -258,11 +258,11 @@ def measure(
     torch.manual_seed(config.train.seed)
     schema = load_schema(config.data.path)
     stores = open_stores(schema, config.model, config.data.path)
-    split = Rows.read(schema, stores, config.data.path, config.data.train)
+    split = PaddedRows.read(schema, stores, config.data.path, config.data.train)
     speeds = {}
     for layout, tables in variants:
         frozen = {name: FrozenTable(store) for name, store in stores.items()}
-        trainer = TwinTrainer(Twin(schema, config, frozen, layout, tables == "sparse"), config)
+        trainer = BaselineTrainer(PyTorchBaseline(schema, config, frozen, layout, tables == "sparse"), config)
         batches, rates = split.batches(batch_size), []
         for _ in range(1 + max(1, steps // window)):
             start, rows = time.perf_counter(), 0

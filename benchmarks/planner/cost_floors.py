@@ -1,4 +1,4 @@
-"""What unit costs cannot be below: a rank's share of this machine's memory and processor, measured in seconds."""
+"""Lower bounds of the planner's unit costs: a rank's measured share of the memory bandwidth and of the processor."""
 
 import statistics
 import time
@@ -43,17 +43,18 @@ def floors(moved_bytes: int = _BYTES) -> Any:
 
 
 def _best_s(function: Callable[[], Any]) -> float:
+    """Seconds of the fastest of a few calls."""
     function()
-    found = []
+    times = []
     for _ in range(_TURNS):
         start = time.perf_counter()
         function()
-        found.append(time.perf_counter() - start)
-    return min(found)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _stream_ns(moved_bytes: int) -> float:
-    """One byte read or written in order, by one of all ranks."""
+    """Nanoseconds of one byte read or written in order, by one of all ranks."""
     import torch
 
     source = torch.ones(moved_bytes // 4)
@@ -62,6 +63,7 @@ def _stream_ns(moved_bytes: int) -> float:
 
 
 def _gflop_ms() -> float:
+    """Milliseconds of 10^9 FLOPs in one large product, by one of all ranks."""
     import torch
 
     side = 1024
@@ -70,7 +72,7 @@ def _gflop_ms() -> float:
 
 
 def _vector_ns(table_bytes: int) -> float:
-    """One byte of random rows that SimTier reads, by one of all ranks."""
+    """Nanoseconds of one byte of random rows that SimTier reads, by one of all ranks."""
     import torch
 
     from embeddings.frozen.table_memory import copied
@@ -80,11 +82,11 @@ def _vector_ns(table_bytes: int) -> float:
     rows, targets, length = 2 * table_bytes // (4 * _WIDTH), 512, 200
     table = copied(torch.full((rows, _WIDTH), _WIDTH**-0.5).numpy(), "cpu")
     offsets = torch.arange(targets + 1) * length
-    found = []
+    times = []
     for _ in range(_TURNS):  # other rows each time, or the last cache would hold them
         target = torch.randint(rows, (targets,), generator=draw)
         history = torch.randint(rows, (targets * length,), generator=draw)
         start = time.perf_counter()
         simtier(table, None, target, history, offsets, None, 20)
-        found.append(time.perf_counter() - start)
-    return statistics.median(found) * RANKS / (targets * length * 4 * _WIDTH) * 1e9
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * RANKS / (targets * length * 4 * _WIDTH) * 1e9

@@ -1,4 +1,4 @@
-"""Unit costs from measured steps: least squares above floors, over what each plan makes the critical rank do."""
+"""Least-squares fit of the planner's unit costs, none below its floor, to measured steps of training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -21,18 +21,18 @@ _ROUNDS = 20
 class Measured:
     """A plan that ran, and its median step."""
 
-    problem: PlannerInput
+    planner_input: PlannerInput
     plan: ShardingPlan
     step_ms: float
 
 
-def work(problem: PlannerInput, plan: ShardingPlan, hardware: Hardware) -> np.ndarray:
+def work(planner_input: PlannerInput, plan: ShardingPlan, hardware: Hardware) -> np.ndarray:
     """How much of each unit every rank does in a step: [W, units], in the order of NAMES."""
-    machine = Topology.of(hardware, plan.world_size)
+    topology = Topology.of(hardware, plan.world_size)
     columns = []
     for name in NAMES:
         speed = Speed(**{**_NONE, name: 1.0})
-        a = cost_plan(plan, problem, Topology.of(hardware.with_(speed=speed), machine.world_size))
+        a = cost_plan(plan, planner_input, Topology.of(hardware.with_(speed=speed), topology.world_size))
         columns.append(a.fixed.base_ms + a.exchanges_ms + a.rank_ms)
     return np.stack(columns, axis=1)
 
@@ -44,7 +44,7 @@ def fit(measured: Sequence[Measured], hardware: Hardware, floors: Speed) -> tupl
     not have, or have always alike, would come out as nothing without a floor.
     """
     least = np.array([getattr(floors, name) or 0.0 for name in NAMES])
-    works = [work(m.problem, m.plan, hardware) for m in measured]
+    works = [work(m.planner_input, m.plan, hardware) for m in measured]
     times = np.array([m.step_ms for m in measured])
     rows = np.stack([w.mean(axis=0) for w in works])
     costs = np.zeros(len(NAMES))

@@ -10,7 +10,7 @@ _DIM, _BATCH, _LENGTH = 64, 4096, 3.0
 _LARGE = 64 << 20  # bytes; TorchRec's list leaves smaller tables whole, or it would be longer still
 
 
-def question() -> Any:
+def build_planner_input() -> Any:
     """500 tables of 10^3 to 3 x 10^8 rows; every tenth is of sequences."""
     from embeddings.planner.planner_input import ModelCost, PlannerInput, TableInput
 
@@ -26,34 +26,33 @@ def question() -> Any:
         )
         for i in range(TABLES)
     )
-    return PlannerInput(
-        tables=tables, batch_size=_BATCH, model_cost=ModelCost(parameters=2_000_000, activations=20_000)
-    )
+    cost = ModelCost(parameters=2_000_000, activations=20_000)
+    return PlannerInput(tables=tables, batch_size=_BATCH, model_cost=cost)
 
 
 def compare_time(peer: bool) -> dict[str, Any]:
-    """Seconds of ours, the whole plan, and of TorchRec's enumeration of the options alone."""
+    """Seconds of our planner for the whole plan; with ``peer``, of TorchRec's enumeration of the options alone."""
     from embeddings.planner.hardware import load_hardware
     from embeddings.planner.plan_search import PlanSearch
     from embeddings.planner.topology import Topology
 
-    problem = question()
-    machine = Topology.of(load_hardware(PART), RANKS)
+    planner_input = build_planner_input()
+    topology = Topology.of(load_hardware(PART), RANKS)
     start = time.perf_counter()
-    found = PlanSearch(problem, machine).best()
+    best = PlanSearch(planner_input, topology).best()
     seconds = time.perf_counter() - start
     row = {
         "kind": "time",
         "tables": TABLES,
         "ranks": RANKS,
         "seconds": round(seconds, 2),
-        "imbalance": round(found.imbalance, 3),
-        "options": sum(len(o) for o in PlanSearch(problem, machine).options.values()),
+        "imbalance": round(best.imbalance, 3),
+        "options": sum(len(o) for o in PlanSearch(planner_input, topology).options.values()),
     }
-    return row | (_torchrec(problem) if peer else {})
+    return row | (_torchrec(planner_input) if peer else {})
 
 
-def _torchrec(problem: Any) -> dict[str, Any]:
+def _torchrec(planner_input: Any) -> dict[str, Any]:
     from torch import nn
     from torchrec.distributed.planner import ParameterConstraints, Topology
     from torchrec.distributed.planner.enumerators import EmbeddingEnumerator
@@ -64,7 +63,7 @@ def _torchrec(problem: Any) -> dict[str, Any]:
     configs = [
         TableConfig(name=t.name, num_embeddings=t.rows, embedding_dim=t.columns, features=(f"f_{t.name}",),
                     pooled=t.pooled, mean_length=t.mean_length)
-        for t in problem.tables
+        for t in planner_input.tables
     ]  # fmt: skip
     model = nn.Module()
     model.bags = bag_collection([t for t in configs if t.pooled])
@@ -77,7 +76,7 @@ def _torchrec(problem: Any) -> dict[str, Any]:
             compute_kernels=["fused"],
             min_partition=32,
         )
-        for t in problem.tables
+        for t in planner_input.tables
     }
     topology = Topology(RANKS, "cuda", local_world_size=8, hbm_cap=80 << 30, ddr_cap=256 << 30)
     start = time.perf_counter()

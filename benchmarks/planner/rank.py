@@ -1,56 +1,64 @@
-"""One rank of benchmarks.planner: trains each case on random ids with its plan, and says how long and how large."""
+"""A rank of benchmarks.planner: trains each case on random ids with its plan; time of a step and memory of the rank."""
 
 import gc
-import json
+import itertools
 import statistics
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from benchmarks.process_memory import status_bytes
+from benchmarks.ranks import read_job, write_result
 
 _WARM_UP = 4
 _BLOCK = 4  # steps timed together
 
 
-def main(jobs: str) -> None:
+def main() -> None:
     import torch
+    import torch.distributed as dist
+
+    from train.config import Config
+    from train.distributed.process_group import process_group
+
+    jobs = read_job()["jobs"]
+    results = []
+    with process_group(Config.model_validate(jobs[0]["config"]).process) as ranks:
+        for job in jobs:
+            every: list[dict[str, Any] | None] = [None] * ranks.world_size
+            dist.all_gather_object(every, _measure(job, ranks))
+            results.append(every)
+            gc.collect()
+        if ranks.first:
+            write_result(results)
+    torch.set_num_threads(1)
+
+
+def _measure(job: dict[str, Any], ranks: Any) -> dict[str, Any]:
+    """Milliseconds a step, the median over blocks of steps, and bytes in memory: at the end, and at the peak."""
     import torch.distributed as dist
     from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 
     from recsys.schema import Schema
     from train.config import Config
     from train.ctr.build import build
-    from train.distributed.process_group import process_group
 
-    work = json.loads(Path(jobs).read_text())
-    results = []
-    first = Config.model_validate(work["jobs"][0]["config"])
-    with process_group(first.process) as ranks:
-        for job in work["jobs"]:
-            config, schema = Config.model_validate(job["config"]), Schema.model_validate(job["schema"])
-            pool = list(_batches(schema, config.data.batch_size, job["lengths"], job["pool"], ranks.rank))
-            trainable = build(schema, config, {}, job["lengths"], ranks)
-            pipeline = TrainPipelineSparseDist(trainable.model.train(), trainable.optimizer, ranks.device)
-            batches = (pool[i % len(pool)] for i in range(10**9))
-            for _ in range(_WARM_UP):
-                pipeline.progress(batches)
-            blocks = []
-            for _ in range(max(1, job["steps"] // _BLOCK)):
-                dist.barrier()
-                start = time.perf_counter()
-                for _ in range(_BLOCK):
-                    pipeline.progress(batches)
-                blocks.append((time.perf_counter() - start) * 1e3 / _BLOCK)
-            mine = {"step_ms": statistics.median(blocks), **_memory()}
-            every: list[dict[str, Any] | None] = [None] * ranks.world_size
-            dist.all_gather_object(every, mine)
-            results.append(every)
-            del pipeline, trainable, pool, batches
-            gc.collect()
-        if ranks.first:
-            Path(work["out"]).write_text(json.dumps(results))
-    torch.set_num_threads(1)
+    config, schema = Config.model_validate(job["config"]), Schema.model_validate(job["schema"])
+    pool = list(_batches(schema, config.data.batch_size, job["lengths"], job["pool"], ranks.rank))
+    trainable = build(schema, config, {}, job["lengths"], ranks)
+    pipeline = TrainPipelineSparseDist(trainable.model.train(), trainable.optimizer, ranks.device)
+    batches = itertools.cycle(pool)
+    for _ in range(_WARM_UP):
+        pipeline.progress(batches)
+    blocks = []
+    for _ in range(max(1, job["steps"] // _BLOCK)):
+        dist.barrier()
+        start = time.perf_counter()
+        for _ in range(_BLOCK):
+            pipeline.progress(batches)
+        blocks.append((time.perf_counter() - start) * 1e3 / _BLOCK)
+    memory = {"bytes": status_bytes("VmRSS"), "peak_bytes": status_bytes("VmHWM")}
+    return {"step_ms": statistics.median(blocks), **memory}
 
 
 def _batches(schema: Any, batch: int, lengths: dict[str, float], count: int, rank: int) -> Iterator[Any]:
@@ -87,11 +95,5 @@ def _batches(schema: Any, batch: int, lengths: dict[str, float], count: int, ran
         )
 
 
-def _memory() -> dict[str, int]:
-    """Bytes that this process has in memory, and the most that it ever had."""
-    facts = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {"bytes": int(facts["VmRSS"].split()[0]) << 10, "peak_bytes": int(facts["VmHWM"].split()[0]) << 10}
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,17 +1,16 @@
-"""Scaling on paper: writes docs/scaling.md from the planner, for TAOBAO-MM at 8, 64 and 512 H100s.
+"""docs/scaling.md from the planner: memory, step time and cost of TAOBAO-MM on 8, 64 and 512 H100s.
 
 python -m benchmarks.planner.scaling [--check]
 """
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
-from embeddings.errors import InputError
+from benchmarks import ROOT
+from benchmarks.harness import run_command
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "scaling.md"
 CONFIG, ASSUMED = "configs/taobao-mm.yaml", "configs/taobao-mm/assume.yaml"
 PART, RANKS = "h100-80", (8, 64, 512)
@@ -68,13 +67,13 @@ def _row(ranks: int, overrides: tuple[str, ...]) -> str:
     hardware = load_hardware(PART)
     a = PlanSearch(problem_of(config, schema, lengths, stores), Topology.of(hardware, ranks)).best()
     seconds = 1e9 / a.examples_per_s
-    kinds: dict[str, list[str]] = {}
-    for name, placed in a.plan.tables.items():
-        kinds.setdefault(placed.sharding_type, []).append(name)
+    by_type: dict[str, list[str]] = {}
+    for name, sharding in a.plan.tables.items():
+        by_type.setdefault(sharding.sharding_type, []).append(name)
     largest = a.plan.tables["item"].sharding_type
     cells: list[Any] = [
         f"{ranks:,}",
-        f"item {largest}; " + ", ".join(f"{len(names)} {kind}" for kind, names in sorted(kinds.items())),
+        f"item {largest}; " + ", ".join(f"{len(names)} {t}" for t, names in sorted(by_type.items())),
         a.plan.frozen["scl"],
         f"{a.device_bytes.max() / GIB:.1f} GiB",
         f"{a.step_ms:.1f}",
@@ -98,7 +97,7 @@ the full schema of TAOBAO-MM would need and cost on {part}, and is as good as th
 * Model: `{config}`; ID width {width}, {batch:,} rows a rank and step, SimTier on one modality, two histories of 1,000
   (items and categories), all full: `{assumed}`. 35.46 M vectors of width 128 in int8.
 * Ids spread evenly over the rows of a table; reading keeps up; nothing overlaps: a step is the sum of its parts, so a
-  real pipeline should do better where the wire counts.
+  real pipeline should do better where the network counts.
 * Rows of tables, item from the data set, the others round figures that hardly count:
 
 | table | rows |
@@ -134,16 +133,16 @@ _SPEED = {
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--check", is_flag=True, help="Write nothing; exit with status 1 where the page is stale.")
-def main(check: bool) -> None:
+def main(check: bool) -> int:
     """Write docs/scaling.md."""
     text = page()
     if check and PAGE.read_text() != text:
-        raise InputError("docs/scaling.md is stale; run 'python -m benchmarks.planner.scaling'")
+        print("docs/scaling.md is stale; run 'python -m benchmarks.planner.scaling'", file=sys.stderr)
+        return 1
     if not check:
         PAGE.write_text(text)
+    return 0
 
 
 if __name__ == "__main__":
-    from benchmarks.harness import run_command
-
     sys.exit(run_command(main, "benchmarks.planner.scaling"))

@@ -1,4 +1,4 @@
-"""What checkpoints cost: turns of training with a save beside turns without, on tables of about 1 GB.
+"""Share of training time that checkpoints cost: turns of training with a save beside turns without, on 1 GB of tables.
 
     python -m benchmarks.training.checkpoint
 
@@ -9,21 +9,15 @@ of training time at one save a minute. Turns are short: in a minute, a machine's
 than a save costs.
 """
 
-import json
-import os
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import click
 
 from benchmarks.harness import append, measurement, run_command
-
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.ranks import measure_on_ranks
 
 
 @click.command()
@@ -33,36 +27,27 @@ ROOT = Path(__file__).resolve().parents[2]
 @click.option("--steps", default=30, show_default=True, help="Steps of a turn.")
 @click.option("--pairs", default=10, show_default=True, help="Turns with a save, and as many without.")
 @click.option("--folder", default=None, help="Place on the disk to be measured; default: the system's temporary one.")
-def command(ranks: int, rows: int, batch_size: int, steps: int, pairs: int, folder: str | None) -> None:
+def main(ranks: int, rows: int, batch_size: int, steps: int, pairs: int, folder: str | None) -> None:
     """Measure the share of training time that one save a minute costs."""
-    place = Path(tempfile.mkdtemp(prefix="checkpoint-", dir=folder))
+    place = tempfile.mkdtemp(prefix="checkpoint-", dir=folder)
+    job = {"folder": place, "rows": rows, "batch_size": batch_size, "steps": steps, "pairs": pairs}
     try:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        shared = {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        arguments = [place, rows, batch_size, steps, pairs]
-        processes = []
-        for rank in range(ranks):
-            variables = {k: str(v) for k, v in {**shared, "RANK": rank, "LOCAL_RANK": rank}.items()}
-            whole = [sys.executable, "-m", "benchmarks.training.checkpoint_rank", *map(str, arguments)]
-            processes.append(subprocess.Popen(whole, cwd=ROOT, env={**os.environ, **variables}))
-        if any([p.wait() for p in processes]):
-            raise click.ClickException("a rank failed; its words are above")
-        found = json.loads((place / "found.json").read_text())
+        turns = measure_on_ranks(ranks, "benchmarks.training.checkpoint_rank", job)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    costs = [w - without for w, without in zip(found["with"], found["without"], strict=True)]
+    costs = [w - without for w, without in zip(turns["with"], turns["without"], strict=True)]
     cost_s = statistics.mean(costs)
-    turns = {"a turn with a save": "with", "without": "without"}
+    contenders = {"a turn with a save": "with", "without": "without"}
     row = append(
         "checkpoint",
         {
             "shapes": {"ranks": ranks, "rows": rows, "width": 16, "batch_size": batch_size, "steps": steps},
-            "checkpoint_bytes": found["checkpoint_bytes"],
-            "copy_s": found["copy_s"],
-            "write_s": found["write_s"],
-            "contenders": {name: measurement([1000 * s for s in found[key]], unit="ms") for name, key in turns.items()},
+            "checkpoint_bytes": turns["checkpoint_bytes"],
+            "copy_s": turns["copy_s"],
+            "write_s": turns["write_s"],
+            "contenders": {
+                name: measurement([1000 * s for s in turns[key]], unit="ms") for name, key in contenders.items()
+            },
             "cost_s": round(cost_s, 3),
             "cost_error_s": round(statistics.stdev(costs) / len(costs) ** 0.5, 3),
             "share": round(cost_s / 60, 4),
@@ -74,4 +59,4 @@ def command(ranks: int, rows: int, batch_size: int, steps: int, pairs: int, fold
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command, "benchmarks.training.checkpoint"))
+    sys.exit(run_command(main, "benchmarks.training.checkpoint"))

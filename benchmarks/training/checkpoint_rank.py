@@ -1,7 +1,5 @@
-"""One rank of benchmarks.training.checkpoint: trains in turns with and without a save; rank 0 writes what it found."""
+"""A rank of benchmarks.training.checkpoint: trains in turns with and without a save, and times them."""
 
-import json
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,8 @@ import pyarrow.parquet as pq
 import torch.distributed as dist
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 
+from benchmarks import ROOT
+from benchmarks.ranks import read_job, write_result
 from recsys.schema import Schema, load_schema, save_schema
 from train.checkpoint.checkpointer import Checkpointer
 from train.config import load_config
@@ -22,7 +22,7 @@ from train.distributed.ranks import Ranks, on_first
 _USERS = 100_000
 
 
-def make_data(folder: Path, items: int, rows: int) -> None:
+def build_data(folder: Path, items: int, rows: int) -> None:
     """Rows of one user, one item and a history of 20 items, all of them drawn evenly: no row is in a cache."""
     schema = {
         "tables": {"user": {"num_embeddings": _USERS}, "item": {"num_embeddings": items}},
@@ -51,15 +51,14 @@ def make_data(folder: Path, items: int, rows: int) -> None:
 
 
 class Turns:
-    """Steps without an end, so many in a turn."""
+    """Training without an end, so many steps in a turn."""
 
     def __init__(self, folder: Path, ranks: Ranks, batch_size: int) -> None:
         config = load_config(str(folder / "run.yaml"), (f"data.batch_size={batch_size}", f"run.root={folder}"))
         schema = load_schema(config.data.path)
-        self.ranks, self.batch_size = ranks, batch_size
         self.reader = build_reader(config, schema, {}, ranks, "train", training=True)
         self.trainable = build(schema, config, {}, {"history": 20.0}, ranks)
-        self.pipeline = TrainPipelineSparseDist(self.trainable.model, self.trainable.optimizer, ranks.device)
+        self.pipeline = TrainPipelineSparseDist(self.trainable.model.train(), self.trainable.optimizer, ranks.device)
         self.checkpoints = Checkpointer(folder, ranks, keep=1)
         self.batches = self._endless()
         self.step = 0
@@ -90,29 +89,32 @@ class Turns:
         took = time.monotonic() - began
         return took, copied, (written or took) if save else 0.0
 
+    def checkpoint_bytes(self) -> int:
+        """Bytes of the newest checkpoint's files."""
+        return sum(file.stat().st_size for file in self.checkpoints.folder.newest().iterdir())
 
-def main(folder: Path, items: int, batch_size: int, steps: int, pairs: int) -> None:
-    config = load_config(str(Path(__file__).parents[2] / "configs" / "shop.yaml"), ("process.device=cpu",))
+
+def main() -> None:
+    job = read_job()
+    folder = Path(job["folder"])
+    config = load_config(str(ROOT / "configs" / "shop.yaml"), ("process.device=cpu",))
     with process_group(config.process) as ranks:
-        on_first(ranks, lambda: make_data(folder, items, 400_000))
-        turns = Turns(folder, ranks, batch_size)
-        turns.pipeline._model.train()
+        on_first(ranks, lambda: build_data(folder, job["rows"], 400_000))
+        turns = Turns(folder, ranks, job["batch_size"])
         turns.run(5, save=False)
-        turns.run(steps, save=True)  # the memory of the copy is there from the first save on
-        found: dict[str, list[float]] = {"with": [], "without": [], "copy_s": [], "write_s": []}
-        for pair in range(pairs):
+        turns.run(job["steps"], save=True)  # the memory of the copy is there from the first save on
+        seconds: dict[str, list[float]] = {"with": [], "without": [], "copy_s": [], "write_s": []}
+        for pair in range(job["pairs"]):
             for save in (True, False) if pair % 2 == 0 else (False, True):
-                took, copied, written = turns.run(steps, save)
-                found["with" if save else "without"].append(round(took, 3))
+                took, copied, written = turns.run(job["steps"], save)
+                seconds["with" if save else "without"].append(round(took, 3))
                 if save:
-                    found["copy_s"].append(round(copied, 3))
-                    found["write_s"].append(round(written, 3))
+                    seconds["copy_s"].append(round(copied, 3))
+                    seconds["write_s"].append(round(written, 3))
         if ranks.first:
-            newest = turns.checkpoints.folder.newest()
-            size = sum(p.stat().st_size for p in newest.iterdir())
-            (folder / "found.json").write_text(json.dumps({**found, "checkpoint_bytes": size}))
+            write_result({**seconds, "checkpoint_bytes": turns.checkpoint_bytes()})
         turns.batches.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main()

@@ -2,17 +2,15 @@
 
 Contenders take turns, round after round, so that a machine that drifts drifts for all:
 
-    ours     two ranks of one thread each, the real command: reader, pipeline, sharded tables
-    twin     the same model in plain PyTorch, one process of two threads, all rows in memory
-             (benchmarks.peers.pytorch_baseline); padded as one writes it, and jagged with our own attention
-    fuxictr  FuxiCTR's DIN with its fastest loader, two threads, ids only (benchmarks.peers.fuxictr)
+    ours              two ranks of one thread each, the real command: reader, pipeline, sharded tables
+    pytorch_padded,   the same model in plain PyTorch, one process of two threads, all rows in memory
+    pytorch_jagged    (benchmarks.peers.pytorch_baseline); padded as one writes it, and jagged with our own attention
+    fuxictr           FuxiCTR's DIN with its fastest loader, two threads, ids only (benchmarks.peers.fuxictr)
 
 All see the same rows a step: ours takes --batch-size on each rank, the peers twice that.
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -22,9 +20,11 @@ from typing import Any
 
 import click
 
+from benchmarks.harness import append, measurement, ratios, results_option, run_command
+from benchmarks.ranks import run_on_ranks
+from benchmarks.training.profile import profile
 from embeddings.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 RANKS = 2
 WINDOW = 20  # steps; speeds are medians over windows
 STEPS = 240  # of training a sample, at the default batch
@@ -49,8 +49,11 @@ def epochs_for(steps: int, rows: int, global_batch: int) -> int:
 
 def ours(config: Mapping[str, Any], folder: str) -> dict[str, float]:
     """Run the ctr command on two ranks; its own examples/s, and those of whole epochs with their start-up."""
-    launch(config, folder, "train", "ctr")
-    run = Path(folder) / "bench"
+    from omegaconf import OmegaConf
+
+    path, run = Path(folder) / "config.yaml", Path(folder) / "bench"
+    OmegaConf.save({**config, "run": {"name": run.name, "root": folder, "overwrite": True}}, path)
+    run_on_ranks(RANKS, "train", "ctr", "--config", path)
     logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     speed = json.loads((run / "run.json").read_text())["examples_per_s"]
     if speed is None:
@@ -71,33 +74,16 @@ def whole_epochs(logged: Sequence[Mapping[str, Any]], global_batch: int) -> floa
     return examples / seconds
 
 
-def launch(config: Mapping[str, Any], folder: str, module: str, *arguments: str) -> None:
-    """Run ``module`` on two ranks with ``config`` written to a file; the run's folder is ``folder/bench``."""
-    from omegaconf import OmegaConf
-
-    whole = {**config, "run": {"name": "bench", "root": folder, "overwrite": True}}
-    path = Path(folder) / "config.yaml"
-    OmegaConf.save(OmegaConf.create(whole), path)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", "-m", module]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *arguments, "--config", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        print(done.stdout, done.stderr, sep="", file=sys.stderr)
-        raise InputError(f"the run on {RANKS} ranks ended with status {done.returncode}; see its words above")
-
-
-def twin(config: Mapping[str, Any], variants: Sequence[tuple[str, str]], steps: int) -> dict[str, float]:
-    """``layout-tables`` -> examples/s of the twin, measured in a process of its own."""
+def pytorch_baseline(config: Mapping[str, Any], variants: Sequence[tuple[str, str]], steps: int) -> dict[str, float]:
+    """``layout-tables`` -> examples/s of the PyTorch baseline, measured in a process of its own."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_twin, config, list(variants), steps).result()
+        return pool.submit(_pytorch_baseline, config, list(variants), steps).result()
 
 
-def _twin(config: Mapping[str, Any], variants: list[tuple[str, str]], steps: int) -> dict[str, float]:
+def _pytorch_baseline(config: Mapping[str, Any], variants: list[tuple[str, str]], steps: int) -> dict[str, float]:
     from benchmarks.peers.pytorch_baseline import measure
     from train.config import Config
 
@@ -121,29 +107,28 @@ def compare(config: Mapping[str, Any], rounds: int, steps: int, with_fuxictr: bo
 
     All variants of a peer run in round one, the fastest of them in the others.
     """
-    from benchmarks.harness import measurement
     from benchmarks.peers.pytorch_baseline import LAYOUTS, TABLES
 
-    own, start_up = [], []
-    wanted = {f"twin_{layout}": [f"{layout}-{tables}" for tables in TABLES] for layout in LAYOUTS}
+    speed, start_up = [], []
+    wanted = {f"pytorch_{layout}": [f"{layout}-{tables}" for tables in TABLES] for layout in LAYOUTS}
     wanted["fuxictr"] = list(FUXICTR_LOADERS) if with_fuxictr else []
     variants: dict[str, dict[str, list[float]]] = {peer: defaultdict(list) for peer in wanted}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="train-step-") as folder:
-            found = ours(config, folder)
-        own.append(found["examples_per_s"])
-        start_up.append(found["with_start_up"])
+            speeds = ours(config, folder)
+        speed.append(speeds["examples_per_s"])
+        start_up.append(speeds["with_start_up"])
         for peer, names in wanted.items():
             if not names:
                 continue
             if peer != "fuxictr":
-                speeds = twin(config, [tuple(n.split("-")) for n in names], steps)
+                speeds = pytorch_baseline(config, [tuple(n.split("-")) for n in names], steps)
             else:
                 speeds = fuxictr(config, names)
-            for name, speed in speeds.items():
-                variants[peer][name].append(speed)
+            for name, examples_per_s in speeds.items():
+                variants[peer][name].append(examples_per_s)
             wanted[peer] = [max(speeds, key=speeds.__getitem__)]
-        result = {"ours": measurement(own, threads=1, ranks=RANKS, with_start_up=measurement(start_up)["median"])}
+        result = {"ours": measurement(speed, threads=1, ranks=RANKS, with_start_up=measurement(start_up)["median"])}
         for peer, names in wanted.items():
             for name in names:
                 first = {n: round(s[0]) for n, s in variants[peer].items()}
@@ -158,20 +143,17 @@ def compare(config: Mapping[str, Any], rounds: int, steps: int, with_fuxictr: bo
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--steps", default=STEPS, show_default=True, type=click.IntRange(WINDOW), help="Training steps a sample.")
 @click.option("--fuxictr", "with_fuxictr", is_flag=True, help="Measure FuxiCTR too, where the mode is none.")
-@click.option("--out", default=None, help="Folder for the rows; default: benchmarks/results.")
+@results_option("--out")
 def main(
-    folders: tuple[str, ...], modes: str, batch_size: int, rounds: int, steps: int, with_fuxictr: bool, out: str | None
+    folders: tuple[str, ...], modes: str, batch_size: int, rounds: int, steps: int, with_fuxictr: bool, results: Path
 ) -> None:
     """Measure training speed beside the peers, and where the time goes; rows in train_step.jsonl and profile.jsonl."""
     wanted = modes.split(",")
     if unknown := set(wanted) - set(MODES):
-        raise InputError(f"modes {sorted(unknown)} have no twin; allowed: {', '.join(MODES)}")
+        raise InputError(f"modes {sorted(unknown)} have no PyTorch baseline; allowed: {', '.join(MODES)}")
 
-    from benchmarks.harness import RESULTS, append, ratios
-    from benchmarks.training.profile import profile
     from recsys.schema import load_schema
 
-    results = Path(out) if out else RESULTS
     for data in folders:
         rows = split_rows(data)
         schema = load_schema(data)
@@ -193,7 +175,7 @@ def main(
                 "train_step", {**about, "contenders": contenders, "ratios": ratios(contenders, "ours")}, results
             )
             print(json.dumps({"data": about["data"], "mode": mode, "ratios": row["ratios"]}), flush=True)
-            shares = append("profile", {**about, **profile(config)}, results)
+            shares = append("profile", {**about, **profile(config, RANKS)}, results)
             print(json.dumps({k: shares[k] for k in ("step_ms", "shares")}), flush=True)
 
 
@@ -205,6 +187,4 @@ def split_rows(data: str) -> int:
 
 
 if __name__ == "__main__":
-    from benchmarks.harness import run_command
-
     sys.exit(run_command(main, "benchmarks.training.step"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import append, machine, measurement, ratios, read
+from benchmarks.harness import append, machine, measurement, ratios, read, relative, show
 
 
 def test_rows_come_back_in_order_with_what_they_were_measured_on(tmp_path: Path):
@@ -22,12 +22,19 @@ def test_rows_come_back_in_order_with_what_they_were_measured_on(tmp_path: Path)
 def test_the_machine_is_described_without_its_name():
     import platform
 
-    found = machine()
-    assert found["cores"] >= 1 and found["memory_gib"] > 0
-    assert platform.node() not in json.dumps(found)
+    about = machine()
+    assert about["cores"] >= 1 and about["memory_gib"] > 0
+    assert platform.node() not in json.dumps(about)
 
 
 def test_medians_and_ratios():
-    contenders = {"ours": measurement([1.0, 9.0, 6.0], ranks=2), "twin_jagged": measurement([3.0])}
+    contenders = {"ours": measurement([1.0, 9.0, 6.0], ranks=2), "pytorch_jagged": measurement([3.0])}
     assert contenders["ours"] == {"samples": [1.0, 9.0, 6.0], "median": 6.0, "ranks": 2}
-    assert ratios(contenders, "ours") == {"twin_jagged": pytest.approx(2.0)}
+    assert ratios(contenders, "ours") == {"pytorch_jagged": pytest.approx(2.0)}
+    assert relative(contenders, "pytorch_jagged", "median", places=2) == {"ours": 2.0, "pytorch_jagged": 1.0}
+    assert measurement([2.04, 1.0], "_us") == {"samples_us": [2.0, 1.0], "median_us": 1.5}
+
+
+def test_a_row_is_shown_without_what_it_was_measured_on(tmp_path: Path, capsys):
+    show(append("speed", {"number": 1}, tmp_path))
+    assert json.loads(capsys.readouterr().out) == {"number": 1}

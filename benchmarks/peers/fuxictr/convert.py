@@ -120,7 +120,7 @@ def convert(data: str, out: str, *, modality: str | None = None) -> dict[str, An
 def _read(folder: Path, schema: Schema) -> pa.Table:
     files = sorted(folder.glob("*.parquet"))
     if not files:
-        raise InputError(f"no parquet files in '{folder}'; make them with 'python -m train prepare'")
+        raise InputError(f"no parquet files in '{folder}'; write them with 'python -m train prepare'")
     columns = list(dict.fromkeys([schema.label, schema.user, *(f.source for f in schema.features)]))
     for file in files:
         if missing := set(columns) - set(pq.read_schema(file).names):

@@ -12,16 +12,16 @@ from typing import Any
 
 import click
 
-from benchmarks.harness import append_all
+from benchmarks import ROOT
+from benchmarks.harness import append_all, run_command
 from benchmarks.peers.fuxictr.loaders import DEFAULT, LOADERS
 from embeddings.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
 def environment(folder: Path = ROOT / ".venv-fuxictr") -> Path:
-    """The interpreter of the peer's environment, made first where it is missing or its requirements changed.
+    """The interpreter of the peer's environment, built first where it is missing or its requirements changed.
 
     Raises InputError where pip fails.
     """
@@ -29,7 +29,7 @@ def environment(folder: Path = ROOT / ".venv-fuxictr") -> Path:
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return python
-    print(f"making {folder} for FuxiCTR (once, about a minute)", file=sys.stderr, flush=True)
+    print(f"building {folder} for FuxiCTR (once, about a minute)", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, text=True)
@@ -37,8 +37,8 @@ def environment(folder: Path = ROOT / ".venv-fuxictr") -> Path:
         subprocess.run(pip, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         print(error.stdout, error.stderr, sep="", file=sys.stderr)
-        raise InputError(f"'{folder}' could not be made; see the words above, mend the cause and run again") from error
-    stamp.write_text(wanted)  # last: an environment without it is remade
+        raise InputError(f"'{folder}' could not be built; see the words above, fix the cause and run again") from error
+    stamp.write_text(wanted)  # last: an environment without it is built again
     return python
 
 
@@ -121,19 +121,5 @@ def main(data: str, vectors: bool, modality: str | None, loaders: tuple[str, ...
         print(json.dumps(row), flush=True)
 
 
-def run() -> int:
-    """Run the command line and return the exit status: 0, 2 for bad input, 130 for ^C."""
-    try:
-        return main.main(prog_name="python -m benchmarks.peers.fuxictr.peer", standalone_mode=False) or 0
-    except click.UsageError as error:
-        error.show()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr, flush=True)
-        return 130
-    return 2
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run_command(main, "benchmarks.peers.fuxictr.peer"))

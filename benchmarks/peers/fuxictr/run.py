@@ -44,14 +44,14 @@ class MeasuredDIN(DIN):
     def evaluate(self, data_generator, metrics=None) -> dict:
         """The peer's fit calls this at each epoch's end, to choose the epoch it keeps."""
         steady, whole = rates(self.began, self.stamps)
-        found = quality(self.validation_keys, self.predict(data_generator))
-        self.epochs.append({"examples_per_s": steady, "examples_per_s_with_start_up": whole, **found})
+        judged = quality(self.validation_keys, self.predict(data_generator))
+        self.epochs.append({"examples_per_s": steady, "examples_per_s_with_start_up": whole, **judged})
         print(
-            f"epoch {len(self.epochs)}: {steady:,.0f} examples/s, validation GAUC {found['gauc']:.4f}",
+            f"epoch {len(self.epochs)}: {steady:,.0f} examples/s, validation GAUC {judged['gauc']:.4f}",
             file=sys.stderr,
             flush=True,
         )
-        return found
+        return judged
 
 
 def rates(began: float, stamps: list[tuple[float, int]]) -> tuple[float, float]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data.conversion import convert_under_limit, disk_bytes, make_shards
+from benchmarks.data.conversion import build_shards, convert_under_limit, disk_bytes
+from embeddings.errors import InputError
 
 LIMIT = 240 << 20
 
@@ -12,20 +13,19 @@ LIMIT = 240 << 20
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("conversion") / "source"
-    make_shards(str(folder), 30_000, 300_000)
+    build_shards(str(folder), 30_000, 300_000)
     assert disk_bytes(str(folder)) > 2 * LIMIT
     return str(folder)
 
 
 @pytest.mark.slow
 def test_shards_are_converted_under_a_limit_below_their_size(source: str, tmp_path: Path):
-    found = convert_under_limit(source, str(tmp_path / "out"), LIMIT)
-    assert "failed" not in found, found
-    assert found["rows"] == 33_000 and 0 < found["peak_bytes"] < LIMIT
+    row = convert_under_limit(source, str(tmp_path / "out"), LIMIT)
+    assert row["rows"] == 33_000 and 0 < row["peak_bytes"] < LIMIT
 
 
 @pytest.mark.slow
 def test_a_converter_that_reads_whole_files_breaks_the_limit(source: str, tmp_path: Path):
-    found = convert_under_limit(source, str(tmp_path / "out"), LIMIT, rows_at_once=10**6)
-    assert "Memory" in found.get("failed", "")
+    with pytest.raises(InputError, match=r"converting failed under a limit of 240 MiB: .*Memory"):
+        convert_under_limit(source, str(tmp_path / "out"), LIMIT, rows_at_once=10**6)
     assert not (tmp_path / "out").exists()

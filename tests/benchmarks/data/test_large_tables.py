@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.data.large_tables import counted, ids_at, main, make_ids, true_shares
+from benchmarks.data.large_tables import build_ids, count_collisions, ids_at, main, true_shares
 from embeddings.errors import InputError
 
 
@@ -44,12 +44,12 @@ def test_a_sample_of_the_ids_agrees_with_all_of_them(tmp_path):
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(InputError, match="no folder of this benchmark"):
-        make_ids(str(tmp_path), 1000, 10)
+        build_ids(str(tmp_path), 1000, 10)
     assert (tmp_path / "mine.txt").exists()
 
 
-def test_a_census_of_few(tmp_path):
-    make_ids(str(tmp_path / "ids"), 5000, 6000)
-    found = counted(str(tmp_path / "ids"))
-    assert (found["distinct"], found["distinct_error"], found["lookups"]) == (5000, 0, 10_000)
-    assert found["shares"]["hash"]["ids"] == true_shares(5000, 6000)["hash"]
+def test_few_ids_are_counted_in_full(tmp_path):
+    build_ids(str(tmp_path / "ids"), 5000, 6000)
+    counts = count_collisions(str(tmp_path / "ids"))
+    assert (counts["distinct"], counts["distinct_error"], counts["lookups"]) == (5000, 0, 10_000)
+    assert counts["shares"]["hash"]["ids"] == true_shares(5000, 6000)["hash"]

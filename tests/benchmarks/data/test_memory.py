@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data.memory import disk_bytes, make_shop, read_under_limit, slope
+from benchmarks.data.memory import build_shop, disk_bytes, read_under_limit, slope
+from embeddings.errors import InputError
 
 
 def test_slope_looks_at_the_second_half_alone():
@@ -16,7 +17,7 @@ def test_slope_looks_at_the_second_half_alone():
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("memory") / "shop"
-    make_shop(str(folder), 1_000_000)
+    build_shop(str(folder), 1_000_000)
     return folder
 
 
@@ -26,14 +27,14 @@ READ = {"batch_size": 1024, "shuffle_rows": 16_384}
 
 @pytest.mark.slow
 def test_memory_stays_flat_under_a_limit_below_the_data(shop: Path):
-    found = read_under_limit(str(shop), LIMIT, **READ)
-    assert "failed" not in found, found
-    assert found["decoded_bytes"] > 2 * LIMIT and disk_bytes(str(shop)) > 0
-    assert found["peak_bytes"] < LIMIT
-    a_tenth_of_what_is_read = found["decoded_bytes"] / found["rows"] * 1e6 / 10
-    assert abs(found["slope_bytes_per_mrow"]) < a_tenth_of_what_is_read
+    row = read_under_limit(str(shop), LIMIT, **READ)
+    assert row["decoded_bytes"] > 2 * LIMIT and disk_bytes(str(shop)) > 0
+    assert row["peak_bytes"] < LIMIT
+    a_tenth_of_what_is_read = row["decoded_bytes"] / row["rows"] * 1e6 / 10
+    assert abs(row["slope_bytes_per_mrow"]) < a_tenth_of_what_is_read
 
 
 @pytest.mark.slow
 def test_a_reader_that_keeps_its_batches_breaks_the_limit(shop: Path):
-    assert "Memory" in read_under_limit(str(shop), LIMIT, **READ, keep=True)["failed"]
+    with pytest.raises(InputError, match=r"reading failed under a limit of 96 MiB: .*Memory"):
+        read_under_limit(str(shop), LIMIT, **READ, keep=True)

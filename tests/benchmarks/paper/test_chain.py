@@ -17,29 +17,29 @@ from tests.train.tiny import SCHEMA
 
 
 class Played(Chain):
-    """Runs nothing, but leaves what each verb would leave."""
+    """Runs nothing, but leaves what each command would leave."""
 
-    def run(self, stage: str, verb: str, *words: object, ranks: int = 1) -> None:
-        said.append(" ".join([stage, verb, *map(str, words)]))
+    def run(self, stage: str, command: str, *words: object, ranks: int = 1) -> None:
+        said.append(" ".join([stage, command, *map(str, words)]))
         given = dict(str(w).lstrip("-").split("=", 1) for w in words if "=" in str(w))
         self.seconds[stage] = self.seconds.get(stage, 0) + 1.0
-        if verb == "prepare":
+        if command == "prepare":
             self.data.mkdir(parents=True)
             (self.data / "prepare.json").write_text(json.dumps({"flags": {"rows": 9, "searches": 5, "seed": 0}}))
             save_schema(SCHEMA, str(self.data))
             return
-        if verb == "encode":
+        if command == "encode":
             Path(given["out"]).mkdir(parents=True)
             return
         run = Path(given["run.root"]) / given["run.name"]
-        for folder in [run / kind for kind in chain.ENCODERS] if verb == "make" else [run]:
+        for folder in [run / kind for kind in chain.ENCODERS] if command == "make" else [run]:
             (folder / "evaluation").mkdir(parents=True)
             (folder / "run.json").write_text(
                 json.dumps({"status": "done", "acc@1": 0.5 if "scl" in run.name else 0.01})
             )
             overall = {"gauc": 0.6 + 0.01 * run.name.count("scl"), "auc": 0.6, "ne": 1.0, "log_loss": 0.4}
-            found = {"overall": overall, "frequency_groups": [{"auc": 0.6}]}
-            (folder / "evaluation" / "test.json").write_text(json.dumps(found))
+            evaluation = {"overall": overall, "frequency_groups": [{"auc": 0.6}]}
+            (folder / "evaluation" / "test.json").write_text(json.dumps(evaluation))
 
 
 said: list[str] = []

@@ -7,20 +7,17 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.harness import read
-from benchmarks.paper import __main__ as command
+from benchmarks.paper import chain_rows, command
 from benchmarks.paper import figure6a as vectors
-from benchmarks.paper import reproduce
-from benchmarks.paper.chain import ROWS as ROWS_OF_MARKET
-from benchmarks.paper.chain import SEARCHES
 from benchmarks.paper.plots import plot
-from benchmarks.paper.tables import MISSING, drawn6a, figure6a
+from benchmarks.paper.tables import MISSING, document_table_6a, figure6a
 
 ACCURACY = {"untrained": 0.1, "scl-1": 0.3, "scl": 0.5}
 
 
 def row(kind: str, mode: str, seed: int, gauc: float) -> dict[str, Any]:
     accuracy = {k: {"image": a, "text": a + 0.1} for k, a in ACCURACY.items()}
-    shapes = {"rows": ROWS_OF_MARKET, "searches": SEARCHES}
+    shapes = {"rows": chain_rows.ROWS, "searches": chain_rows.SEARCHES}
     return {"vectors": kind, "mode": mode, "seed": seed, "gauc": gauc, "accuracy": accuracy, "shapes": shapes}
 
 
@@ -40,7 +37,7 @@ def test_a_line_for_each_kind_of_encoders_in_their_order():
         "| untrained | 0.100 | 0.200 | 0.5100 | +2.00 % | 1 |",
         "| all epochs | 0.500 | 0.600 | 0.5600 +- 0.0141 | +12.00 % +- 2.83 | 2 |",
     ]
-    assert drawn6a([]) == MISSING and "figures/shop-fig6a.svg" in drawn6a(ROWS)
+    assert document_table_6a([]) == MISSING and "figures/shop-fig6a.svg" in document_table_6a(ROWS)
 
 
 def test_the_newest_row_counts():
@@ -48,7 +45,7 @@ def test_the_newest_row_counts():
 
 
 def test_a_trial_on_a_small_market_does_not_count():
-    small = row("untrained", "simtier", 0, 0.9) | {"shapes": {"rows": 1000, "searches": SEARCHES}}
+    small = row("untrained", "simtier", 0, 0.9) | {"shapes": {"rows": 1000, "searches": chain_rows.SEARCHES}}
     assert figure6a([*ROWS, small]) == figure6a(ROWS)
 
 
@@ -56,7 +53,7 @@ def test_the_plot_has_the_mean_of_both_modalities_below_it():
     drawing = plot("fig6a", ROWS).decode()
     assert "Acc@1, mean of photos and words" in drawing and plot("fig6a", ROWS).decode() == drawing
     assert plot("fig6a", ROWS[:4]).decode() != drawing
-    assert vectors.middle({"image": 0.2, "text": 0.4}) == pytest.approx(0.3)
+    assert vectors.mean_accuracy({"image": 0.2, "text": 0.4}) == pytest.approx(0.3)
 
 
 def test_the_command_trains_writes_rows_once_and_draws(tmp_path, monkeypatch):
@@ -95,20 +92,6 @@ def test_the_command_trains_writes_rows_once_and_draws(tmp_path, monkeypatch):
     )
     assert timed != "seconds.json" and shape[-1] == 2
     assert list(kinds) == ["untrained", "scl-1", "scl-2", "scl-4", "scl"] and kinds["scl-2"] == ("train.epochs=2",)
-    assert len(read(vectors.RESULTS, tmp_path)) == len(ROWS), "the same rows are not written again"
+    assert len(read(chain_rows.RESULTS, tmp_path)) == len(ROWS), "the same rows are not written again"
     assert (tmp_path / "figures" / "shop-fig6a.svg").read_bytes() == plot("fig6a", ROWS)
     assert json.loads((tmp_path / "chain.jsonl").read_text().splitlines()[0])["vectors"] == "none"
-
-
-def test_other_data_have_no_searches():
-    done = CliRunner().invoke(command.main, ["fig6a", "--data", "microlens"])
-    assert done.exit_code == 2 and "--data shop" in done.output
-
-
-def test_all_of_the_shop_has_it_and_all_of_others_has_not(monkeypatch):
-    called: list[str] = []
-    monkeypatch.setattr(reproduce, "reproduce6a", lambda **given: called.append("6a"))
-    monkeypatch.setattr(reproduce, "reproduce", lambda targets, path, **given: called.append(path))
-    for data in ("shop", "microlens"):
-        CliRunner().invoke(command.main, ["all", "--data", data], catch_exceptions=False)
-    assert called == ["6a", "configs/shop.yaml", "configs/microlens.yaml"]

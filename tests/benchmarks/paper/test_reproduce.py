@@ -26,32 +26,36 @@ def arguments(tmp_path: Path) -> list:
 
 def rows(tmp_path: Path) -> dict[str, dict]:
     lines = (tmp_path / "out" / "paper.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in lines]
-    assert len({r["model"] for r in found}) == len(found), "a run has one row"
-    return {r["model"]: r for r in found}
+    written = [json.loads(line) for line in lines]
+    assert len({r["model"] for r in written}) == len(written), "a run has one row"
+    return {r["model"]: r for r in written}
 
 
 @pytest.mark.slow
 def test_trained_drawn_and_not_trained_again(arguments, tmp_path):
     done = finished(start("all", *arguments, module=MODULE), 300)
     assert done.status == 0, done.err
-    found = rows(tmp_path)
-    assert {"none", "simtier+make", "alone", "reset", "make@0", "make@10"} <= set(found)
-    for model, r in found.items():
+    by_model = rows(tmp_path)
+    assert {"none", "simtier+make", "alone", "reset", "make@0", "make@10"} <= set(by_model)
+    for model, r in by_model.items():
         folder = tmp_path / "runs" / f"tiny-{model.replace('+', '-').replace('@', '-after-')}-0"
         folder = folder / "text" if model == "alone" else folder
         test = json.loads((folder / "evaluation" / "test.json").read_text())
         assert r["auc"] == test["overall"]["auc"] and r["data"] == "tiny"
-    assert len(found["alone"]["validation_gauc"]) == 10 and len(found["reset"]["validation_gauc"]) == 2
-    assert found["reset"]["validation_gauc"][0] == found["epochs"]["validation_gauc"][0]
+    assert len(by_model["alone"]["validation_gauc"]) == 10 and len(by_model["reset"]["validation_gauc"]) == 2
+    assert by_model["reset"]["validation_gauc"][0] == by_model["epochs"]["validation_gauc"][0]
     page = (tmp_path / "out" / "tiny.md").read_text()
-    assert f"{found['simtier']['gauc']:.4f}" in page and "not trained yet" not in page
+    assert f"{by_model['simtier']['gauc']:.4f}" in page and "not trained yet" not in page
     for target in ("table3", "fig3", "fig6b", "fig6c"):
         assert (tmp_path / "out" / "figures" / f"tiny-{target}.svg").stat().st_size > 1000
 
     again = finished(start("all", *arguments, module=MODULE), 60)
-    assert again.status == 0 and f"{len(found)} runs, {len(found)} of them done" in again.out and "[1/" not in again.out
-    assert rows(tmp_path) == found
+    assert (
+        again.status == 0
+        and f"{len(by_model)} runs, {len(by_model)} of them done" in again.out
+        and "[1/" not in again.out
+    )
+    assert rows(tmp_path) == by_model
 
 
 @pytest.mark.slow
@@ -77,9 +81,3 @@ def test_a_run_that_fails(arguments, tmp_path):
     done = finished(start("table3", *arguments, "sparse_optimizer.lr=1e30", "train.warmup_steps=0", module=MODULE), 120)
     assert done.status == 2 and not (tmp_path / "out").exists()
     one_line(done, "run 'tiny-", "failed with status 2: ", "not finite", "output.txt'")
-
-
-def test_mistakes_on_the_command_line(tmp_path):
-    one_line(finished(start("fig3", "--data", "shopp", module=MODULE)), "config 'configs/shopp.yaml' does not exist")
-    done = finished(start("fig3", module=MODULE))
-    assert done.status == 2 and "name the data, either by --data or by --config" in done.err

@@ -1,12 +1,12 @@
-"""Table 2: its runs, its rows, and what is drawn of them."""
+"""Table 2: its runs and its rows."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.paper.encoder_accuracy import MODELS, drawn
-from benchmarks.paper.experiments import Plan
+from benchmarks.paper.encoder_accuracy import MODELS
+from benchmarks.paper.experiments import Experiment
 from benchmarks.paper.table2 import jobs
 from tests.train.launch import finished, one_line, start
 from tests.train.launch import rows as metrics
@@ -17,15 +17,13 @@ from train.scl.config import SCLConfig
 MODULE = "benchmarks.paper"
 
 
-def row(model: str, seed: int, first: float, **more) -> dict:
-    return {"data": "grocery", "model": model, "seed": seed, "acc@1": first, "acc@5": first + 0.2, **more}
-
-
 def test_ablations_differ_in_what_they_are_named_for_alone(tmp_path: Path):
     config = tiny.write_config(tmp_path, tmp_path)
-    found = jobs(Plan(name="run", config=str(config), batch_size=8, root="here", seeds=2, extra=("model.width=4",)))
-    assert [(job.model, job.seed) for job in found] == [(model, seed) for seed in (0, 1) for model in MODELS]
-    settings = [load_settings(SCLConfig, str(config), job.settings) for job in found]
+    wanted = jobs(
+        Experiment(name="run", config=str(config), batch_size=8, root="here", seeds=2, extra=("model.width=4",))
+    )
+    assert [(job.model, job.seed) for job in wanted] == [(model, seed) for seed in (0, 1) for model in MODELS]
+    settings = [load_settings(SCLConfig, str(config), job.settings) for job in wanted]
     assert {s.data.test for s in settings} == {"test"} and {s.model.width for s in settings} == {4}
     whole, no_triplet, in_batch, untrained, *_ = settings
     assert whole.model.triplet.weight > 0 and whole.model.bank.rows > 0 and whole.train.epochs > 0
@@ -35,28 +33,19 @@ def test_ablations_differ_in_what_they_are_named_for_alone(tmp_path: Path):
     assert len({s.run_folder for s in settings}) == len(settings)
 
 
-def test_the_table_is_means_beside_the_papers_figures():
-    rows = [row("scl", 0, 0.5), row("scl", 1, 0.7), row("scl", 1, 0.6), row("untrained", 0, 0.1)]
-    rows.append(row("scl", 0, 0.9) | {"data": "other"})
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in drawn("grocery")(rows).splitlines()]
-    assert lines[2] == ["SCL", "0.5500 +- 0.0707", "0.7474", "0.7500 +- 0.0707", "0.8850", "2"]
-    assert lines[3] == ["SCL without triplet", "not trained yet", "0.6957", "not trained yet", "0.8604", "0"]
-    assert lines[5] == ["random encoder", "0.1000 +- 0.0000", "", "0.3000 +- 0.0000", "", "1"]
-
-
 @pytest.mark.slow
 def test_trained_drawn_and_not_trained_again(tmp_path: Path):
     config = tiny.write_config(tmp_path, tiny.make_pairs(tmp_path / "pairs"))
     arguments = ["table2", "--config", config, "--root", tmp_path / "runs", "--out", tmp_path / "out", "--seeds", 1]
     done = finished(start(*arguments, module=MODULE), 120)
     assert done.status == 0, done.err
-    found = [json.loads(line) for line in (tmp_path / "out" / "paper.jsonl").read_text().splitlines()]
-    assert [r["model"] for r in found] == list(MODELS) and {r["table_time"]["runs"] for r in found} == {4}
-    for r in found:
+    rows = [json.loads(line) for line in (tmp_path / "out" / "paper.jsonl").read_text().splitlines()]
+    assert [r["model"] for r in rows] == list(MODELS) and {r["table_time"]["runs"] for r in rows} == {4}
+    for r in rows:
         evaluations = metrics(tmp_path / "runs" / f"run-{r['model'].replace(' ', '-')}-0", "evaluation")
         assert [r["acc@1"]] == [e["acc@1"] for e in evaluations if e["split"] == "test"]
         assert r["validation_acc@5"] == [e["acc@5"] for e in evaluations if e["split"] == "validation"]
-    assert f"{found[0]['acc@1']:.4f}" in (tmp_path / "out" / "run.md").read_text()
+    assert f"{rows[0]['acc@1']:.4f}" in (tmp_path / "out" / "run.md").read_text()
     again = finished(start(*arguments, module=MODULE), 60)
     assert again.status == 0 and "4 runs, 4 of them done" in again.out and "[1/" not in again.out
     assert len((tmp_path / "out" / "paper.jsonl").read_text().splitlines()) == 4

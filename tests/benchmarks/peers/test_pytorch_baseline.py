@@ -1,11 +1,11 @@
-"""The twin is the same model: same weights, same logits; and its optimizer is the tables' own."""
+"""The PyTorch baseline is the CTR model: same weights, same logits; and its optimizer is the tables' own."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks.peers.pytorch_baseline import LAYOUTS, Rows, RowWiseAdagrad, Twin, measure
+from benchmarks.peers.pytorch_baseline import LAYOUTS, PaddedRows, PyTorchBaseline, RowWiseAdagrad, measure
 from embeddings.frozen.table import FrozenTable
 from recsys.models.ctr import CTRModel
 from recsys.models.din_config import DINConfig
@@ -23,32 +23,32 @@ def settings(folder: Path, mode: str) -> Config:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return make_data(tmp_path_factory.mktemp("twin") / "data")
+    return make_data(tmp_path_factory.mktemp("baseline") / "data")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mode", ["none", "simtier"])
-def test_twin_and_model_give_the_same_logits_for_the_same_weights(data: Path, layout: str, mode: str):
+def test_baseline_and_model_give_the_same_logits_for_the_same_weights(data: Path, layout: str, mode: str):
     config, schema = settings(data, mode), load_schema(str(data))
     stores = open_stores(schema, config.model, str(data))
     frozen = {name: FrozenTable(store) for name, store in stores.items()}
     torch.manual_seed(0)
     model = CTRModel(schema, config.model, table_configs(schema, config.model.embedding_dim, {}), frozen)
     model.sparse.to_empty(device="cpu")
-    twin = Twin(schema, config, frozen, layout, sparse=True)
+    baseline = PyTorchBaseline(schema, config, frozen, layout, sparse=True)
     for name, weight in model.sparse.named_parameters():
         torch.nn.init.normal_(weight)
-        twin.tables[name.split(".")[-2]].data[:-1] = weight.data
+        baseline.tables[name.split(".")[-2]].data[:-1] = weight.data
     arch = model.dense.arch
     for weight in arch.parameters():
         torch.nn.init.normal_(weight, std=0.3)
-    twin.attention.load_state_dict(arch.attention.state_dict())
-    twin.over.load_state_dict(arch.over.state_dict())
+    baseline.attention.load_state_dict(arch.attention.state_dict())
+    baseline.over.load_state_dict(arch.over.state_dict())
     batch = next(RowReader(str(data), "train", schema, stores, batch_size=300).epoch(0))
     _, (_, logits, _) = model(batch)
-    ours = twin(Rows.of(schema, batch))
+    baseline_logits = baseline(PaddedRows.of(schema, batch))
     assert logits.std() > 0.1
-    torch.testing.assert_close(ours, logits, atol=3e-4, rtol=1e-3)
+    torch.testing.assert_close(baseline_logits, logits, atol=3e-4, rtol=1e-3)
 
 
 def test_row_wise_adagrad_is_its_formula():
@@ -69,5 +69,5 @@ def test_row_wise_adagrad_is_its_formula():
 
 @pytest.mark.parametrize("variant", [("padded", "sparse"), ("jagged", "dense")])
 def test_every_way_to_write_it_trains(data: Path, variant: tuple[str, str]):
-    found = measure(settings(data, "simtier"), [variant], batch_size=128, threads=1, steps=2, window=1)
-    assert list(found) == ["-".join(variant)] and all(speed > 0 for speed in found.values())
+    speeds = measure(settings(data, "simtier"), [variant], batch_size=128, threads=1, steps=2, window=1)
+    assert list(speeds) == ["-".join(variant)] and all(speed > 0 for speed in speeds.values())
