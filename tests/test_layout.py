@@ -17,7 +17,6 @@ LAYERS = ("embeddings.kernels", "embeddings", "recsys", "train")
 FRONT_DOORS = {"embeddings.plan"}
 OUTSIDE = ("benchmarks", "torchx_components", "tests")
 HEAVY = ("torch", "torchrec", "fbgemm_gpu", "pyarrow", "matplotlib", "tensorboard", "triton", "pandas", "scipy")
-# Circles of modules that are still to be broken, each as its sorted names; the list only shrinks.
 MAX_LINES = 300
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
