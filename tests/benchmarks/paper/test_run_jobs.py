@@ -1,16 +1,19 @@
 """Jobs: which a target needs, in what order they run, what counts as done, and what a failure says."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from benchmarks.paper import run_jobs as work
 from benchmarks.paper.experiments import TABLE3, TARGETS, Job, Plan, jobs
 from benchmarks.paper.result_rows import not_yet_written
 from embeddings.errors import InputError
+from recsys.models.config import make_alone
 from tests.benchmarks.paper.rows import row
 from train.config import load_config, save_config
 
@@ -56,10 +59,13 @@ def job(name: str, needs: tuple[str, ...] = (), *settings: str) -> Job:
 
 
 def left(plan: Plan, name: str, status: str = "done", stores: dict | None = None, *settings: str) -> Path:
-    """A run folder as the ctr verb leaves it."""
+    """A run folder as the ctr verb leaves it; of a MAKE, that of its modality, as the make verb does."""
     folder = Path(plan.root) / name
     folder.mkdir(parents=True)
-    save_config(load_config(plan.config, settings), str(folder / "config.yaml"))
+    config = load_config(plan.config, settings)
+    if "/" in name:
+        config = config.model_copy(update={"model": make_alone(config.model, folder.name)})
+    save_config(config, str(folder / "config.yaml"))
     (folder / "run.json").write_text(json.dumps({"status": status, "stores": stores or {}}))
     return folder
 
@@ -93,8 +99,15 @@ def test_make_is_done_once_every_modality_is(plan: Plan):
     wanted = Job(name="m", verb="make", model="alone", seed=0, settings=())
     left(plan, "m/text")
     assert not work.is_done(wanted, plan, ["text", "image"], {})
-    left(plan, "m/image")
+    folder = left(plan, "m/image")
     assert work.is_done(wanted, plan, ["text", "image"], {})
+    old = OmegaConf.load(folder / "config.yaml")
+    old.model = {**load_config(plan.config).model.model_dump(exclude={"arch"}), "alone": "image"}
+    OmegaConf.save(old, folder / "config.yaml")
+    assert work.is_done(wanted, plan, ["text", "image"], {}), "of the time before there was arch make"
+    other = dataclasses.replace(wanted, settings=("model.multimodal.make.hidden=[9]",))
+    with pytest.raises(InputError, match=r"model.multimodal.make.hidden is \[.*\], wanted \[9\]"):
+        work.is_done(other, plan, ["text", "image"], {})
 
 
 def commands(monkeypatch, **code: str) -> list[str]:

@@ -100,7 +100,7 @@ def test_the_planners_question_is_the_run(config, data: Path) -> None:
         (("model.multimodal.mode=make", "model.multimodal.make={frozen: true, run: x}"), 1, tiny.WIDTH),
         (("model.multimodal.mode=simscore", "model.multimodal.sa_ta=true"), 1, 0),
         (("model.multimodal.mode=simtier+make", "model.multimodal.sa_ta=true"), 3, 20 + 2 * tiny.WIDTH),
-        (("model.multimodal.mode=none", "model.alone=text"), 2, 2 * tiny.WIDTH),
+        (("model.multimodal.make={frozen: true, run: x}", "model.alone=text"), 2, 2 * tiny.WIDTH),
     ],
 )
 def test_how_often_vectors_are_read(config, data: Path, settings: tuple[str, ...], reads: int, results: int) -> None:
