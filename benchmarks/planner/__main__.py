@@ -32,10 +32,10 @@ def prepared(case: Case, hardware: Any) -> tuple[Any, Any]:
     from embeddings.planner.search import Search
     from recsys.schema import Schema
     from train.config import Config
-    from train.ctr.planner_input import problem_of
+    from train.ctr.planner_input import build_planner_input
 
     schema, config = Schema.model_validate(case.tables.schema()), Config.model_validate(case.settings())
-    problem = problem_of(config, schema, case.tables.lengths(), {})
+    problem = build_planner_input(config, schema, case.tables.lengths(), {})
     problem = dataclasses.replace(problem, checkpoints=False)  # the worker saves none
     return problem, Search(problem, Machine.of(hardware, RANKS)).best()
 

@@ -60,13 +60,13 @@ def _row(ranks: int, overrides: tuple[str, ...]) -> str:
     from embeddings.planner.search import Search
     from recsys.schema import load_schema
     from train.config import load_config
-    from train.ctr.planner_input import facts, load_assumptions, problem_of
+    from train.ctr.planner_input import build_planner_input, facts, load_assumptions
 
     config = load_config(str(ROOT / CONFIG), overrides)
     schema = load_schema(str(ROOT / config.data.path))
     lengths, stores, _ = facts(config, schema, load_assumptions(str(ROOT / ASSUMED)))
     hardware = load_hardware(PART)
-    a = Search(problem_of(config, schema, lengths, stores), Machine.of(hardware, ranks)).best()
+    a = Search(build_planner_input(config, schema, lengths, stores), Machine.of(hardware, ranks)).best()
     seconds = 1e9 / a.examples_per_s
     kinds: dict[str, list[str]] = {}
     for name, placed in a.plan.tables.items():

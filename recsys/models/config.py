@@ -200,17 +200,6 @@ def make_alone(model: ArchConfig, modality: str) -> ArchConfig:
     return ArchConfig.model_validate({"arch": "make", "modality": modality, **shared})
 
 
-def todays_section(raw: dict[str, Any]) -> dict[str, Any]:
-    """A stored section ``model`` with all of its architecture's keys, under today's names; as it is where it is wrong.
-
-    So sections that were written at different times can be compared.
-    """
-    try:
-        return ArchConfig.model_validate(raw).model_dump()
-    except ValueError:
-        return raw
-
-
 def _without_alone(raw: dict[str, Any]) -> dict[str, Any]:
     """``raw`` where it is of the time before ``arch``: then ``alone: NAME`` was the key of what arch make is now."""
     if "alone" not in raw or "arch" in raw:

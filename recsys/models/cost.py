@@ -23,18 +23,22 @@ _FORWARD, _TRAINING = 2, 6
 class Cost:
     """What a module costs for one example.
 
-    flops        forward and, of what is trained, backward
-    activations  numbers that are kept until the backward, or that live beside those
-    live         numbers that are there at once in a forward without a backward
+    flops             forward and, of what is trained, backward
+    activations       numbers that are kept until the backward, or that live beside those
+    eval_activations  numbers that are there at once in a forward without a backward
     """
 
     flops: float = 0.0
     activations: float = 0.0
-    live: float = 0.0
+    eval_activations: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
         """Of two modules whose activations are there at once."""
-        return Cost(self.flops + other.flops, self.activations + other.activations, self.live + other.live)
+        return Cost(
+            self.flops + other.flops,
+            self.activations + other.activations,
+            self.eval_activations + other.eval_activations,
+        )
 
 
 def one_by_one(costs: Iterable[Cost], features: float = 0.0) -> Cost:
@@ -43,13 +47,13 @@ def one_by_one(costs: Iterable[Cost], features: float = 0.0) -> Cost:
     return Cost(
         flops=sum(c.flops for c in costs),
         activations=features + sum(c.activations for c in costs),
-        live=features + max((c.live for c in costs), default=0.0),
+        eval_activations=features + max((c.eval_activations for c in costs), default=0.0),
     )
 
 
 def held(numbers: float) -> Cost:
     """Of ``numbers`` that are kept, and cost no FLOPs worth counting."""
-    return Cost(activations=numbers, live=numbers)
+    return Cost(activations=numbers, eval_activations=numbers)
 
 
 def flops_per_weight(module: nn.Module) -> int:
@@ -98,6 +102,6 @@ def model_cost(
         parameters=sum(p.numel() for p in arch.parameters()),
         flops=cost.flops,
         activations=cost.activations,
-        live=cost.live,
+        live=cost.eval_activations,
         batch_bytes=ID_BYTES * (ids + frozen_rows + 2 * len(schema.features) + 3),
     )

@@ -32,7 +32,7 @@ from recsys.models.sparse import table_configs
 from recsys.schema import Schema, managed_tables
 from train.config import Config
 from train.ctr.frozen_tables import frozen_tables
-from train.ctr.planner_input import problem_of
+from train.ctr.planner_input import build_planner_input
 from train.data.reader import RowReader
 from train.distributed.process_group import Ranks, on_first
 
@@ -152,7 +152,7 @@ def choose_plan(
 
     Raises InputError where that plan is of another model or other ranks, and, with advice, where nothing fits.
     """
-    problem = problem_of(config, schema, mean_lengths, stores)
+    problem = build_planner_input(config, schema, mean_lengths, stores)
     if config.sharding.plan is not None:
         plan = load_plan(config.sharding.plan)
         local = ranks.local_world_size

@@ -8,7 +8,6 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from embeddings.errors import InputError, nearest
-from recsys.models.config import todays_section
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _config(path: Path) -> dict[str, Any]:
         raise InputError(f"'{path}' is not readable YAML ({reason}); {_AGAIN}") from error
     if not isinstance(value, dict):
         raise InputError(f"'{path}' is not a mapping of keys; {_AGAIN}")
-    return value | {"model": todays_section(value.get("model") or {})}
+    return value
 
 
 def _text(path: Path) -> str:
