@@ -1,4 +1,4 @@
-"""What the reader hands to the model: one batch of impressions."""
+"""One batch of impressions, as the reader hands it to the model: jagged ids and rows of frozen tables."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -26,6 +26,28 @@ class Batch(Pipelineable):
     extra    column name -> [B] tensor, passed through to predictions (the timestamp, if any)
     repeated leading rows that another batch has too, so that all ranks' batches are of one size; never in
              shuffled batches, where it does not matter; scores leave them out
+
+    The ids of B = 3 impressions, as ``pooled`` and ``sequence`` hold them:
+
+        impression   0        1        2
+        user         [4]      [1]      [4]
+        tags         [7, 2]   []       [5]
+
+        keys         ["user", "tags"]
+        values       [4, 1, 4, 7, 2, 5]       key after key, and in a key impression after impression
+        lengths      [1, 1, 1, 2, 0, 1]       of key k and impression b at k * B + b
+        offsets      [0, 1, 2, 3, 5, 5, 6]    its ids are values[offsets[i] : offsets[i + 1]], i = k * B + b
+
+    Their rows in a frozen table, where 0 and 2 are of one request and share its history, and 1 has no target vector:
+
+        impression   0        1        2
+        target       9        none     4
+        history      [3, 8]   []       [3, 8]
+
+        target       [9, -1, 4]
+        history      [3, 8]                   bag after bag; a bag that impressions share is there once
+        offsets      [0, 2, 2]                bag u is history[offsets[u] : offsets[u + 1]]
+        bag_index    [0, 1, 0]                bag of each impression; None where each has the bag of its own number
     """
 
     labels: torch.Tensor

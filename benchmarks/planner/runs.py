@@ -16,10 +16,10 @@ def plan_case(case: Case, hardware: Any) -> tuple[Any, Any]:
     from embeddings.planner.topology import Topology
     from recsys.schema import Schema
     from train.config import Config
-    from train.ctr.planner_input import problem_of
+    from train.ctr.planner_input import build_planner_input
 
     schema, config = Schema.model_validate(case.tables.schema()), Config.model_validate(case.settings())
-    planner_input = problem_of(config, schema, case.tables.lengths(), {})
+    planner_input = build_planner_input(config, schema, case.tables.lengths(), {})
     planner_input = dataclasses.replace(planner_input, checkpoints=False)  # the worker saves none
     return planner_input, PlanSearch(planner_input, Topology.of(hardware, RANKS)).best()
 

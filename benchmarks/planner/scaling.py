@@ -59,13 +59,13 @@ def _row(ranks: int, overrides: tuple[str, ...]) -> str:
     from embeddings.planner.topology import Topology
     from recsys.schema import load_schema
     from train.config import load_config
-    from train.ctr.planner_input import facts, load_assumptions, problem_of
+    from train.ctr.planner_input import build_planner_input, facts, load_assumptions
 
     config = load_config(str(ROOT / CONFIG), overrides)
     schema = load_schema(str(ROOT / config.data.path))
     lengths, stores, _ = facts(config, schema, load_assumptions(str(ROOT / ASSUMED)))
     hardware = load_hardware(PART)
-    a = PlanSearch(problem_of(config, schema, lengths, stores), Topology.of(hardware, ranks)).best()
+    a = PlanSearch(build_planner_input(config, schema, lengths, stores), Topology.of(hardware, ranks)).best()
     seconds = 1e9 / a.examples_per_s
     by_type: dict[str, list[str]] = {}
     for name, sharding in a.plan.tables.items():

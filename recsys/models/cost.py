@@ -23,9 +23,9 @@ _FORWARD, _TRAINING = 2, 6
 class Cost:
     """What a module costs for one example.
 
-    flops        forward and, of what is trained, backward
-    activations  numbers that are kept until the backward, or that live beside those
-    eval_activations         numbers that are there at once in a forward without a backward
+    flops             forward and, of what is trained, backward
+    activations       numbers that are kept until the backward, or that live beside those
+    eval_activations  numbers that are there at once in a forward without a backward
     """
 
     flops: float = 0.0

@@ -53,8 +53,8 @@ class DINArch(Arch):
 
     def _modalities(self, part: str, sequence: str, config: DINConfig, frozen: Frozen) -> list[str]:
         """Modalities of that history whose vectors go through ``part``."""
-        own = [name for name, modality in self.schema.modalities.items() if modality.history == sequence]
-        return [name for name in own if name in frozen and part in config.parts(name)]
+        of_history = [name for name, modality in self.schema.modalities.items() if modality.history == sequence]
+        return [name for name in of_history if name in frozen and part in config.parts(name)]
 
     def forward(
         self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch

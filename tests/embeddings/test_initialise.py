@@ -1,6 +1,7 @@
 """Initial table weights: the same whatever the shard, uniform, and of a stream of their own."""
 
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from embeddings import initialise
 from embeddings.initialise import initialise_tables, uniform_rows
+from embeddings.tables import module_name
 
 MASK = (1 << 64) - 1
 
@@ -89,6 +91,13 @@ def test_differs_by_seed_and_name_and_repeats():
         assert torch.equal(one[name], again[name])
         assert not torch.isin(one[name], other[name]).any()
     assert not torch.isin(one["a"], one["b"]).any()
+
+
+def test_weights_follow_the_name_in_the_schema():
+    """Not the key of the module, which has a prefix where torch has taken the name."""
+    expected = uniform_rows(zlib.crc32(b"items") + (3 << 32), 0, 50, slice(0, 4), 4) / math.sqrt(50)
+    assert module_name("items") != "items"
+    torch.testing.assert_close(weights(3, **{module_name("items"): (50, 4)})[module_name("items")], expected)
 
 
 def test_every_epoch_has_weights_of_its_own():

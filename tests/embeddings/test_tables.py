@@ -1,10 +1,11 @@
-"""Table configs as TorchRec collections."""
+"""Table configs as TorchRec collections, and the names of modules in them."""
 
 import torch
+from torch import nn
 from torchrec.modules.embedding_configs import PoolingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
-from embeddings.tables import TableConfig, bag_collection, sequence_collection
+from embeddings.tables import TableConfig, bag_collection, module_name, schema_name, sequence_collection
 
 
 def config(name: str, features: tuple[str, ...], rows: int = 5, width: int = 3, pooled: bool = True) -> TableConfig:
@@ -61,3 +62,26 @@ def test_sequences_are_rows_in_order():
     weight = sequences.embeddings["s"].weight
     assert torch.equal(found["x"].values(), weight[[0, 4, 2]]) and found["x"].lengths().tolist() == [2, 0, 1]
     assert torch.equal(found["y"].values(), weight[[1, 1, 3]])
+
+
+def test_names_that_torch_has_taken_get_a_prefix():
+    """Every attribute of a ModuleDict as a name of the schema, which never begins with an underscore."""
+    taken = [name for name in dir(nn.ModuleDict()) if not name.startswith("_")]
+    assert {"items", "type", "values", "training", "forward", "T_destination"} <= set(taken)
+    names = {name: module_name(name) for name in taken}
+    modules = nn.ModuleDict({key: nn.Identity() for key in names.values()})
+    assert list(modules) == list(names.values()) and [schema_name(key) for key in modules] == taken
+    assert all(key.startswith("_") and key != "_modules" for key in modules), "so no other name of a schema is the same"
+
+
+def test_other_names_stay_as_they_are():
+    for name in ("item", "history", "modules_", "150_2_180", "item-id"):
+        assert module_name(name) == schema_name(name) == name
+
+
+def test_tables_that_are_called_as_torchs_attributes():
+    bags = bag_collection([config("items", ("values",)), config("a", ("type",))])
+    assert [name for name, _ in bags.named_parameters()] == [
+        f"embedding_bags.{module_name('items')}.weight", "embedding_bags.a.weight"
+    ]  # fmt: skip
+    assert module_name("type") in sequence_collection([config("type", ("x",), pooled=False)]).embeddings

@@ -4,7 +4,7 @@ import pytest
 
 from embeddings.errors import InputError
 from embeddings.sharding import sharders
-from embeddings.tables import TableConfig
+from embeddings.tables import TableConfig, module_name
 from embeddings.zch import buckets, check_zch, zch_bag_collection, zch_sequence_collection
 
 
@@ -35,17 +35,18 @@ def test_what_cannot_run_is_refused(rows: int, device: str, ranks: int, said: st
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["item", "items"])
 @pytest.mark.parametrize(("make", "pooled"), [(zch_bag_collection, True), (zch_sequence_collection, False)])
 @pytest.mark.filterwarnings("ignore")  # what torch and TorchRec say of each other
-def test_the_modules_are_on_the_meta_device_and_have_a_sharder(make, pooled: bool):
+def test_the_modules_are_on_the_meta_device_and_have_a_sharder(make, pooled: bool, name: str):
     table = TableConfig(
-        name="item", num_embeddings=4096, embedding_dim=8, features=("a", "b"), pooled=pooled, mean_length=(1.0, 1.0)
+        name=name, num_embeddings=4096, embedding_dim=8, features=("a", "b"), pooled=pooled, mean_length=(1.0, 1.0)
     )
     module = make([table])
     parameters = dict(module.named_parameters())
     assert {p.device.type for p in parameters.values()} == {"meta"}
-    (ids,) = [p for name, p in parameters.items() if name.endswith("item._hash_zch_identities")]
+    (ids,) = [p for key, p in parameters.items() if key.endswith(f"{module_name(name)}._hash_zch_identities")]
     assert ids.shape == (4096, 1) and not ids.requires_grad, "no optimizer may touch the ids"
     (sharder,) = [s for s in sharders() if s.module_type is type(module)]
     assert sharder.sharding_types("cuda") == ["row_wise"]
-    assert list(sharder.shardable_parameters(module)) == ["item"]
+    assert list(sharder.shardable_parameters(module)) == [module_name(name)]

@@ -1,17 +1,17 @@
 """Errors of nested settings: the place, the nearest known key, what was got."""
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
-from recsys.validation import validated
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+from recsys import validation
+from recsys.validation import Strict, validated
 
 
 class Leaf(Strict):
+    RENAMED = {"breadth": "width"}
+    RENAMED_VALUES = {"colour": {"crimson": "red"}}
+
     width: int = Field(1, ge=1)
     colour: str = "red"
 
@@ -80,3 +80,81 @@ def test_a_rule_over_several_fields_has_no_place():
 
 def test_no_mapping_at_all():
     assert message([1]).startswith("top level: Input should be a valid dictionary")
+
+
+OLD, NEW = {"breadth": 3, "colour": "crimson"}, {"width": 3, "colour": "red"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"leaf": OLD}, {"leaf": NEW}),
+        ({"maybe": OLD}, {"maybe": NEW}),
+        ({"named": {"x": OLD}}, {"named": {"x": NEW}}),
+        ({"deep": {"x": [OLD]}}, {"deep": {"x": [NEW]}}),
+    ],
+)
+def test_old_names_of_keys_and_values_are_read(old, new):
+    assert Branch.model_validate(old) == Branch.model_validate(new)
+    assert Leaf(**OLD).model_dump() == NEW and OLD == {"breadth": 3, "colour": "crimson"}
+
+
+def test_an_old_name_is_said_once(capsys, monkeypatch):
+    monkeypatch.setattr(validation, "_SAID", set())
+    for _ in range(2):
+        validated(Root, {"branch": {"leaf": OLD}}, "here")
+    assert capsys.readouterr().err.splitlines() == [
+        "note: key 'breadth' is now called 'width'; the old name is read too",
+        "note: 'colour: crimson' is now called 'colour: red'; the old name is read too",
+    ]
+    monkeypatch.setattr(validation, "_SAID", set())
+    monkeypatch.setenv("RANK", "1")
+    validated(Root, {"branch": {"leaf": OLD}}, "here")
+    assert capsys.readouterr().err == "", "rank 0 says it for all"
+
+
+def test_mistakes_under_an_old_name():
+    text = "branch.leaf: 'breadth' is the old name of 'width', and both are given; remove 'breadth'"
+    assert message({"branch": {"leaf": {"breadth": 1, "width": 1}}}) == text
+    assert message({"branch": {"leaf": {"breadth": 0}}}).startswith("branch.leaf.width: ")
+
+
+class Animal(Strict):
+    kind: str
+
+    @classmethod
+    def variant(cls, raw):
+        return {"cat": Cat, "dog": Dog}[raw["kind"]]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_kind(cls, raw, handler):
+        return cls.variant(raw).model_validate(raw) if cls is Animal else handler(raw)
+
+
+class Cat(Animal):
+    lives: int = 9
+    leaf: Leaf = Leaf()
+
+
+class Dog(Animal):
+    tricks: int = 0
+
+
+class Farm(Strict):
+    animals: list[Animal] = []
+
+
+@pytest.mark.parametrize(
+    ("animal", "text"),
+    [
+        ({"kind": "cat", "live": 9}, "unknown key 'animals.1.live'; did you mean 'lives'?"),
+        ({"kind": "dog", "trick": 9}, "unknown key 'animals.1.trick'; did you mean 'tricks'?"),
+        ({"kind": "dog", "lives": 9}, "unknown key 'animals.1.lives'; known here: kind, tricks"),
+        ({"kind": "cat", "leaf": {"widht": 1}}, "unknown key 'animals.1.leaf.widht'; did you mean 'width'?"),
+    ],
+)
+def test_the_section_itself_says_which_keys_it_may_have(animal, text):
+    with pytest.raises(InputError) as caught:
+        validated(Farm, {"animals": [{"kind": "cat"}, animal]}, where="here")
+    assert str(caught.value) == f"here: {text}"

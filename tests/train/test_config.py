@@ -9,6 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from embeddings.errors import InputError
+from recsys import validation
+from recsys.models.config import make_alone
 from tests.train.launch import ROOT, verb
 from train.config import Config, load_config, load_settings, save_config
 from train.scl.config import SCLConfig
@@ -100,6 +102,30 @@ def test_mistakes(path, override, part):
     assert part in text, text
 
 
+def test_old_names_of_the_model_are_read(path, capsys, monkeypatch):
+    monkeypatch.setattr(validation, "_SAID", set())
+    old = ("model.multimodal.make.withheld=0.3", "model.modalities.image.make.thinned=0.2", "model.alone=null")
+    new = ("model.multimodal.make.modality_dropout=0.3", "model.modalities.image.make.behaviour_dropout=0.2")
+    assert load_config(str(path), old) == load_config(str(path), new)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "'modality_dropout'" in said[0] and "'behaviour_dropout'" in said[1]
+    assert load_config(str(path), old) == load_config(str(path), new) and not capsys.readouterr().err
+
+
+def test_a_config_of_a_make_alone_of_old_is_of_arch_make(path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(validation, "_SAID", set())
+    full = {**load_config(str(path)).model.model_dump(exclude={"arch"}), "alone": "text"}
+    (tmp_path / "old.yaml").write_text(json.dumps({"data": {"path": "somewhere"}, "model": full}))
+    model = load_config(str(tmp_path / "old.yaml")).model
+    assert (model.arch, model.modality, model.multimodal.mode) == ("make", "text", "vector")
+    assert model == make_alone(load_config(str(path)).model, "text") and not model.has_tables
+    assert capsys.readouterr().err.splitlines() == [
+        "note: key 'model.alone' is now called 'model.arch: make' with 'model.modality: text'; the old name is read too"
+    ]
+    assert "unknown key 'model.over_arhc'" in refused(path, "model.alone=text", "model.over_arhc=[1]")
+    assert "unknown key 'model.alone'" in refused(path, "model.arch=din", "model.alone=text")
+
+
 def test_mistakes_in_several_sections(path):
     text = refused(path, "run.resume=true", "run.overwrite=true")
     assert text.endswith("run.resume and run.overwrite exclude each other; keep one")
@@ -132,6 +158,7 @@ def test_check_prints_the_resolved_config(config):
     ("override", "words"),
     [
         ("model.modalities.txt.mode=none", "model.modalities names 'txt', which is not in the schema of"),
+        ("model.alone=txt", "model.modality names 'txt', which is not in the schema of"),
         ("sharding.tables.itm.min_partition=4", "sharding.tables names 'itm', which is not in the schema of"),
     ],
 )

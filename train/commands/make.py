@@ -36,7 +36,7 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
     from train.run.run_folder import RECORDS
 
     schema = load_schema(config.data.path)
-    configs = [_alone(config, name, schema) for name in modalities or schema.modalities]
+    configs = [_config_of(name, config, schema) for name in modalities or schema.modalities]
     if not configs:
         raise InputError(f"the schema of '{config.data.path}' has no modality, so there is nothing to train MAKE on")
     with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
@@ -46,8 +46,8 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
             train_ctr(own, ranks)
 
 
-def _alone(config: Config, name: str, schema: "Schema") -> Config:
-    """The run of one modality."""
+def _config_of(name: str, config: Config, schema: "Schema") -> Config:
+    """The config of the run that trains the MAKE of modality ``name``. Raises InputError where there is no such one."""
     if name not in schema.modalities:
         hint = nearest(name, schema.modalities) or f"; there are {sorted(schema.modalities)}"
         raise InputError(f"--modality '{name}' is not in the schema of '{config.data.path}'{hint}")

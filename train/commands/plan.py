@@ -60,13 +60,13 @@ def command(
     from embeddings.planner.world_size import MOST_RANKS, find_world_size
     from recsys.schema import load_schema
     from train.config import check_names, load_config
-    from train.ctr.planner_input import Assumptions, facts, load_assumptions, problem_of
+    from train.ctr.planner_input import Assumptions, build_planner_input, facts, load_assumptions
 
     config = load_config(path, overrides)
     schema = load_schema(config.data.path)
     check_names(config, schema)
     lengths, stores, notes = facts(config, schema, load_assumptions(assume) if assume else Assumptions())
-    planner_input = problem_of(config, schema, lengths, stores)
+    planner_input = build_planner_input(config, schema, lengths, stores)
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if part == "this":

@@ -27,7 +27,7 @@ from recsys.schema import Schema, zch_tables
 from train.config import Config
 from train.ctr.frozen_tables import frozen_tables
 from train.ctr.optimizers import build_optimizer, fuse_sparse_optimizer
-from train.ctr.planner_input import problem_of
+from train.ctr.planner_input import build_planner_input
 from train.ctr.trainable import Trainable
 from train.data.reader import RowReader
 from train.distributed.ranks import Ranks, on_first
@@ -132,7 +132,7 @@ def choose_plan(
 
     Raises InputError where that plan is of another model or other ranks, and, with advice, where nothing fits.
     """
-    problem = problem_of(config, schema, mean_lengths, stores)
+    problem = build_planner_input(config, schema, mean_lengths, stores)
     if config.sharding.plan is not None:
         plan = load_plan(config.sharding.plan)
         local = ranks.local_world_size

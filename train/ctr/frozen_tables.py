@@ -1,4 +1,4 @@
-"""The modalities' frozen vectors, brought to where the plan wants them."""
+"""Frozen tables of a run: each modality's vectors opened in the placement that the sharding plan says."""
 
 import datetime
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ def frozen_tables(
     Raises InputError for a placement that this machine's driver cannot do.
     """
     room = ranks.world_size * max(config.data.batch_size, config.data.eval_batch_size)
-    made: dict[str, FrozenTable | RowWiseTable] = {}
+    tables: dict[str, FrozenTable | RowWiseTable] = {}
     for name, store in stores.items():
         if placements[name] != "row_wise":
-            made[name] = FrozenTable(store, ranks.device, placements[name])
+            tables[name] = FrozenTable(store, ranks.device, placements[name])
             continue
         assert not config.model.per_behaviour(name), "check_plan refuses that"
         # a group of its own, so that these exchanges and TorchRec's never wait in one queue
         group = dist.new_group(timeout=datetime.timedelta(seconds=config.process.timeout_s))
-        made[name] = RowWiseTable(store, group, ranks.device, room=room)
-    return made
+        tables[name] = RowWiseTable(store, group, ranks.device, room=room)
+    return tables

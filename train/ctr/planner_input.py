@@ -1,4 +1,4 @@
-"""What the planner is asked for a run: its config, the data set's schema, and facts of data that may not be here."""
+"""Input of the sharding planner for a CTR run, from its config, the data set's schema and facts of its data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ _PIPELINE = 3  # batches that TorchRec's pipeline holds
 
 
 class StoreFacts(Protocol):
-    """A frozen store, or what is known of one."""
+    """Size and dtype of a frozen store, whether it is here or assumed."""
 
     count: int
     width: int
@@ -50,9 +50,10 @@ def load_assumptions(path: str) -> Assumptions:
 def facts(
     config: Config, schema: Schema, assumed: Assumptions
 ) -> tuple[dict[str, float], dict[str, StoreFacts], list[str]]:
-    """Mean lengths, stores, and what had to be taken on trust, in words.
+    """What the planner needs to know of the data: feature -> mean ids a row, modality -> store, and notes for the user.
 
-    The data itself is asked first, then ``assumed``, then max_length. Raises InputError where none of them knows.
+    ``assumed`` goes before the data in the training split, and that before max_length, which a note tells. Raises
+    InputError where none of them has a figure.
     """
     from embeddings.frozen.store import FrozenStore
     from train.data.stats.mean_lengths import mean_lengths
@@ -91,10 +92,10 @@ def facts(
     return lengths, stores, notes
 
 
-def problem_of(
+def build_planner_input(
     config: Config, schema: Schema, lengths: Mapping[str, float], stores: Mapping[str, StoreFacts]
 ) -> PlannerInput:
-    """The planner's question.
+    """Tables, frozen tables, model cost and constraints of a run, for the sharding planner.
 
     Args:
         lengths: feature -> mean ids a row.

@@ -1,15 +1,18 @@
 """Jobs: in what order they run, what counts as done, and what a failure says."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from benchmarks.paper import run_jobs as work
 from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
+from recsys.models.config import make_alone
 from train.config import load_config, save_config
 
 
@@ -18,10 +21,13 @@ def job(name: str, needs: tuple[str, ...] = (), *settings: str) -> Job:
 
 
 def left(experiment: Experiment, name: str, status: str = "done", stores: dict | None = None, *settings: str) -> Path:
-    """A run folder as the ctr command leaves it."""
+    """A run folder as the ctr command leaves it; of a MAKE, that of its modality, as the make command does."""
     folder = Path(experiment.root) / name
     folder.mkdir(parents=True)
-    save_config(load_config(experiment.config, settings), str(folder / "config.yaml"))
+    config = load_config(experiment.config, settings)
+    if "/" in name:
+        config = config.model_copy(update={"model": make_alone(config.model, folder.name)})
+    save_config(config, str(folder / "config.yaml"))
     (folder / "run.json").write_text(json.dumps({"status": status, "stores": stores or {}}))
     return folder
 
@@ -55,8 +61,15 @@ def test_make_is_done_once_every_modality_is(experiment: Experiment):
     wanted = Job(name="m", command="make", model="alone", seed=0, settings=())
     left(experiment, "m/text")
     assert not work.is_done(wanted, experiment, ["text", "image"], {})
-    left(experiment, "m/image")
+    folder = left(experiment, "m/image")
     assert work.is_done(wanted, experiment, ["text", "image"], {})
+    old = OmegaConf.load(folder / "config.yaml")
+    old.model = {**load_config(experiment.config).model.model_dump(exclude={"arch"}), "alone": "image"}
+    OmegaConf.save(old, folder / "config.yaml")
+    assert work.is_done(wanted, experiment, ["text", "image"], {}), "of the time before there was arch make"
+    other = dataclasses.replace(wanted, settings=("model.multimodal.make.hidden=[9]",))
+    with pytest.raises(InputError, match=r"model.multimodal.make.hidden is \[.*\], wanted \[9\]"):
+        work.is_done(other, experiment, ["text", "image"], {})
 
 
 def commands(monkeypatch, **code: str) -> list[str]:

@@ -13,7 +13,7 @@ from tests.train.launch import one_line, verb
 from train.__main__ import run as start
 from train.commands.plan import command
 from train.config import load_config
-from train.ctr.planner_input import AssumedStore, Assumptions, facts, load_assumptions, problem_of
+from train.ctr.planner_input import AssumedStore, Assumptions, build_planner_input, facts, load_assumptions
 
 
 def plan(config: Path, *arguments: object) -> int:
@@ -77,7 +77,7 @@ def test_the_planners_question_is_the_run(config, data: Path) -> None:
     run = load_config(str(config()), ("sparse_optimizer.name=adagrad", "sharding.tables.tag.min_partition=4"))
     schema = load_schema(str(data))
     lengths, stores, notes = facts(run, schema, Assumptions())
-    found = problem_of(run, schema, lengths, stores)
+    found = build_planner_input(run, schema, lengths, stores)
     tables = {t.name: (t.rows, t.columns, t.module, t.pooled) for t in found.tables}
     assert tables == {
         "user": (tiny.USERS, 4, "sparse.bags", True),
@@ -100,12 +100,12 @@ def test_the_planners_question_is_the_run(config, data: Path) -> None:
         (("model.multimodal.mode=make", "model.multimodal.make={frozen: true, run: x}"), 1, tiny.WIDTH),
         (("model.multimodal.mode=simscore", "model.multimodal.sa_ta=true"), 1, 0),
         (("model.multimodal.mode=simtier+make", "model.multimodal.sa_ta=true"), 3, 20 + 2 * tiny.WIDTH),
-        (("model.multimodal.mode=none", "model.alone=text"), 2, 2 * tiny.WIDTH),
+        (("model.multimodal.make={frozen: true, run: x}", "model.alone=text"), 2, 2 * tiny.WIDTH),
     ],
 )
 def test_how_often_vectors_are_read(config, data: Path, settings: tuple[str, ...], reads: int, results: int) -> None:
     run, schema = load_config(str(config()), settings), load_schema(str(data))
-    (text,) = problem_of(run, schema, *facts(run, schema, Assumptions())[:2]).frozen
+    (text,) = build_planner_input(run, schema, *facts(run, schema, Assumptions())[:2]).frozen
     assert (text.reads, text.results) == (reads, results)
 
 
