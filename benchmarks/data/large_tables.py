@@ -85,8 +85,10 @@ def true_shares(distinct: int, rows: int) -> dict[str, float]:
 
     result = {}
     for way in ("modulo", "hash"):
-        taken = ids_at(np.arange(distinct), distinct)
-        table_rows(taken, TableSchema(num_embeddings=rows, ids=way), taken)
+        ids = ids_at(np.arange(distinct), distinct)
+        taken = np.empty_like(ids)  # of its own: table_rows reads the ids again after it has begun to write
+        table_rows(ids, TableSchema(num_embeddings=rows, ids=way), taken)
+        del ids
         taken.sort()
         new = np.concatenate([[True], taken[1:] != taken[:-1]])
         alone = np.count_nonzero(new & np.concatenate([new[1:], [True]]))

@@ -82,7 +82,7 @@ def ask_torch() -> Cuda | None:
 
 
 def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) -> tuple[list[str], list[str]]:
-    """Problems, each with its mend, and notes. No problem and no note means that everything fits.
+    """Problems, each with its fix, and notes. No problem and no note means that everything fits.
 
     Args:
         versions: package name -> version or None, for PACKAGES.
@@ -90,16 +90,16 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
         driver: whether the machine has an NVIDIA driver.
     """
     suited = "requirements/cuda.txt" if driver else "requirements/cpu.txt"
-    mend = f"install {suited} anew: 'make clean setup'"
+    fix = f"install {suited} anew: 'make clean setup'"
     torch, gpu, cpu = versions["torch"], versions["fbgemm-gpu"], versions["fbgemm-gpu-cpu"]
     fbgemm = gpu or cpu
     missing = [
         name for name, found in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", versions["torchrec"])) if not found
     ]
     if missing:
-        return [f"{', '.join(missing)} not installed; {mend}"], []
+        return [f"{', '.join(missing)} not installed; {fix}"], []
     if cuda is None:
-        return [f"torch {torch} is installed and cannot be imported (try: python -c 'import torch'); {mend}"], []
+        return [f"torch {torch} is installed and cannot be imported (try: python -c 'import torch'); {fix}"], []
 
     problems, notes = [], []
     expected = matching_minor(torch)
@@ -111,13 +111,13 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
         for name, found in (("fbgemm-gpu" if gpu else "fbgemm-gpu-cpu", fbgemm), ("torchrec", versions["torchrec"])):
             if minor(found) != expected:
                 wanted = ".".join(map(str, expected))
-                problems.append(f"torch {torch} goes with {name} {wanted}, found {found}; {mend}")
+                problems.append(f"torch {torch} goes with {name} {wanted}, found {found}; {fix}")
     if gpu and cpu:
-        problems.append(f"fbgemm-gpu and fbgemm-gpu-cpu are both installed and overwrite each other's files; {mend}")
+        problems.append(f"fbgemm-gpu and fbgemm-gpu-cpu are both installed and overwrite each other's files; {fix}")
     elif gpu and not cuda.built_for:
-        problems.append(f"fbgemm-gpu needs a torch built for CUDA, torch {torch} is not; {mend}")
+        problems.append(f"fbgemm-gpu needs a torch built for CUDA, torch {torch} is not; {fix}")
     elif cpu and cuda.devices:
-        problems.append(f"fbgemm-gpu-cpu cannot use the CUDA device that torch sees; {mend}")
+        problems.append(f"fbgemm-gpu-cpu cannot use the CUDA device that torch sees; {fix}")
     elif driver and not cuda.devices:
         notes.append("nvidia-smi is here and torch sees no CUDA device: runs are on the CPU")
     return problems, notes

@@ -54,7 +54,7 @@ def test_cuda_where_there_is_none(monkeypatch):
         assert ranks.device == CPU
 
 
-@pytest.mark.parametrize("error", [InputError("mend it"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("error", [InputError("fix it"), OSError(28, "No space left on device")])
 def test_a_failure_on_the_first_rank_keeps_its_kind(error):
     def fail():
         raise error
@@ -95,7 +95,7 @@ def test_a_lost_connection_is_bad_luck_only_with_other_ranks(monkeypatch, text):
 
 def test_a_failing_process_is_not_cut_short_by_its_launcher():
     with pytest.raises(InputError), process_group(SETTINGS):
-        raise InputError("mend it")
+        raise InputError("fix it")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
 

@@ -97,8 +97,8 @@ def test_a_kill_costs_only_the_part_under_way(shelf, tmp_path, monkeypatch):
     again = verb("encode", *command)
     assert again.status == 0 and "going on: 2 of 3 parts are there" in again.out
     assert calls[7:] == [2, 2]
-    whole, mended = digests(tmp_path / "whole"), digests(tmp_path / "store")
-    assert whole["ids.npy"] == mended["ids.npy"] and len(list(tmp_path.iterdir())) == 2
+    whole, fixed = digests(tmp_path / "whole"), digests(tmp_path / "store")
+    assert whole["ids.npy"] == fixed["ids.npy"] and len(list(tmp_path.iterdir())) == 2
 
 
 def test_overwrite_drops_what_was_begun_and_replaces_the_store(shelf, tmp_path, monkeypatch):

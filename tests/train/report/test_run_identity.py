@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 import train.config
+from recsys.models.registry import ARCHITECTURES
 from tests.train.report.run_folders import cells, evaluation, text, write_run
 from train.config import Config, TrainConfig
 
@@ -246,3 +247,38 @@ def test_other_vectors_and_another_precision_tell_runs_apart(tmp_path):
         "ID + SimTier (train.autocast=off)": "1",
         "ID + SimTier (train.autocast=bfloat16)": "2",
     }
+
+
+def test_old_keys_and_their_new_names_share_a_row(tmp_path):
+    """withheld and thinned, and no arch, as runs had them until model.arch came."""
+    old, new = multimodal("simtier+make"), multimodal("simtier+make")
+    del old["model"]["arch"]
+    old["model"]["alone"] = None
+    for name, value in (("modality_dropout", 0.5), ("behaviour_dropout", 0.4)):
+        new["model"]["multimodal"]["make"][name] = value
+        del old["model"]["multimodal"]["make"][name]
+    old["model"]["multimodal"]["make"] |= {"withheld": 0.5, "thinned": 0.4}
+    assert rows(tmp_path, old, new, modes={"image": "simtier+make"}) == ["ID + SimTier + MAKE"]
+
+
+def test_old_and_new_runs_of_make_alone_share_a_row(tmp_path):
+    old = multimodal("simtier")
+    new = old | {"model": {"arch": "make", "modality": "image", "multimodal": old["model"]["multimodal"]}}
+    del old["model"]["arch"]
+    old["model"]["alone"] = "image"
+    folders = [
+        write_run(tmp_path / str(n), "make alone", n, evaluation(), config=config.items(), modes={"image": "make"})
+        for n, config in enumerate((old, new))
+    ]
+    assert list(cells(text(*folders))) == ["MAKE alone"]
+
+
+def test_every_leaf_of_every_other_architecture_tells_runs_apart(tmp_path):
+    for arch in ARCHITECTURES.keys() - {"din"}:
+        model = {"arch": arch} | {key: EVERYTHING["model"][key] for key in ("multimodal", "modalities")}
+        model |= {"modality": "image"} if arch == "make" else {}
+        base = Config.model_validate(EVERYTHING | {"model": model})
+        for key, value, annotation in leaves(base):
+            if key.startswith("model."):
+                other = changed(base, key, other_value(value, annotation))
+                assert len(rows(tmp_path / arch / key, base.model_dump(), other)) == 2, (arch, key)
