@@ -16,7 +16,7 @@ def plan_case(case: Case, hardware: Any) -> tuple[Any, Any]:
     from embeddings.planner.topology import Topology
     from recsys.schema import Schema
     from train.config import Config
-    from train.ctr.planner_input import build_planner_input
+    from train.ctr.build_planner_input import build_planner_input
 
     schema, config = Schema.model_validate(case.tables.schema()), Config.model_validate(case.settings())
     planner_input = build_planner_input(config, schema, case.tables.lengths(), {})

@@ -59,7 +59,7 @@ def _row(ranks: int, overrides: tuple[str, ...]) -> str:
     from embeddings.planner.topology import Topology
     from recsys.schema import load_schema
     from train.config import load_config
-    from train.ctr.planner_input import build_planner_input, facts, load_assumptions
+    from train.ctr.build_planner_input import build_planner_input, facts, load_assumptions
 
     config = load_config(str(ROOT / CONFIG), overrides)
     schema = load_schema(str(ROOT / config.data.path))

@@ -11,7 +11,7 @@ from train.config import check_names, load_config
 
 if TYPE_CHECKING:
     from recsys.features.read_counters import ReadCounters
-    from train.data.row_groups import FillerRows
+    from train.data.filler_rows import FillerRows
 
 SAMPLE = 1 << 20  # ids kept a table: 16 MB, and a tenth of a percent of error
 
@@ -34,7 +34,7 @@ def command(path: str, split: str, share: float, overrides: tuple[str, ...]) -> 
     ids: its figures then come from a sample of them, with their standard errors.
     """
     from recsys.features.read_counters import ReadCounters
-    from train.data.row_groups import FillerRows
+    from train.data.filler_rows import FillerRows
 
     config = load_config(path, overrides)
     schema = load_schema(config.data.path)

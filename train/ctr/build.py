@@ -25,9 +25,9 @@ from recsys.models.ctr import CTRModel
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema, zch_tables
 from train.config import Config
+from train.ctr.build_planner_input import build_planner_input
 from train.ctr.frozen_tables import frozen_tables
 from train.ctr.optimizers import build_optimizer, fuse_sparse_optimizer
-from train.ctr.planner_input import build_planner_input
 from train.ctr.trainable import Trainable
 from train.data.reader import RowReader
 from train.distributed.ranks import Ranks, on_first

@@ -13,9 +13,9 @@ from recsys.features.columns import needed_fields
 from recsys.features.read_counters import ReadCounters
 from recsys.features.row_block import RowBlock
 from recsys.schema import Schema
+from train.data.filler_rows import FillerRows
 from train.data.parquet_files import DataFile
 from train.data.resharding import LogicalShards, Selection
-from train.data.row_groups import FillerRows
 from train.data.shard_plan import ShardPlan
 from train.data.shuffle_buffer import RowDecoder, shuffled_batches
 

@@ -1,75 +1,14 @@
-"""Row groups as record batches. Rows that cannot be read are an error, or filler rows take their places."""
+"""Reads parts of row groups as record batches; what cannot be decoded is an error that names file and row group."""
 
-import logging
-import threading
 from collections.abc import Iterator
 
 import pyarrow as pa
 
-from embeddings.errors import InputError
 from train.data.parquet_files import DataFile, open_file, unreadable_group
 from train.data.shard_plan import Segment
 
-log = logging.getLogger(__name__)
 
-# Rows, the file and row group they are from, and whether they are filler rows.
-Rows = tuple[pa.RecordBatch, DataFile, int, bool]
-
-_FILLER_ROWS = 256  # different ones, at most
-
-
-class FillerRows:
-    """Filler rows: those of the first row group that can be read, in the places of rows that cannot.
-
-    All ranks have as many rows as the footers say, or they would wait for each other; so a skipped row leaves a place
-    that another row takes, the same one whenever and from wherever the split is read. Training learns from it once
-    more, evaluation leaves it out.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._source: tuple[pa.RecordBatch, DataFile, int] | None = None
-        self._announced: set[tuple[str, int]] = set()
-
-    def rows(self, files: list[DataFile], columns: list[str], first: int, count: int) -> Iterator[Rows]:
-        """``count`` rows, for those of a row group from ``first`` on. Raises InputError where no group is readable."""
-        with self._lock:
-            self._source = self._source or _first_readable(files, columns)
-        batch, file, group = self._source
-        while count > 0:
-            part = batch.slice(first % batch.num_rows, count)
-            first, count = first + part.num_rows, count - part.num_rows
-            yield part, file, group, True
-
-    def announce(self, error: InputError, file: DataFile, group: int) -> None:
-        """Say once for each row group that it is skipped."""
-        with self._lock:
-            if (file.path, group) not in self._announced:
-                self._announced.add((file.path, group))
-                log.warning("%s; data.on_corrupt=skip: its rows are skipped", str(error).split(": the file is")[0])
-
-
-def record_batches(
-    files: list[DataFile], columns: list[str], segments: list[Segment], chunk_rows: int, filler_rows: FillerRows | None
-) -> Iterator[Rows]:
-    """The rows of every segment, at most ``chunk_rows`` at a time.
-
-    Raises InputError naming file and row group of bad data, unless there are ``filler_rows``.
-    """
-    for s in segments:
-        left = s.rows
-        try:
-            for batch in _segment(files[s.file], columns, s, chunk_rows):
-                left -= batch.num_rows
-                yield batch, files[s.file], s.group, False
-        except InputError as error:
-            if filler_rows is None:
-                raise
-            filler_rows.announce(error, files[s.file], s.group)
-            yield from filler_rows.rows(files, columns, s.skip + s.rows - left, left)
-
-
-def _segment(file: DataFile, columns: list[str], s: Segment, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+def read_segment(file: DataFile, columns: list[str], s: Segment, chunk_rows: int) -> Iterator[pa.RecordBatch]:
     left, skip = s.rows, s.skip
     try:
         reader = open_file(file)
@@ -86,14 +25,3 @@ def _segment(file: DataFile, columns: list[str], s: Segment, chunk_rows: int) ->
     except (pa.ArrowException, OSError) as error:
         raise unreadable_group(file, s.group, error) from error
     raise unreadable_group(file, s.group, f"{left} of {s.skip + s.rows} rows are missing")
-
-
-def _first_readable(files: list[DataFile], columns: list[str]) -> tuple[pa.RecordBatch, DataFile, int]:
-    for number, file in enumerate(files):
-        for group, rows in enumerate(file.group_rows.tolist()):
-            try:
-                for batch in _segment(file, columns, Segment(number, group, 0, rows), _FILLER_ROWS):
-                    return batch, file, group
-            except InputError:
-                continue
-    raise InputError(f"no row group of {len(files)} files, '{files[0].path}' the first, can be read; write them again")

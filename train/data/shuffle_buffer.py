@@ -10,8 +10,8 @@ from recsys.features.columns import Field
 from recsys.features.raw_columns import build_row_block
 from recsys.features.row_block import RowBlock
 from recsys.schema import Schema
+from train.data.filler_rows import FillerRows, Rows, record_batches
 from train.data.parquet_files import DataFile, open_file
-from train.data.row_groups import FillerRows, Rows, record_batches
 from train.data.shard_plan import Segment, ShardPlan
 
 

@@ -15,8 +15,9 @@ from recsys.scl.encoders import Encoder, build_encoder
 from recsys.scl.encoders.build import needs_vocabulary
 from recsys.scl.encoders.tokenizer import train_tokenizer
 from recsys.scl.memory_bank import MemoryBank
+from recsys.scl.momentum_encoder import MomentumEncoder
 from recsys.scl.pairs_schema import Pairs
-from recsys.scl.towers import MomentumEncoder, Towers
+from recsys.scl.towers import Towers
 from train.distributed.ranks import Ranks, on_first
 from train.scl.config import OptimizerConfig, SCLConfig
 from train.scl.item_contents import ItemContents

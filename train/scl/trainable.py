@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from recsys.scl.memory_bank import MemoryBank
-from recsys.scl.towers import MomentumEncoder, Towers
+from recsys.scl.momentum_encoder import MomentumEncoder
+from recsys.scl.towers import Towers
 
 
 @dataclass(frozen=True)

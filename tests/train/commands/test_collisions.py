@@ -9,7 +9,7 @@ import pytest
 
 from recsys.schema import Schema, save_schema
 from tests.train import tiny
-from tests.train.data.test_row_groups import spoil
+from tests.train.data.test_filler_rows import spoil
 from train import __main__ as cli
 
 ITEMS = np.arange(3000) * 64  # multiples: all on 4 rows of 256 under modulo

@@ -13,7 +13,7 @@ from tests.train.launch import one_line, verb
 from train.__main__ import run as start
 from train.commands.plan import command
 from train.config import load_config
-from train.ctr.planner_input import AssumedStore, Assumptions, build_planner_input, facts, load_assumptions
+from train.ctr.build_planner_input import AssumedStore, Assumptions, build_planner_input, facts, load_assumptions
 
 
 def plan(config: Path, *arguments: object) -> int:

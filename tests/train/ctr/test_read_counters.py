@@ -10,7 +10,7 @@ import pytest
 from embeddings.errors import InputError
 from embeddings.frozen.store import build_store
 from tests.train import tiny
-from tests.train.data.test_row_groups import spoil
+from tests.train.data.test_filler_rows import spoil
 from tests.train.launch import one_line, rows, verb
 from train.config import load_config
 from train.ctr.build import open_stores

@@ -5,7 +5,8 @@ import torch
 
 from recsys.scl.config import ImageEncoderConfig, SCLModelConfig
 from recsys.scl.encoders import build_encoder
-from recsys.scl.towers import MomentumEncoder, Towers
+from recsys.scl.momentum_encoder import MomentumEncoder
+from recsys.scl.towers import Towers
 
 
 @pytest.fixture
