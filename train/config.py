@@ -9,6 +9,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from embeddings.errors import InputError, nearest
 from embeddings.planner.sharding_types import SHARDING_TYPES
 from embeddings.planner.table_constraint import TableConstraint
+from embeddings.yaml_file import load_yaml, parse_yaml
 from recsys.models.config import ArchConfig
 from recsys.schema import Schema
 from recsys.validation import Strict, validated
@@ -178,11 +179,15 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         if "=" not in item:
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
-        merged = OmegaConf.load(path)
+        merged = load_yaml(path)
         if verb:
             own = merged.pop(verb, {})
             merged = OmegaConf.merge(merged, own)
-        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(list(overrides)))
+        given = OmegaConf.create()
+        for item in overrides:
+            key, _, value = item.partition("=")
+            OmegaConf.update(given, key, parse_yaml(value))
+        merged = OmegaConf.merge(merged, given)
         raw: Any = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
         reason = " ".join(str(error).split())

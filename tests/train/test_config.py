@@ -58,6 +58,18 @@ def test_overrides_win_and_keep_their_types(path):
     assert config.run.name == "mine" and config.run_folder == "runs/mine"
 
 
+def test_on_off_yes_and_no_are_text_where_text_is_wanted(path, tmp_path):
+    path.write_text("data: {path: yes, test: no}\ntrain: {autocast: off}\nrun: {root: on, overwrite: yes}\n")
+    config = load_config(str(path))
+    assert (config.data.path, config.data.test, config.train.autocast, config.run.root) == ("yes", "no", "off", "on")
+    assert config.run.overwrite is True, "a setting that is true or false takes these words too"
+    config = load_config(str(path), ("train.autocast=off", "run.name=no", "run.overwrite=off", "run.resume=on"))
+    assert (config.train.autocast, config.run.name) == ("off", "no")
+    assert (config.run.overwrite, config.run.resume) == (False, True)
+    save_config(config, str(tmp_path / "stored.yaml"))
+    assert load_config(str(tmp_path / "stored.yaml")) == config
+
+
 def test_the_resolved_config_is_complete_and_reloads_to_itself(path, tmp_path):
     config = load_config(str(path), ("train.epochs=3", "sharding.tables.item.min_partition=4"))
     save_config(config, str(tmp_path / "stored.yaml"))
