@@ -28,8 +28,17 @@ class SparseOptimizerConfig(Strict):
 
     name: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
     lr: float = Field(0.02, gt=0)
-    eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    eps: float = Field(1e-8, gt=0, description="sgd has none")
+    weight_decay: float = Field(0.0, ge=0, description="0 alone, for configs that name it: fused tables have none")
+
+    @model_validator(mode="after")
+    def _no_decay(self) -> "SparseOptimizerConfig":
+        if self.weight_decay:
+            raise ValueError(
+                f"weight_decay is {self.weight_decay}, but FBGEMM's fused optimizers on CPU leave it out, so what it "
+                f"does would depend on the sharding plan; set it to 0"
+            )
+        return self
 
 
 class ShardingConfig(Strict):

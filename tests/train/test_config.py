@@ -94,6 +94,7 @@ def test_modality_settings(path):
         ("sharding.tables.item.sharding_type=[row_wise]", "did you mean 'sharding_types'?"),
         ("sharding.tables.item.sharding_types=[rowwise]", "'grid_shard', got 'rowwise'"),
         ("sparse_optimizer.name=adam", "sparse_optimizer.name: Input should be "),
+        ("sparse_optimizer.weight_decay=0.1", "sparse_optimizer: weight_decay is 0.1, but FBGEMM's fused optimizers"),
         ("train.epochs=0", "train.epochs: Input should be greater than or equal to 1, got 0"),
         ("train.epochs=many", "train.epochs: Input should be a valid integer"),
         ("model.dropout=1", "model.dropout: Input should be less than 1, got 1"),
