@@ -9,6 +9,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from embeddings.errors import InputError, nearest
 from embeddings.planner.sharding_types import SHARDING_TYPES
 from embeddings.planner.table_constraint import TableConstraint
+from embeddings.yaml_file import load_yaml, parse_yaml
 from recsys.models.config import ArchConfig
 from recsys.schema import Schema
 from recsys.validation import Strict, validated
@@ -27,8 +28,17 @@ class SparseOptimizerConfig(Strict):
 
     name: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
     lr: float = Field(0.02, gt=0)
-    eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    eps: float = Field(1e-8, gt=0, description="sgd has none")
+    weight_decay: float = Field(0.0, ge=0, description="0 alone, for configs that name it: fused tables have none")
+
+    @model_validator(mode="after")
+    def _no_decay(self) -> "SparseOptimizerConfig":
+        if self.weight_decay:
+            raise ValueError(
+                f"weight_decay is {self.weight_decay}, but FBGEMM's fused optimizers on CPU leave it out, so what it "
+                f"does would depend on the sharding plan; set it to 0"
+            )
+        return self
 
 
 class ShardingConfig(Strict):
@@ -178,11 +188,15 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         if "=" not in item:
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
-        merged = OmegaConf.load(path)
+        merged = load_yaml(path)
         if verb:
             own = merged.pop(verb, {})
             merged = OmegaConf.merge(merged, own)
-        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(list(overrides)))
+        given = OmegaConf.create()
+        for item in overrides:
+            key, _, value = item.partition("=")
+            OmegaConf.update(given, key, parse_yaml(value))
+        merged = OmegaConf.merge(merged, given)
         raw: Any = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
         reason = " ".join(str(error).split())

@@ -60,6 +60,18 @@ def test_overrides_win_and_keep_their_types(path):
     assert config.run.name == "mine" and config.run_folder == "runs/mine"
 
 
+def test_on_off_yes_and_no_are_text_where_text_is_wanted(path, tmp_path):
+    path.write_text("data: {path: yes, test: no}\ntrain: {autocast: off}\nrun: {root: on, overwrite: yes}\n")
+    config = load_config(str(path))
+    assert (config.data.path, config.data.test, config.train.autocast, config.run.root) == ("yes", "no", "off", "on")
+    assert config.run.overwrite is True, "a setting that is true or false takes these words too"
+    config = load_config(str(path), ("train.autocast=off", "run.name=no", "run.overwrite=off", "run.resume=on"))
+    assert (config.train.autocast, config.run.name) == ("off", "no")
+    assert (config.run.overwrite, config.run.resume) == (False, True)
+    save_config(config, str(tmp_path / "stored.yaml"))
+    assert load_config(str(tmp_path / "stored.yaml")) == config
+
+
 def test_the_resolved_config_is_complete_and_reloads_to_itself(path, tmp_path):
     config = load_config(str(path), ("train.epochs=3", "sharding.tables.item.min_partition=4"))
     save_config(config, str(tmp_path / "stored.yaml"))
@@ -84,6 +96,7 @@ def test_modality_settings(path):
         ("sharding.tables.item.sharding_type=[row_wise]", "did you mean 'sharding_types'?"),
         ("sharding.tables.item.sharding_types=[rowwise]", "'grid_shard', got 'rowwise'"),
         ("sparse_optimizer.name=adam", "sparse_optimizer.name: Input should be "),
+        ("sparse_optimizer.weight_decay=0.1", "sparse_optimizer: weight_decay is 0.1, but FBGEMM's fused optimizers"),
         ("train.epochs=0", "train.epochs: Input should be greater than or equal to 1, got 0"),
         ("train.epochs=many", "train.epochs: Input should be a valid integer"),
         ("model.dropout=1", "model.dropout: Input should be less than 1, got 1"),

@@ -23,8 +23,7 @@ _SPARSE_OPTIMIZERS = {
 
 def _sparse_settings(config: Config) -> dict[str, float]:
     c = config.sparse_optimizer
-    eps = {} if c.name == "sgd" else {"eps": c.eps}
-    return {"lr": c.lr, "weight_decay": c.weight_decay, **eps}
+    return {"lr": c.lr} if c.name == "sgd" else {"lr": c.lr, "eps": c.eps}
 
 
 def fuse_sparse_optimizer(model: nn.Module, plan: ShardingPlan, config: Config) -> set[str]:

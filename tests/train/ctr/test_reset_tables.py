@@ -41,7 +41,7 @@ def test_tables_and_accumulators_are_new_and_the_rest_goes_on(config, monkeypatc
         assert all(v.equal(seen[-1][2][0][k]) for k, v in state(trainable)[0].items())
 
     monkeypatch.setattr(task, "reset_tables", watched)
-    trained(config(), "train.epochs=3", f"sparse_optimizer.name={optimizer}", "sparse_optimizer.weight_decay=0.01")
+    trained(config(), "train.epochs=3", f"sparse_optimizer.name={optimizer}")
     assert [epoch for epoch, _, _ in seen] == [1, 2]
     for _, (tables, dense, sums), (new_tables, new_dense, new_sums) in seen:
         assert len(tables) == 3 and len(sums) == (0 if optimizer == "sgd" else 3)

@@ -1,5 +1,6 @@
 """The process among its ranks: settings, shared failures, lost connections."""
 
+import datetime
 import signal
 
 import pytest
@@ -34,6 +35,23 @@ def test_a_single_rank_without_a_launcher():
     finally:
         torch.set_num_threads(threads)
     assert not dist.is_initialized()
+
+
+def test_a_rank_waits_for_others_as_long_as_it_is_told():
+    for seconds in (33, 600):
+        with process_group(ProcessConfig(device="cpu", threads=1, timeout_s=seconds)):
+            options = dist.group.WORLD._get_backend(CPU).options
+            assert options._timeout == datetime.timedelta(seconds=seconds)
+
+
+def test_threads_are_the_machine_s_cores_shared_by_its_ranks(monkeypatch):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr("train.distributed.process_group.available_cores", lambda: 3)
+    try:
+        with process_group(ProcessConfig(device="cpu")):
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_one_group_after_another():

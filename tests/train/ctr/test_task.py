@@ -1,0 +1,35 @@
+"""What the settings of a CTR run mean beyond its parts: the best epoch, logged learning rates, MAKE's own section."""
+
+import pytest
+
+from recsys.metrics import compute_metrics
+from tests.train.launch import about, rows, verb
+from train.ctr import task
+
+# The metrics of three validations, by name: each has another best epoch than a rule of the wrong direction.
+SCORES = {"gauc": (0.5, 0.7, 0.6), "auc": (0.6, 0.5, 0.7), "ne": (0.9, 0.8, 1.0), "log_loss": (0.4, 0.6, 0.5)}
+BEST = {"gauc": 2, "auc": 3, "ne": 2, "log_loss": 1}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_the_selected_metric_picks_the_best_epoch(config, tmp_path, monkeypatch, name):
+    validations = iter(range(3))
+
+    def scripted(*arguments):
+        turn = next(validations, 0)
+        return compute_metrics(*arguments) | {metric: values[turn] for metric, values in SCORES.items()}
+
+    monkeypatch.setattr(task, "compute_metrics", scripted)
+    settings = (f"train.select={name}", "train.epochs=3", "data.batch_size=384", "data.test=null")
+    done = verb("ctr", "--config", config(), *settings)
+    assert done.status == 0, done.err
+    assert about(tmp_path / "runs" / "run")["best_epoch"] == BEST[name]
+
+
+def test_learning_rates_are_logged_as_they_rise(config, tmp_path):
+    rates = ("dense_optimizer.lr=0.6", "sparse_optimizer.lr=1.2", "train.warmup_steps=5", "train.clip_grad_norm=0.001")
+    done = verb("ctr", "--config", config(), *rates, "train.epochs=1", "data.test=null")
+    assert done.status == 0, done.err
+    logged = [(row["lr_dense"], row["lr_sparse"]) for row in rows(tmp_path / "runs" / "run")]
+    wanted = [min(1.0, step / 6) for step in range(2, 14)]  # of the step that comes
+    assert logged == [pytest.approx((0.6 * share, 1.2 * share)) for share in wanted]

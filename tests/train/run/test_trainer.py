@@ -1,0 +1,151 @@
+"""What the settings of the loop mean: how long it trains, when it validates, logs and saves, what it calls best."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.train.launch import about, rows
+from tests.train.run.scripted_task import BATCHES, ScriptedTask
+from train.config import ProcessConfig, RunSettings
+from train.distributed.process_group import process_group
+from train.run import trainer as trainer_module
+from train.run.trainer import train
+
+Run = Callable[..., ScriptedTask]
+
+
+@pytest.fixture(scope="module")
+def ranks():
+    with process_group(ProcessConfig(device="cpu", threads=1)) as alone:
+        yield alone
+
+
+@pytest.fixture
+def run(ranks, tmp_path) -> Run:
+    """Trains a scripted task in ``tmp_path/run``, with settings of the loop; returns it."""
+
+    def trained(scores: list[float], lower: bool = False, data=None, process=None, **loop) -> ScriptedTask:
+        place = {"root": str(tmp_path), "name": "run"}
+        settings = RunSettings.model_validate(
+            {"data": {"path": "none", **(data or {})}, "process": process or {}, "train": loop, "run": place}
+        )
+        task = ScriptedTask(settings, ranks, scores, lower)
+        train(settings, ranks, lambda: task)
+        return task
+
+    return trained
+
+
+def checkpoints(tmp_path) -> list[int]:
+    """The steps of the checkpoints that are left."""
+    return sorted(int(p.name.removeprefix("step-")) for p in (tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+def validated(task: ScriptedTask) -> list[float]:
+    """The epochs, as they were trained, after which the validation split was evaluated."""
+    return [weight / BATCHES for split, weight in task.evaluated if split == task.settings.data.validation]
+
+
+def test_epochs(run):
+    task = run([0.5], epochs=3)
+    assert task.epochs == [0, 1, 2]
+    assert task.evaluated == [("validation", 4), ("validation", 8), ("validation", 12), ("test", 4)]
+
+
+def test_max_steps_ends_inside_an_epoch_and_validates(run, tmp_path):
+    task = run([0.5], epochs=3, max_steps=6, log_every=1)
+    assert [r["step"] for r in rows(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+    assert task.epochs == [0, 1] and validated(task) == [1, 1.5] and checkpoints(tmp_path)[-1] == 6
+
+
+def test_patience_counts_validations_since_the_best(run):
+    worse = [0.5, 0.6, 0.55, 0.7, 0.6, 0.65, 0.9]
+    assert len(run(worse, epochs=7, patience=2).epochs) == 6
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (3, 4), (None, 7)])
+def test_patience_ends_the_run_so_many_validations_after_the_best(run, patience, epochs):
+    assert len(run([0.9, 0.1], epochs=7, patience=patience).epochs) == epochs
+
+
+def test_patience_is_of_validations_and_not_of_epochs(run):
+    assert len(run([0.9, 0.1], epochs=9, patience=2, evaluate_every=2).epochs) == 6
+
+
+@pytest.mark.parametrize(("lower", "best"), [(False, 2), (True, 3)])
+def test_the_best_epoch_is_the_best_score_s_and_is_what_is_tested(run, tmp_path, lower, best):
+    task = run([0.5, 0.8, 0.2, 0.4], lower=lower, epochs=4)
+    assert about(tmp_path / "run")["best_epoch"] == best
+    assert task.evaluated[-1] == ("test", best * BATCHES), "with the weights of that epoch"
+    assert json.loads((tmp_path / "run" / "checkpoints" / "best.json").read_text())["checkpoint"].endswith(
+        f"{best * BATCHES}"
+    )
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])])
+def test_evaluate_every_and_after_the_last(run, every, epochs):
+    assert validated(run([0.5], epochs=5, evaluate_every=every)) == epochs
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6, 7, 8]), (3, [3, 4, 7, 8]), (50, [4, 8])])
+def test_log_every_counts_an_epoch_s_steps_and_its_last_is_logged(run, tmp_path, every, steps):
+    run([0.5], epochs=2, log_every=every)
+    assert [r["step"] for r in rows(tmp_path / "run")] == steps
+
+
+@pytest.mark.parametrize(("every", "steps"), [(None, [4, 8]), (3, [3, 4, 6, 8]), (8, [4, 8])])
+def test_checkpoint_every_counts_all_steps_beside_those_at_validations(run, tmp_path, every, steps):
+    run([0.1, 0.2], epochs=2, checkpoint_every=every, keep=99)
+    assert checkpoints(tmp_path) == steps
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(None, [4, 8]), (2.0, [2, 4, 6, 8]), (3.0, [3, 4, 7, 8])])
+def test_checkpoint_minutes(run, tmp_path, monkeypatch, minutes, steps):
+    """A step takes a minute, and ranks agree after each."""
+    clock = iter(range(0, 10**6, 60))
+    schedule = "train.run.checkpoint_schedule"
+    monkeypatch.setattr(f"{schedule}.Consensus.due", lambda self: True)
+    now = [0.0]
+    monkeypatch.setattr(f"{schedule}.time.monotonic", lambda: now[0])
+    step = ScriptedTask.step
+
+    def slow(self, batches, state):
+        now[0] = float(next(clock)) + 60
+        return step(self, batches, state)
+
+    monkeypatch.setattr(ScriptedTask, "step", slow)
+    run([0.1, 0.2], epochs=2, checkpoint_minutes=minutes, keep=99)
+    assert checkpoints(tmp_path) == steps
+
+
+@pytest.mark.parametrize(("keep", "steps"), [(1, [4, 16]), (2, [4, 12, 16]), (9, [4, 8, 12, 16])])
+def test_keep_is_of_the_newest_besides_the_best(run, tmp_path, keep, steps):
+    run([0.9, 0.1], epochs=4, keep=keep)
+    assert checkpoints(tmp_path) == steps
+
+
+@pytest.mark.parametrize(
+    ("data", "splits"),
+    [({}, {"validation", "test"}), ({"test": None}, {"validation"}), ({"validation": "v", "test": "t"}, {"v", "t"})],
+)
+def test_splits_are_evaluated_by_their_names(run, data, splits):
+    assert {split for split, _ in run([0.5], data=data).evaluated} == splits
+
+
+def test_the_times_of_the_process_reach_checkpoints_and_the_end(run, monkeypatch):
+    seen = []
+    checkpointer, to_end = trainer_module.Checkpointer, trainer_module.run_to_end
+
+    def made(folder, ranks, keep, timeout_s):
+        seen.append((keep, timeout_s))
+        return checkpointer(folder, ranks, keep, timeout_s)
+
+    def ended(run, grace_s):
+        seen.append(grace_s)
+        to_end(run, grace_s)
+
+    monkeypatch.setattr(trainer_module, "Checkpointer", made)
+    monkeypatch.setattr(trainer_module, "run_to_end", ended)
+    run([0.5], process={"timeout_s": 77, "grace_s": 33}, keep=5)
+    assert seen == [(5, 77), 33]
