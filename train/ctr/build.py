@@ -207,9 +207,7 @@ def _optimizer(model: DistributedModelParallel, replicated: set[str], config: Co
         if not name.startswith("sparse."):
             if parameter.requires_grad:  # a frozen MAKE's do not
                 dense[name] = parameter
-        elif (
-            schema_name(name.split(".")[-2]) in replicated
-        ):  # others are fused; a table of another rank's is here as an empty one
+        elif schema_name(name.split(".")[-2]) in replicated:  # others are fused, another rank's table is an empty one
             tables[name] = parameter
     sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
     parts = []
