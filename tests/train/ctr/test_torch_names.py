@@ -1,7 +1,6 @@
 """Tables, features and modalities may have names that torch.nn.ModuleDict has attributes of, such as items or type."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
