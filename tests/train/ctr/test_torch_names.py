@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -77,6 +78,28 @@ def test_make_is_trained_alone_and_taken(config: Callable[..., Path], tmp_path: 
     taken = f"model.modalities.items.make.run={tmp_path / 'runs' / 'makes'}"
     done = launch.verb("ctr", "--config", path, *SETTINGS, taken, "train.max_steps=2")
     assert done.status == 0, done.err
+
+
+def test_they_train_as_tables_of_other_names(config: Callable[..., Path], tmp_path: Path, monkeypatch) -> None:
+    """To the bit, where first weights do not follow the name."""
+    monkeypatch.setattr("embeddings.initialise.zlib", SimpleNamespace(crc32=lambda name: 7))
+    path = config(folder(tmp_path / "data", 1))
+    losses_of = {}
+    for prefix in ("", "my-"):
+        tables = {f"{prefix}{name}": table for name, table in SCHEMA.tables.items()}
+        features = [f.model_dump() for f in SCHEMA.features]
+        for f in features:
+            f |= {key: f"{prefix}{f[key]}" for key in ("name", "table", "target") if f[key]}
+        modality = {"store": "frozen/text", "target": f"{prefix}type", "history": f"{prefix}items"}
+        named = {"tables": tables, "features": features, "modalities": {f"{prefix}items": modality}}
+        save_schema(Schema.model_validate({"target": f"{prefix}type", **named}), str(tmp_path / "data"))
+        settings = [
+            s.replace("tables.", f"tables.{prefix}").replace("modalities.", f"modalities.{prefix}") for s in SETTINGS
+        ]
+        done = launch.verb("ctr", "--config", path, *settings, f"run.name={prefix}run")
+        assert done.status == 0, done.err
+        losses_of[prefix] = losses(tmp_path / "runs" / f"{prefix}run")
+    assert len(losses_of[""]) == 8 and losses_of[""] == losses_of["my-"]
 
 
 @pytest.mark.slow
