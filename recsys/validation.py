@@ -93,8 +93,26 @@ def _line(model: type[BaseModel], raw: Any, error: dict) -> str:
     return f"{place or 'top level'}: {message}, got {error['input']!r}"
 
 
+def todays_key(model: type[BaseModel], raw: Any, key: str) -> str:
+    """``key.sub`` of ``raw`` with each part under its name today; a note on standard error says which was renamed."""
+    parts: list[str] = []
+    for part in key.split("."):
+        section = _section(model, raw, parts)
+        renamed = section.RENAMED if isinstance(section, type) and issubclass(section, Strict) else {}
+        if part in renamed:
+            say_renamed(f"key '{part}'", f"'{renamed[part]}'")
+        parts.append(renamed.get(part, part))
+    return ".".join(parts)
+
+
 def _fields_at(model: Any, raw: Any, path: list) -> set[str]:
     """The keys that the section at ``path`` of ``raw`` may have."""
+    section = _section(model, raw, path)
+    return set(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else set()
+
+
+def _section(model: Any, raw: Any, path: list) -> Any:
+    """What the section at ``path`` of ``raw`` is read as: a class of settings, or the type of a plain value."""
     model = _chosen(model, raw)
     for part in path:
         if isinstance(model, type) and issubclass(model, BaseModel):
@@ -106,7 +124,7 @@ def _fields_at(model: Any, raw: Any, path: list) -> set[str]:
             model = next((a for a in typing.get_args(model) if a is not type(None)), None)
         raw = raw.get(part) if isinstance(raw, dict) else raw[part] if isinstance(raw, list) else None
         model = _chosen(model, raw)
-    return set(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else set()
+    return model
 
 
 def _chosen(model: Any, raw: Any) -> Any:

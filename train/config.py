@@ -12,7 +12,7 @@ from embeddings.planner.table_constraint import TableConstraint
 from embeddings.yaml_file import load_yaml, parse_yaml
 from recsys.models.config import ArchConfig
 from recsys.schema import Schema
-from recsys.validation import Strict, validated
+from recsys.validation import Strict, todays_key, validated
 
 
 class DenseOptimizerConfig(Strict):
@@ -192,10 +192,10 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         if verb:
             own = merged.pop(verb, {})
             merged = OmegaConf.merge(merged, own)
-        given = OmegaConf.create()
+        given, plain = OmegaConf.create(), OmegaConf.to_container(merged)
         for item in overrides:
             key, _, value = item.partition("=")
-            OmegaConf.update(given, key, parse_yaml(value))
+            OmegaConf.update(given, todays_key(model, plain, key), parse_yaml(value))
         merged = OmegaConf.merge(merged, given)
         raw: Any = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds

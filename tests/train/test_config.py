@@ -125,6 +125,23 @@ def test_old_names_of_the_model_are_read(path, capsys, monkeypatch):
     assert load_config(str(path), old) == load_config(str(path), new) and not capsys.readouterr().err
 
 
+def test_an_override_by_an_old_name_goes_over_the_file(path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(validation, "_SAID", set())
+    (tmp_path / "new.yaml").write_text(
+        "data: {path: somewhere}\nmodel: {multimodal: {make: {modality_dropout: 0.5}}}\nmake: {train: {epochs: 3}}\n"
+    )
+    config = load_config(str(tmp_path / "new.yaml"), ("model.multimodal.make.withheld=0.3",))
+    assert config.model.multimodal.make.modality_dropout == 0.3
+    assert capsys.readouterr().err == (
+        "note: key 'withheld' is now called 'modality_dropout'; the old name is read too\n"
+    )
+    with pytest.raises(InputError, match="'withheld' is the old name of 'modality_dropout', and both are given"):
+        (tmp_path / "both.yaml").write_text(
+            "data: {path: somewhere}\nmodel: {multimodal: {make: {modality_dropout: 0.5, withheld: 0.3}}}\n"
+        )
+        load_config(str(tmp_path / "both.yaml"))
+
+
 def test_a_config_of_a_make_alone_of_old_is_of_arch_make(path, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(validation, "_SAID", set())
     full = {**load_config(str(path)).model.model_dump(exclude={"arch"}), "alone": "text"}

@@ -1,5 +1,6 @@
 """A trained run opened for scoring: its config, its data and the weights of one of its checkpoints."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +29,27 @@ class TrainedRun:
 
 
 def run_config(run: str, overrides: tuple[str, ...]) -> Config:
-    """The config that a run folder holds, with overrides on top. Raises InputError where it is no run."""
+    """The config that a run folder holds, with overrides on top. Raises InputError where it is no run of CTR."""
     path = Path(run) / "config.yaml"
     if not path.is_file():
         raise InputError(
             f"'{run}' is no run folder: it has no config.yaml; runs are in runs/ unless run.root says else"
         )
+    if _mode(Path(run)) == "scl":
+        raise InputError(
+            f"'{run}' is a run of contrastive learning, which scores no impressions; python -m train encode takes it, "
+            f"and its Acc@N by epoch is in '{Path(run) / 'metrics.jsonl'}'"
+        )
     config = load_config(str(path), ("sharding.plan=null", *overrides))  # scoring may have other ranks than training
     here = {"root": str(Path(run).parent), "name": Path(run).name}
     return config.model_copy(update={"run": config.run.model_copy(update=here)})
+
+
+def _mode(run: Path) -> str | None:
+    try:
+        return json.loads((run / "run.json").read_text()).get("mode")
+    except (OSError, ValueError, AttributeError):  # scoring needs the config and the checkpoint alone
+        return None
 
 
 def open_run(

@@ -147,6 +147,15 @@ def test_mistakes(run, tmp_path, arguments, words):
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
+def test_a_run_of_contrastive_learning_scores_nothing(tmp_path):
+    (tmp_path / "config.yaml").write_text("data: {path: searches}\nmodel: {bank: {rows: 0}}\n")
+    (tmp_path / "run.json").write_text(json.dumps({"mode": "scl"}))
+    for command in (["evaluate", tmp_path], ["predict", tmp_path, "--out", tmp_path / "scores"]):
+        done = verb(*command)
+        assert done.status == 2 and len(done.errors) == 1, done.err
+        assert "is a run of contrastive learning, which scores no impressions; python -m train encode" in done.err
+
+
 def test_an_output_folder_that_exists(run, tmp_path):
     (tmp_path / "scores").mkdir()
     done = verb("predict", run, "--out", tmp_path / "scores")
