@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from train.__main__ import VERBS
+from train.__main__ import COMMANDS
 
 # Lowest first: a package imports itself and what stands before it.
 LAYERS = ("embeddings.kernels", "embeddings", "recsys", "train")
@@ -149,9 +149,9 @@ print("HEAVY", status, *[m for m in {HEAVY!r} if m in sys.modules])
     return int(status), heavy
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_is_light(verb: str):
-    assert heavy_after(verb, "--help") == (0, [])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_light(command: str):
+    assert heavy_after(command, "--help") == (0, [])
 
 
 def test_help_of_the_planner_is_light():

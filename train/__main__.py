@@ -1,4 +1,4 @@
-"""The command line: python -m train VERB. Verbs are imported only when they run."""
+"""The command line: python -m train COMMAND. Commands are imported only when they run."""
 
 import importlib
 import os
@@ -11,8 +11,8 @@ from embeddings.errors import DISK_FULL, FIXABLE, InputError, nearest
 from recsys.datasets import DATASETS
 from train.distributed.signals import sigterm_as_interrupt
 
-# verb -> (module, one-line help). The module has a click command named `command`.
-VERBS = {
+# command -> (module, one-line help). The module has a click command named `command`.
+COMMANDS = {
     "prepare": ("train.commands.prepare", f"Write standard rows and stores of a data set ({', '.join(DATASETS)})."),
     "store": ("train.commands.store", "Build, verify or show a frozen store."),
     "encode": ("train.commands.encode", "Encode items into a frozen store."),
@@ -32,26 +32,26 @@ VERBS = {
 }
 
 
-class _Verbs(click.Group):
+class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
+        if name not in COMMANDS:
             return None
-        return importlib.import_module(VERBS[name][0]).command
+        return importlib.import_module(COMMANDS[name][0]).command
 
     def resolve_command(self, ctx: click.Context, args: list[str]):
-        if args and args[0] not in VERBS:
-            ctx.fail(f"no verb '{args[0]}'{nearest(args[0], VERBS)}")
+        if args and args[0] not in COMMANDS:
+            ctx.fail(f"no command '{args[0]}'{nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Train CTR models with frozen multimodal vectors."""
 

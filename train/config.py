@@ -171,16 +171,16 @@ class Config(RunSettings):
     )
 
 
-def load_config(path: str, overrides: tuple[str, ...] = (), verb: str = "") -> Config:
+def load_config(path: str, overrides: tuple[str, ...] = (), command: str = "") -> Config:
     """The CTR config in ``path`` with overrides on top. Raises InputError.
 
     Args:
-        verb: "make" puts the config's section of that name over the rest, below the overrides.
+        command: "make" puts the config's section of that name over the rest, below the overrides.
     """
-    return load_settings(Config, path, overrides, verb)
+    return load_settings(Config, path, overrides, command)
 
 
-def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] = (), verb: str = "") -> Settings:
+def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] = (), command: str = "") -> Settings:
     """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError."""
     if not Path(path).is_file():
         raise InputError(f"config '{path}' does not exist; the shipped ones are in configs/")
@@ -189,8 +189,8 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
         merged = load_yaml(path)
-        if verb:
-            own = merged.pop(verb, {})
+        if command:
+            own = merged.pop(command, {})
             merged = OmegaConf.merge(merged, own)
         given, plain = OmegaConf.create(), OmegaConf.to_container(merged)
         for item in overrides:
@@ -203,7 +203,7 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         raise InputError(f"config '{path}' with {list(overrides)} is not readable as keys: {reason}") from error
     config = validated(model, raw, where=f"config '{path}'")
     if config.run.name is None:
-        name = f"{Path(path).stem}-{verb}" if verb else Path(path).stem
+        name = f"{Path(path).stem}-{command}" if command else Path(path).stem
         config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
     return config
 

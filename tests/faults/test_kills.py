@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.train.distributed.test_lost_ranks import ranks_of
-from tests.train.launch import about, finished, rows, start, verb
+from tests.train.launch import about, cli, finished, rows, start
 
 pytestmark = pytest.mark.slow
 KILLS_ALONE, KILLS_OF_RANKS = 14, 8  # more than 20 together
@@ -46,7 +46,7 @@ def strike_time(run: Path, process: subprocess.Popen, rng: random.Random, saving
 def test_one_process_killed_again_and_again(config, tmp_path):
     runs, rng = tmp_path / "runs", random.Random(7)
     arguments = ["ctr", "--config", config, "data.batch_size=32", "train.epochs=14"]
-    assert verb(*arguments, "run.name=whole").status == 0
+    assert cli(*arguments, "run.name=whole").status == 0
     for kill in range(KILLS_ALONE):
         process = start(*arguments)
         strike_time(runs / "run", process, rng, saving=kill % 2 == 1)

@@ -26,20 +26,20 @@ SCL = (
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One run of a verb. Tolerances hold between kinds of machine; test_losses.py says where they come from."""
+    """One run of a command. Tolerances hold between kinds of machine; test_losses.py says where they come from."""
 
     name: str
     overrides: tuple[str, ...]
     tolerance: float  # of a loss, over the mean of its curve
     metric_tolerance: float  # absolute
-    verb: str = "ctr"
+    command: str = "ctr"
     config: str = "shop"
     data: str = "shop"
     batch: int = 64  # rows a step over all ranks
     steps: int = STEPS
     columns: tuple[str, ...] = ("loss",)
     takes: str | None = None  # the case whose MAKE this one takes
-    part: str = ""  # folder of the run, where a verb's run has several
+    part: str = ""  # folder of the run, where a command's run has several
     quick: bool = False  # on one rank
 
 
@@ -53,7 +53,7 @@ def _shop(name: str, *overrides: str, tolerance: float = 1e-4, metric: float = 1
 
 def _scl(kind: str, *overrides: str, batch: int = 16, **more: Any) -> Case:
     return Case(
-        name=f"scl-{kind}", verb="scl", config=f"shop-{kind}", data=f"searches/{kind}", overrides=(*SCL, *overrides),
+        name=f"scl-{kind}", command="scl", config=f"shop-{kind}", data=f"searches/{kind}", overrides=(*SCL, *overrides),
         batch=batch, steps=SCL_STEPS, columns=("loss", "info_nce", "triplet"), metric_tolerance=0.05, **more,
     )  # fmt: skip
 
@@ -78,7 +78,7 @@ CASES = [
     ),
     _shop(
         "make-alone", "model.multimodal.make.thinned=0.4", "train.epochs=2",
-        verb="make", part="content", batch=128, tolerance=2e-4, metric=3e-4,
+        command="make", part="content", batch=128, tolerance=2e-4, metric=3e-4,
     ),
     _shop(
         "make-taken", *_mode("simtier+make", "model.multimodal.make.withheld=0.5"),
@@ -128,7 +128,7 @@ class Runs:
         run = self.folder / "runs" / f"{case.name}-{ranks}"
         taken = [f"model.multimodal.make.run={self._run(BY_NAME[case.takes], ranks)}"] if case.takes else []
         arguments = [
-            case.verb, "--config", ROOT / "configs" / f"{case.config}.yaml", f"data.path={self._data(case.data)}",
+            case.command, "--config", ROOT / "configs" / f"{case.config}.yaml", f"data.path={self._data(case.data)}",
             "data.test=null", f"data.batch_size={case.batch // ranks}", f"train.max_steps={case.steps}",
             "train.log_every=1", "train.seed=11", "train.autocast=auto", "process.device=cpu",
             f"process.threads={self.threads}", f"run.root={run.parent}", f"run.name={run.name}",

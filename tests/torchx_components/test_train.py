@@ -16,7 +16,7 @@ def config(tmp_path):
     return str(path)
 
 
-def test_runs_the_verb_over_processes(config):
+def test_runs_the_command_over_processes(config):
     info = rendered("train.py:ctr", "--config", config, "-j", "1x3", "--", "train.epochs=2", "run.name=a b")
     (role,) = info._app.roles
     assert (info._app.name, role.entrypoint, role.args[0], role.num_replicas) == ("ctr", "bash", "-c", 1)
@@ -89,7 +89,7 @@ def test_torchrun_is_found_beside_python_where_no_environment_is_active(monkeypa
     assert line.startswith("torchrun" if found else 'PATH="$$PATH":/')
 
 
-def test_evaluate_runs_its_verb():
+def test_evaluate_runs_its_command():
     info = rendered(
         "evaluate.py:evaluate", "--run", "runs/x", "--split", "validation", "-j", "1x2", "--", "data.path=y"
     )

@@ -1,4 +1,4 @@
-"""Starts verbs for tests: in this process, in one of their own, or on ranks with and without a launcher."""
+"""Starts commands for tests: in this process, in one of their own, or on ranks with and without a launcher."""
 
 import contextlib
 import io
@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from train import __main__ as cli
+from train import __main__ as main
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a verb left: exit status, standard output, standard error."""
+    """What a command left: exit status, standard output, standard error."""
 
     status: int
     out: str
@@ -34,20 +34,20 @@ class Done:
         return [line for line in self.err.splitlines() if line.strip() and "examples/s" not in line]
 
 
-def verb(*arguments: object) -> Done:
+def cli(*arguments: object) -> Done:
     """``python -m train ARGUMENTS`` in this process, which has imported torch already."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["train", *map(str, arguments)])
         try:
-            status = cli.run()
+            status = main.run()
         except SystemExit as end:
             status = int(end.code or 0)
     return Done(status, out.getvalue(), err.getvalue())
 
 
 def one_line(done: Done, *parts: str, status: int = 2) -> None:
-    """Assert that the verb failed with ``status`` and one line, which holds every one of ``parts``."""
+    """Assert that the command failed with ``status`` and one line, which holds every one of ``parts``."""
     assert done.status == status, done
     assert len(done.errors) == 1 and "Traceback" not in done.err, done.err
     for part in parts:

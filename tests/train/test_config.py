@@ -1,4 +1,4 @@
-"""A run's config: files, overrides, mistakes, the check verb, and help without torch."""
+"""A run's config: files, overrides, mistakes, the check command, and help without torch."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from embeddings.errors import InputError
 from recsys import validation
 from recsys.models.config import make_alone
-from tests.train.launch import ROOT, verb
+from tests.train.launch import ROOT, cli
 from train.config import Config, load_config, load_settings, save_config
 from train.scl.config import SCLConfig
 
@@ -177,11 +177,11 @@ def test_files_that_are_no_config(tmp_path):
 
 def test_check_prints_the_resolved_config(config):
     path = config()
-    done = verb("check", "--config", path, "train.epochs=7")
+    done = cli("check", "--config", path, "train.epochs=7")
     assert done.status == 0 and OmegaConf.create(done.out).train.epochs == 7
-    done = verb("check", "--config", path, "data.path=nowhere")
+    done = cli("check", "--config", path, "data.path=nowhere")
     assert done.status == 2 and done.err.startswith("error: no schema.yaml in 'nowhere'")
-    assert verb("check", "--config", path, "--no-schema", "data.path=nowhere").status == 0
+    assert cli("check", "--config", path, "--no-schema", "data.path=nowhere").status == 0
 
 
 @pytest.mark.parametrize(
@@ -194,29 +194,29 @@ def test_check_prints_the_resolved_config(config):
 )
 def test_names_that_the_schema_does_not_have(config, override, words, tmp_path):
     for name in ("check", "ctr"):
-        done = verb(name, "--config", config(), override)
+        done = cli(name, "--config", config(), override)
         assert done.status == 2 and words in done.err and "did you mean '" in done.err
-    done = verb("check", "--config", config(), "sharding.tables.qqqq.min_partition=4")
+    done = cli("check", "--config", config(), "sharding.tables.qqqq.min_partition=4")
     assert "; schema.yaml has ['item', 'tag', 'user']" in done.err
 
 
 HELP = """
 import json, sys, time
-from train.__main__ import VERBS, run
+from train.__main__ import COMMANDS, run
 seconds = {}
-for name in VERBS:
+for name in COMMANDS:
     began = time.monotonic()
     sys.argv = ["train", name, "--help"]
     assert run() == 0
     seconds[name] = time.monotonic() - began
 heavy = [m for m in ("torch", "torchrec", "pyarrow", "fbgemm_gpu") if m in sys.modules]
-print(json.dumps({"heavy": heavy, "verbs": list(seconds)}), file=sys.stderr)
+print(json.dumps({"heavy": heavy, "commands": list(seconds)}), file=sys.stderr)
 """
 
 
-def test_help_of_every_verb_imports_no_torch():
+def test_help_of_every_command_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stderr.splitlines()[-1])
-    assert "torch" not in found["heavy"] and {"ctr", "evaluate", "predict", "check"} <= set(found["verbs"])
-    assert done.stdout.count("Usage: python -m train") == len(found["verbs"])
+    assert "torch" not in found["heavy"] and {"ctr", "evaluate", "predict", "check"} <= set(found["commands"])
+    assert done.stdout.count("Usage: python -m train") == len(found["commands"])

@@ -1,4 +1,4 @@
-"""The command line: verbs, exit statuses and one-line errors."""
+"""The command line: commands, exit statuses and one-line errors."""
 
 import sys
 
@@ -23,8 +23,8 @@ def raising(error: BaseException) -> click.Command:
 
 
 @pytest.fixture
-def verb(monkeypatch: pytest.MonkeyPatch):
-    """Put a command behind the verb ``check``."""
+def replace_check(monkeypatch: pytest.MonkeyPatch):
+    """Put a command behind the command ``check``."""
 
     def put(command: click.Command) -> None:
         monkeypatch.setattr("train.commands.check.command", command)
@@ -32,15 +32,15 @@ def verb(monkeypatch: pytest.MonkeyPatch):
     return put
 
 
-def test_help_lists_every_verb(monkeypatch, capsys):
+def test_help_lists_every_command(monkeypatch, capsys):
     assert run(monkeypatch, "--help") == 0
     text = capsys.readouterr().out
-    assert all(f"  {name} " in text for name in cli.VERBS)
+    assert all(f"  {name} " in text for name in cli.COMMANDS)
 
 
-def test_unknown_verb_names_the_nearest(monkeypatch, capsys):
+def test_unknown_command_names_the_nearest(monkeypatch, capsys):
     assert run(monkeypatch, "chekc") == 2
-    assert "no verb 'chekc'; did you mean 'check'?" in capsys.readouterr().err
+    assert "no command 'chekc'; did you mean 'check'?" in capsys.readouterr().err
 
 
 def test_unknown_option_is_a_usage_error(monkeypatch, capsys):
@@ -48,26 +48,26 @@ def test_unknown_option_is_a_usage_error(monkeypatch, capsys):
     assert "No such option" in capsys.readouterr().err
 
 
-def test_bad_input_is_one_line_and_status_2(monkeypatch, capsys, verb):
-    verb(raising(InputError("what is wrong")))
+def test_bad_input_is_one_line_and_status_2(monkeypatch, capsys, replace_check):
+    replace_check(raising(InputError("what is wrong")))
     assert run(monkeypatch, "check") == 2
     assert capsys.readouterr().err == "error: what is wrong\n"
 
 
-def test_bad_input_names_the_rank(monkeypatch, capsys, verb):
-    verb(raising(InputError("what is wrong")))
+def test_bad_input_names_the_rank(monkeypatch, capsys, replace_check):
+    replace_check(raising(InputError("what is wrong")))
     monkeypatch.setenv("RANK", "3")
     assert run(monkeypatch, "check") == 2
     assert capsys.readouterr().err == "[rank 3] error: what is wrong\n"
 
 
-def test_interrupt_is_status_130(monkeypatch, capsys, verb):
-    verb(raising(KeyboardInterrupt()))
+def test_interrupt_is_status_130(monkeypatch, capsys, replace_check):
+    replace_check(raising(KeyboardInterrupt()))
     assert run(monkeypatch, "check") == 130
     assert "interrupted" in capsys.readouterr().err
 
 
-def test_a_defect_keeps_its_traceback(monkeypatch, verb):
-    verb(raising(ZeroDivisionError()))
+def test_a_defect_keeps_its_traceback(monkeypatch, replace_check):
+    replace_check(raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         run(monkeypatch, "check")

@@ -1,4 +1,4 @@
-"""The check verb: a config and its schema, without importing torch."""
+"""The check command: a config and its schema, without importing torch."""
 
 import click
 from omegaconf import OmegaConf

@@ -1,4 +1,4 @@
-"""The ctr verb: train a CTR model."""
+"""The ctr command: train a CTR model."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The env verb: versions, what was found on this machine, and whether torch, fbgemm and torchrec fit together."""
+"""The env command: versions, what was found on this machine, and whether torch, fbgemm and torchrec fit together."""
 
 import glob
 import json

@@ -1,4 +1,4 @@
-"""The evaluate verb: a run's metrics on a split."""
+"""The evaluate command: a run's metrics on a split."""
 
 from pathlib import Path
 

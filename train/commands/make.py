@@ -1,4 +1,4 @@
-"""The make verb: train a MAKE alone, before the CTR model takes it."""
+"""The make command: train a MAKE alone, before the CTR model takes it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--config", "path", required=True, help="YAML file; its section 'make' changes it for this verb.")
+@click.option("--config", "path", required=True, help="YAML file; its section 'make' changes it for this command.")
 @click.option("--modality", "modalities", multiple=True, help="Default: every modality of the data, one after another.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) -> None:
@@ -28,7 +28,7 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
 
     Two ranks: torchx run -s local_cwd dist.ddp -j 1x2 -m train -- make --config configs/shop.yaml
     """
-    config = load_config(path, overrides, verb="make")
+    config = load_config(path, overrides, command="make")
 
     from recsys.schema import load_schema
     from train.ctr.task import train_ctr

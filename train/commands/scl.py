@@ -1,4 +1,4 @@
-"""The scl verb: train encoders by contrastive learning."""
+"""The scl command: train encoders by contrastive learning."""
 
 from pathlib import Path
 

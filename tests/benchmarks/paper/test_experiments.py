@@ -11,7 +11,7 @@ def test_every_seed_has_jobs_with_settings_that_the_config_takes(experiment: Exp
     wanted = jobs(target, experiment)
     assert len({job.name for job in wanted}) == len(wanted)
     for job in wanted:
-        config = load_config(experiment.config, job.settings, verb="make" if job.command == "make" else "")
+        config = load_config(experiment.config, job.settings, command="make" if job.command == "make" else "")
         assert config.train.seed == job.seed and config.data.batch_size == 512, "two ranks' rows in one process"
         assert config.run_folder == f"{experiment.root}/{job.name}"
         assert all(wanted.index(other) < wanted.index(job) for other in wanted if other.name in job.needs)

@@ -12,7 +12,7 @@ from recsys.models.config import ArchConfig
 from recsys.models.make import drop_behaviours
 from recsys.models.registry import ARCHITECTURES, Architecture, arch_class, config_class
 from tests.recsys.models.toy import ToyArch
-from tests.train.launch import Done, about, one_line, rows, verb
+from tests.train.launch import Done, about, cli, one_line, rows
 from train.config import load_config
 
 TOY = Architecture("tests.recsys.models.toy:ToyConfig", "tests.recsys.models.toy:ToyArch")
@@ -42,7 +42,7 @@ def config(tmp_path: Path, data: Path) -> Callable[[str], Path]:
 
 def done(*arguments: object) -> Done:
     """The command line, which must succeed."""
-    result = verb(*arguments)
+    result = cli(*arguments)
     assert result.status == 0, result.err
     return result
 
@@ -79,18 +79,18 @@ def test_the_planner_gets_its_cost(config, tmp_path: Path, monkeypatch: pytest.M
 
 def test_its_own_keys_are_checked_and_documented(config) -> None:
     path = config("{arch: toy, unts: 6}")
-    one_line(verb("check", "--config", path), "unknown key 'model.unts'; did you mean 'units'?")
+    one_line(cli("check", "--config", path), "unknown key 'model.unts'; did you mean 'units'?")
     path = config("{arch: toy, multimodal: {num_tier: 6}}")
-    one_line(verb("check", "--config", path), "unknown key 'model.multimodal.num_tier'; did you mean 'num_tiers'?")
-    one_line(verb("check", "--config", config(), "model.units=0"), "model.units: ", "greater than or equal to 1, got 0")
-    one_line(verb("ctr", "--config", config(), "model.over_arch=[4]"), "unknown key 'model.over_arch'")
+    one_line(cli("check", "--config", path), "unknown key 'model.multimodal.num_tier'; did you mean 'num_tiers'?")
+    one_line(cli("check", "--config", config(), "model.units=0"), "model.units: ", "greater than or equal to 1, got 0")
+    one_line(cli("ctr", "--config", config(), "model.over_arch=[4]"), "unknown key 'model.over_arch'")
     assert "units: 6" in done("check", "--config", config()).out
     documented = done("check", "--describe", "config").out
     assert "`arch: toy`" in documented and "| `model.units` | integer | `8` | width of the hidden" in documented
 
 
 def test_an_unknown_architecture(config) -> None:
-    done = verb("ctr", "--config", config("{arch: toi}"))
+    done = cli("ctr", "--config", config("{arch: toi}"))
     one_line(done, "model: arch 'toi' is none of din, make, toy; did you mean 'toy'?")
     with pytest.raises(InputError, match="arch 'dnn' is none of din, make, toy; did you mean 'din'"):
         arch_class("dnn")

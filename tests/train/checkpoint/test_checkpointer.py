@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from embeddings.errors import InputError
-from tests.train.launch import about, verb
+from tests.train.launch import about, cli
 from train.checkpoint.checkpoint_folder import CheckpointFolder
 from train.checkpoint.checkpointer import Checkpointer
 from train.checkpoint.checksums import read_progress
@@ -18,7 +18,7 @@ from train.checkpoint.checksums import read_progress
 @pytest.fixture
 def run(config, tmp_path) -> Path:
     """A run of 24 steps with checkpoints at 16, 20 and 24."""
-    done = verb("ctr", "--config", config(), "train.checkpoint_every=4", "train.keep=3")
+    done = cli("ctr", "--config", config(), "train.checkpoint_every=4", "train.keep=3")
     assert done.status == 0, done.err
     return tmp_path / "runs" / "run"
 
@@ -28,7 +28,7 @@ def checkpoints(run: Path) -> list[str]:
 
 
 def resumed(run: Path, *overrides: str):
-    return verb("ctr", "--config", run.parent.parent / "run.yaml", "run.resume=true", "train.epochs=3", *overrides)
+    return cli("ctr", "--config", run.parent.parent / "run.yaml", "run.resume=true", "train.epochs=3", *overrides)
 
 
 def test_whoever_may_read_new_files_may_read_all_of_a_run(run):
@@ -47,7 +47,7 @@ def test_keeps_the_newest_and_the_best(run):
 def test_a_run_without_a_test_waits_for_its_last_checkpoint(config, tmp_path, monkeypatch):
     whole = CheckpointFolder.publish
     monkeypatch.setattr(CheckpointFolder, "publish", lambda *a: (time.sleep(0.5), whole(*a)))
-    done = verb("ctr", "--config", config(), "data.test=null", "train.epochs=1")
+    done = cli("ctr", "--config", config(), "data.test=null", "train.epochs=1")
     assert done.status == 0, done.err
     assert checkpoints(tmp_path / "runs" / "run") == ["best.json", "step-00000012"]
 
@@ -58,7 +58,7 @@ def test_the_best_is_never_pruned(config, tmp_path, monkeypatch):
     values = iter([0.9, 0.5, 0.4, 0.3, 0.2])
     whole = task.compute_metrics
     monkeypatch.setattr(task, "compute_metrics", lambda *a: whole(*a) | {"auc": next(values)})
-    done = verb("ctr", "--config", config(), "train.epochs=4", "train.checkpoint_every=5", "train.keep=1")
+    done = cli("ctr", "--config", config(), "train.epochs=4", "train.checkpoint_every=5", "train.keep=1")
     assert done.status == 0, done.err
     run = tmp_path / "runs" / "run"
     assert checkpoints(run) == ["best.json", "step-00000012", "step-00000048"]
@@ -88,9 +88,9 @@ def test_a_kill_between_the_two_names_of_a_step_that_is_saved_again(config, tmp_
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", kill)
-        assert verb(*settings).status == 130
+        assert cli(*settings).status == 130
     assert [p.name for p in folder.iterdir()] == [".writing-old-step-00000012"]
-    done = verb(*settings, "run.resume=true")
+    done = cli(*settings, "run.resume=true")
     assert done.status == 0 and "resumed from step-00000012: epoch 1, step 12" in done.out, done.err
     assert sorted(p.name for p in folder.iterdir()) == ["best.json", "step-00000012"]
 
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint(run, damage, name):
     """Scoring refuses it in one line; resuming says so, sets it aside, and goes on from the one before."""
     newest = run / "checkpoints" / "step-00000024"
     damage(newest / name)
-    done = verb("evaluate", run, "--checkpoint", "newest")
+    done = cli("evaluate", run, "--checkpoint", "newest")
     assert done.status == 2 and len(done.errors) == 1, done
     assert "step-00000024' is damaged: " in done.err and "remove it or name another" in done.err, done.err
     done = resumed(run)
@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint(run, damage, name):
     words = [line for line in done.errors if "damaged" in line]
     assert len(words) == 1 and "it is now 'damaged-step-00000024', and the one before is used" in words[0], done.err
     assert "damaged-step-00000024" in checkpoints(run) and checkpoints(run)[-1] == "step-00000036"
-    assert verb("evaluate", run, "--checkpoint", "newest").status == 0
+    assert cli("evaluate", run, "--checkpoint", "newest").status == 0
 
 
 def test_all_checkpoints_damaged(run):
@@ -164,14 +164,14 @@ def test_what_a_checkpoint_says_of_its_run(run):
 
 def test_a_damaged_best_json(run):
     (run / "checkpoints" / "best.json").write_text('{"check')
-    done = verb("evaluate", run)
+    done = cli("evaluate", run)
     assert done.status == 2 and "best.json' is damaged" in done.err and "name a checkpoint instead" in done.err
     (run / "checkpoints" / "best.json").write_text('{"checkpoint": "step-00000007"}')
-    done = verb("evaluate", run)
+    done = cli("evaluate", run)
     assert done.status == 2 and "has no checkpoint 'best'; there are: ['step-" in done.err
     (run / "checkpoints" / "best.json").unlink()
-    assert verb("evaluate", run).status == 2
-    assert verb("evaluate", run, "--checkpoint", "newest").status == 0
+    assert cli("evaluate", run).status == 2
+    assert cli("evaluate", run, "--checkpoint", "newest").status == 0
 
 
 def test_a_store_that_changed_is_refused(config, tmp_path):
@@ -183,14 +183,14 @@ def test_a_store_that_changed_is_refused(config, tmp_path):
     folder = tiny.make_data(tmp_path / "own", train_rows=64)
     run = tmp_path / "runs" / "run"
     path = config(folder)
-    assert verb("ctr", "--config", path).status == 0
+    assert cli("ctr", "--config", path).status == 0
     for width in (tiny.WIDTH, 2 * tiny.WIDTH):
         vectors = np.random.default_rng(1).normal(size=(tiny.ITEMS, width))
         store = build_store(str(folder / "frozen" / "text"), np.arange(tiny.ITEMS), vectors, overwrite=True)
         out = tmp_path / "scores"
         again = ["ctr", "--config", path, "run.resume=true", "train.epochs=3"]
         for arguments in (["evaluate", run], ["predict", run, "--out", out], again):
-            done = verb(*arguments)
+            done = cli(*arguments)
             assert done.status == 2 and len(done.errors) == 1, done.err
             assert (
                 f"frozen store '{store.path}' has checksum {store.checksum}, but the run was trained with" in done.err
@@ -221,28 +221,28 @@ def fill(disk: Path, leave: int) -> None:
 def test_a_full_disk_leaves_the_checkpoints_before_whole(config, small_disk):
     path = config()
     arguments = ["ctr", "--config", path, f"run.root={small_disk}"]
-    assert verb(*arguments, "train.epochs=1").status == 0
+    assert cli(*arguments, "train.epochs=1").status == 0
     before = checkpoints(small_disk / "run")
     fill(small_disk, leave=16 << 10)  # rows of metrics fit, a checkpoint does not
-    done = verb(*arguments, "run.resume=true", "train.checkpoint_every=3")
+    done = cli(*arguments, "run.resume=true", "train.checkpoint_every=3")
     assert done.status == 2 and len(done.errors) == 1, done.err
     assert "no space left for a checkpoint in" in done.err and "those before are whole" in done.err
     assert checkpoints(small_disk / "run") == before
     (small_disk / "ballast").unlink()
-    done = verb(*arguments, "run.resume=true", "train.checkpoint_every=3")
+    done = cli(*arguments, "run.resume=true", "train.checkpoint_every=3")
     assert done.status == 0 and "resumed from step-00000012" in done.out, done.err
 
 
 def test_a_disk_that_is_full_to_the_last_byte(config, small_disk):
     path = config()
     arguments = ["ctr", "--config", path, f"run.root={small_disk}"]
-    assert verb(*arguments, "train.epochs=1").status == 0
+    assert cli(*arguments, "train.epochs=1").status == 0
     fill(small_disk, leave=0)
-    done = verb(*arguments, "run.resume=true", "train.checkpoint_every=3")
+    done = cli(*arguments, "run.resume=true", "train.checkpoint_every=3")
     assert done.status == 2 and len(done.errors) == 1, done.err
     assert "no space left" in done.err and "free s" in done.err
     (small_disk / "ballast").unlink()
-    assert verb(*arguments, "run.resume=true").status == 0
+    assert cli(*arguments, "run.resume=true").status == 0
 
 
 def test_names_are_those_of_steps(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.launch import verb
+from tests.train.launch import cli
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def events(monkeypatch) -> list[tuple[str, str, str]]:
 
 
 def test_a_checkpoint_is_on_disk_before_it_has_its_name(config, tmp_path, events):
-    done = verb("ctr", "--config", config(), "train.epochs=1", "train.keep=1", "train.checkpoint_every=5")
+    done = cli("ctr", "--config", config(), "train.epochs=1", "train.keep=1", "train.checkpoint_every=5")
     assert done.status == 0, done.err
     folder = tmp_path / "runs" / "run" / "checkpoints"
     beside, named = f"{folder}/.writing-step-00000012", f"{folder}/step-00000012"

@@ -1,4 +1,4 @@
-"""The env verb: its verdict on versions that do and do not fit together."""
+"""The env command: its verdict on versions that do and do not fit together."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""MAKE trained alone by its verb, and taken by a CTR model."""
+"""MAKE trained alone by its command, and taken by a CTR model."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import torch
 
 from embeddings.frozen.store import build_store
 from tests.train import launch, tiny
-from tests.train.launch import one_line, rows, verb
+from tests.train.launch import cli, one_line, rows
 from train.run import trainer as loop
 
 MAKE = ["model.multimodal.make.attention_hidden=5", "model.multimodal.make.hidden=[6,4,3]"]
@@ -19,7 +19,7 @@ JOINED = ["model.multimodal.mode=simtier+make", *MAKE]
 
 
 def make(config: Path, *overrides: str) -> launch.Done:
-    done = verb("make", "--config", config, *MAKE, *overrides)
+    done = cli("make", "--config", config, *MAKE, *overrides)
     assert done.status == 0, done.err
     return done
 
@@ -75,7 +75,7 @@ def test_weights_of_every_epoch_and_what_they_are(trained, data):
     assert run["dense_parameters"] == sum(v.numel() for v in last.values())
     assert (trained / "text" / "evaluation" / "test.json").is_file()
     assert all(r["lr_dense"] <= 0.01 and "lr_sparse" not in r for r in rows(trained / "text"))
-    done = verb("evaluate", trained / "text", "--split", "validation")
+    done = cli("evaluate", trained / "text", "--split", "validation")
     assert done.status == 0, done.err
     found = json.loads((trained / "text" / "evaluation" / "validation.json").read_text())
     assert found["overall"]["auc"] == pytest.approx(max(e["auc"] for e in evaluations), abs=1e-6)
@@ -85,7 +85,7 @@ def test_a_frozen_make_stays_as_it_came_and_a_tuned_one_moves(trained, config, t
     taken = [*JOINED, f"model.multimodal.make.run={trained}", "train.epochs=1"]
     for name, more in {"frozen": ["model.multimodal.make.frozen=true", "dense_optimizer.weight_decay=0.1"],
                        "tuned": ["model.multimodal.make.epoch=2"]}.items():  # fmt: skip
-        done = verb("ctr", "--config", config(), *taken, *more, f"run.name={name}")
+        done = cli("ctr", "--config", config(), *taken, *more, f"run.name={name}")
         assert done.status == 0, done.err
     best = json.loads((trained / "text" / "make" / "about.json").read_text())["best_epoch"]
     frozen, tuned = in_checkpoint(tmp_path / "runs" / "frozen"), in_checkpoint(tmp_path / "runs" / "tuned")
@@ -100,12 +100,12 @@ def test_the_ctr_run_needs_the_make_run_no_more(trained, config, tmp_path):
     copy = tmp_path / "copied"
     shutil.copytree(trained, copy)
     taken = [*JOINED, f"model.multimodal.make.run={copy}", "model.multimodal.make.frozen=true"]
-    assert verb("ctr", "--config", config(), *taken, "train.max_steps=7").status == 0
+    assert cli("ctr", "--config", config(), *taken, "train.max_steps=7").status == 0
     shutil.rmtree(copy)
-    done = verb("ctr", "--config", config(), *taken, "train.epochs=1", "run.resume=true")
+    done = cli("ctr", "--config", config(), *taken, "train.epochs=1", "run.resume=true")
     assert done.status == 0, done.err
-    assert verb("evaluate", tmp_path / "runs" / "run", "--split", "validation").status == 0
-    one_line(verb("ctr", "--config", config(), *taken, "run.name=again"), "no MAKE of modality 'text'", "train make")
+    assert cli("evaluate", tmp_path / "runs" / "run", "--split", "validation").status == 0
+    one_line(cli("ctr", "--config", config(), *taken, "run.name=again"), "no MAKE of modality 'text'", "train make")
 
 
 def spoilt(folder: Path, **facts: object) -> None:
@@ -124,23 +124,23 @@ def test_a_make_that_does_not_fit_is_refused(trained, config, own, tmp_path):
     ):
         shutil.copytree(trained, copy, dirs_exist_ok=True)
         spoilt(copy, **facts)
-        one_line(verb("ctr", *taken), "the MAKE in", *words)
+        one_line(cli("ctr", *taken), "the MAKE in", *words)
     shutil.copytree(trained, copy, dirs_exist_ok=True)
-    one_line(verb("ctr", *taken, "model.multimodal.make.hidden=[6,4]"), "hidden [6, 4, 3]", "has [6, 4]")
-    one_line(verb("ctr", *taken, "model.multimodal.make.epoch=9"), "not 9; set model.multimodal.make.epoch")
+    one_line(cli("ctr", *taken, "model.multimodal.make.hidden=[6,4]"), "hidden [6, 4, 3]", "has [6, 4]")
+    one_line(cli("ctr", *taken, "model.multimodal.make.epoch=9"), "not 9; set model.multimodal.make.epoch")
     (copy / "text" / "make" / "epoch-2.pt").write_bytes(b"torn")
-    one_line(verb("ctr", *taken, "model.multimodal.make.epoch=2"), "epoch-2.pt' is not readable")
+    one_line(cli("ctr", *taken, "model.multimodal.make.epoch=2"), "epoch-2.pt' is not readable")
     (copy / "text" / "make" / "about.json").write_text("{")
-    one_line(verb("ctr", *taken), "about.json' is not readable")
+    one_line(cli("ctr", *taken), "about.json' is not readable")
     assert not (tmp_path / "runs" / "run" / "run.json").exists(), "a refused run leaves nothing behind"
-    one_line(verb("make", "--config", config(), "--modality", "txt"), "'txt' is not in the schema", "did you mean")
+    one_line(cli("make", "--config", config(), "--modality", "txt"), "'txt' is not in the schema", "did you mean")
 
 
 def test_other_vectors_are_refused(trained, config, own):
     shutil.rmtree(own / "frozen" / "text")
     vectors = np.random.default_rng(1).normal(size=(tiny.ITEMS, tiny.WIDTH))
     build_store(str(own / "frozen" / "text"), np.arange(tiny.ITEMS), vectors, dtype="float32")
-    done = verb("ctr", "--config", config(own), *JOINED, f"model.multimodal.make.run={trained}")
+    done = cli("ctr", "--config", config(own), *JOINED, f"model.multimodal.make.run={trained}")
     one_line(done, "has store", "bring that store back")
 
 
@@ -159,7 +159,7 @@ def test_a_make_run_that_stopped_goes_on_as_if_it_had_not(trained, tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_log", stop)
-        assert verb("make", "--config", path, *MAKE, *again, "train.checkpoint_every=5").status == 130
+        assert cli("make", "--config", path, *MAKE, *again, "train.checkpoint_every=5").status == 130
     make(path, *again, "train.checkpoint_every=5", "run.resume=true")
     assert figures(tmp_path / "run-make") == figures(trained)
     for epoch in range(4):
@@ -186,7 +186,7 @@ def test_a_make_run_killed_between_its_files_and_its_checkpoint_lists_no_epoch_t
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_save", stop)
-        assert verb("make", "--config", path, *MAKE, *again).status == 130
+        assert cli("make", "--config", path, *MAKE, *again).status == 130
     assert listed() == [0, 1, 2]
     make(path, *again, "run.resume=true")
     assert listed() == [0, 1, 2, 3]
@@ -208,7 +208,7 @@ def test_two_ranks_equal_one(tmp_path, config, placement):
             settings += [f"model.multimodal.placement={placement}"]
             done = launch.finished(launch.start_launched_ranks(2, *arguments, "--config", config(folder), *settings))
         else:
-            done = verb(*arguments, "--config", config(folder), *settings)
+            done = cli(*arguments, "--config", config(folder), *settings)
         assert done.status == 0, done.err[-6000:]
 
     runs = {1: one, 2: two}

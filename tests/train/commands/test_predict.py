@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.train import tiny
-from tests.train.launch import finished, start_launched_ranks, verb
+from tests.train.launch import cli, finished, start_launched_ranks
 
 SPLIT_ROWS = 200
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory) -> Path:
         "model: {embedding_dim: 4, over_arch: [8]}\ntrain: {epochs: 2, warmup_steps: 5, select: auc}\n"
         f"process: {{device: cpu, threads: 1}}\nrun: {{root: {root / 'runs'}}}\n"
     )
-    done = verb("ctr", "--config", root / "run.yaml")
+    done = cli("ctr", "--config", root / "run.yaml")
     assert done.status == 0, done.err
     return root
 
@@ -43,7 +43,7 @@ def rows_of(folder, split: str = "test") -> pa.Table:
 
 
 def predicted(run, out: Path, *arguments) -> pa.Table:
-    done = verb("predict", run, "--out", out, *arguments)
+    done = cli("predict", run, "--out", out, *arguments)
     assert done.status == 0, done.err
     assert not [p for p in out.parent.iterdir() if p.name.startswith(".scores")]
     return pa.concat_tables(pq.read_table(p) for p in sorted(out.glob("part-*.parquet")))
@@ -82,12 +82,12 @@ def test_evaluate_repeats_the_runs_evaluation(run):
     path = run / "evaluation" / "test.json"
     before = path.read_text()
     path.unlink()
-    done = verb("evaluate", run)
+    done = cli("evaluate", run)
     assert done.status == 0 and path.read_text() == before
 
 
 def test_evaluate_another_split_and_checkpoint(run):
-    done = verb("evaluate", run, "--split", "validation", "--checkpoint", "step-00000012")
+    done = cli("evaluate", run, "--split", "validation", "--checkpoint", "step-00000012")
     assert done.status == 0, done.err
     found = json.loads((run / "evaluation" / "validation.json").read_text())
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
@@ -101,7 +101,7 @@ def test_predict_data_without_labels(run, tmp_path):
     scores = predicted(run, tmp_path / "scores", "--split", "fresh", "--no-labels", f"data.path={other}")
     assert scores.column_names == ["user", "target", "score"] and scores.num_rows == 50
     assert np.isfinite(scores["score"].to_numpy()).all()
-    done = verb("predict", run, "--out", tmp_path / "more", "--split", "fresh", "--labels", f"data.path={other}")
+    done = cli("predict", run, "--out", tmp_path / "more", "--split", "fresh", "--labels", f"data.path={other}")
     assert done.status == 2 and "has no column 'label'" in done.err
     assert not list(tmp_path.glob("more*"))
 
@@ -119,7 +119,7 @@ def test_the_timestamp_is_kept(tmp_path):
         f"data: {{path: {data}, batch_size: 32}}\nmodel: {{embedding_dim: 4, over_arch: [8]}}\ntrain: {{select: auc}}\n"
         f"process: {{device: cpu, threads: 1}}\nrun: {{root: {tmp_path}}}\n"
     )
-    assert verb("ctr", "--config", tmp_path / "run.yaml").status == 0
+    assert cli("ctr", "--config", tmp_path / "run.yaml").status == 0
     scores = predicted(tmp_path / "run", tmp_path / "scores")
     assert scores["shown_at"].to_pylist() == list(range(7, 207))
 
@@ -142,7 +142,7 @@ def test_the_timestamp_is_kept(tmp_path):
 def test_mistakes(run, tmp_path, arguments, words):
     arguments = [str(run) if a == "RUN" else a for a in arguments]
     for command in (["evaluate", *arguments], ["predict", *arguments, "--out", tmp_path / "scores"]):
-        done = verb(*command)
+        done = cli(*command)
         assert done.status == 2 and len(done.errors) == 1 and words in done.err, done.err
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
@@ -151,14 +151,14 @@ def test_a_run_of_contrastive_learning_scores_nothing(tmp_path):
     (tmp_path / "config.yaml").write_text("data: {path: searches}\nmodel: {bank: {rows: 0}}\n")
     (tmp_path / "run.json").write_text(json.dumps({"mode": "scl"}))
     for command in (["evaluate", tmp_path], ["predict", tmp_path, "--out", tmp_path / "scores"]):
-        done = verb(*command)
+        done = cli(*command)
         assert done.status == 2 and len(done.errors) == 1, done.err
         assert "is a run of contrastive learning, which scores no impressions; python -m train encode" in done.err
 
 
 def test_an_output_folder_that_exists(run, tmp_path):
     (tmp_path / "scores").mkdir()
-    done = verb("predict", run, "--out", tmp_path / "scores")
+    done = cli("predict", run, "--out", tmp_path / "scores")
     assert done.status == 2 and "scores' exists; name another --out, or remove it" in done.err
 
 
@@ -179,7 +179,7 @@ def test_two_ranks_and_one_agree(folder, run, tmp_path):
     assert done.status == 0, done.err
     path = folder / "runs" / "two" / "evaluation" / "test.json"
     own = json.loads(path.read_text())
-    assert verb("evaluate", folder / "runs" / "two").status == 0
+    assert cli("evaluate", folder / "runs" / "two").status == 0
     again = json.loads(path.read_text())
     assert again["epoch"] == own["epoch"] and again["overall"]["rows"] == own["overall"]["rows"] == 201
     for name in ("auc", "gauc", "ne", "log_loss"):

@@ -1,4 +1,4 @@
-"""The store verb."""
+"""The store command."""
 
 import subprocess
 import sys

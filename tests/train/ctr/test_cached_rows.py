@@ -11,7 +11,7 @@ import torch
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from tests.train.ctr.test_resume import PLAN
-from tests.train.launch import verb
+from tests.train.launch import cli
 from train.ctr import task
 from train.run import trainer as loop
 
@@ -44,11 +44,11 @@ def test_weights_that_are_loaded_are_those_of_the_checkpoint(config, tmp_path, m
     path, runs = config(), tmp_path / "runs"
     test, build = loop.Trainer.test, task.build
     settings = ["ctr", "--config", path, *PLAN]
-    assert verb(*settings, "run.name=whole").status == 0
+    assert cli(*settings, "run.name=whole").status == 0
     if then == "tested":
         monkeypatch.setattr(loop.Trainer, "test", lambda run: (cache(run.task.trainable.model), test(run)))
     else:
-        assert verb(*settings, "train.max_steps=5").status == 0
+        assert cli(*settings, "train.max_steps=5").status == 0
 
         def built(*arguments):
             made = build(*arguments)
@@ -56,7 +56,7 @@ def test_weights_that_are_loaded_are_those_of_the_checkpoint(config, tmp_path, m
             return made
 
         monkeypatch.setattr(task, "build", built)
-    done = verb(*settings, *["run.resume=true"] * (then == "trained"))
+    done = cli(*settings, *["run.resume=true"] * (then == "trained"))
     assert done.status == 0, done.err
     ours, whole = (json.loads((runs / n / "evaluation" / "test.json").read_text()) for n in ("run", "whole"))
     assert ours == whole
@@ -71,7 +71,7 @@ def test_a_reset_table_begins_anew(config, monkeypatch):
         seen.append((state["holds"], [float(w.abs().max()) for w in shards(trainable.model)]))
 
     monkeypatch.setattr(task, "reset_tables", watched)
-    done = verb("ctr", "--config", config(), *PLAN, "train.reset_tables=each_epoch")
+    done = cli("ctr", "--config", config(), *PLAN, "train.reset_tables=each_epoch")
     assert done.status == 0, done.err
     ((holds, largest),) = seen
     assert not holds and all(0 < value < 1 for value in largest), largest

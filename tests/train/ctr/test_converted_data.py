@@ -8,14 +8,14 @@ import pytest
 from recsys.datasets import movielens, taobao_mm
 from tests.recsys.datasets.taobao import impression, write_shards
 from tests.recsys.datasets.test_movielens import FORMATS, MOVIES
-from tests.train.launch import ROOT, rows, verb
+from tests.train.launch import ROOT, cli, rows
 from train.config import load_config
 
 
 def train(tmp_path: Path, config: str, *overrides: str) -> dict[str, int]:
     """Train on ``tmp_path``/data; rows evaluated, by split."""
     fixed = (f"data.path={tmp_path / 'data'}", f"run.root={tmp_path / 'runs'}", "process.threads=1", "train.epochs=1")
-    done = verb("ctr", "--config", ROOT / "configs" / f"{config}.yaml", *fixed, *overrides)
+    done = cli("ctr", "--config", ROOT / "configs" / f"{config}.yaml", *fixed, *overrides)
     assert done.status == 0, done.err
     return {row["split"]: row["rows"] for row in rows(tmp_path / "runs" / config, "evaluation")}
 

@@ -40,22 +40,22 @@ def test_losses_and_scores_are_the_same_in_every_placement(runs: dict[str, Path]
     for placement, run in runs.items():
         assert json.loads((run / "plan.json").read_text())["frozen"] == {"text": placement}
     # one rank scores with weights that two trained, the vectors all its own
-    done = launch.verb("evaluate", runs["row_wise"], "--split", "test")
+    done = launch.cli("evaluate", runs["row_wise"], "--split", "test")
     assert done.status == 0, done
     again = json.loads((runs["row_wise"] / "evaluation" / "test.json").read_text())["overall"]
     assert again == pytest.approx(tests["host"], rel=1e-5)
 
 
 def test_a_mode_that_needs_the_vectors_is_refused(config: Callable[..., Path]) -> None:
-    done = launch.verb(
+    done = launch.cli(
         "ctr", "--config", config(), "model.multimodal.mode=vector", "model.multimodal.placement=row_wise"
     )
     launch.one_line(done, "mode vector needs the vectors themselves", "allowed with it: simtier")
 
 
 def test_a_plan_that_spreads_them_all_the_same_is_refused(config: Callable[..., Path], tmp_path: Path) -> None:
-    done = launch.verb("ctr", "--config", config(), "model.multimodal.placement=row_wise", "train.max_steps=1")
+    done = launch.cli("ctr", "--config", config(), "model.multimodal.placement=row_wise", "train.max_steps=1")
     assert done.status == 0, done
     plan = tmp_path / "runs" / "run" / "plan.json"
     again = ["--plan", plan, "model.multimodal.mode=vector", "run.name=other", "train.max_steps=1"]
-    launch.one_line(launch.verb("ctr", "--config", config(), *again), "cuts 'text' into rows", "more than sums")
+    launch.one_line(launch.cli("ctr", "--config", config(), *again), "cuts 'text' into rows", "more than sums")

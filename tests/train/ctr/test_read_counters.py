@@ -11,7 +11,7 @@ from embeddings.errors import InputError
 from embeddings.frozen.store import build_store
 from tests.train import tiny
 from tests.train.data.test_filler_rows import spoil
-from tests.train.launch import one_line, rows, verb
+from tests.train.launch import cli, one_line, rows
 from train.config import load_config
 from train.ctr.build import open_stores
 from train.ctr.task import train_ctr
@@ -62,19 +62,19 @@ def test_what_was_corrupt_is_reported(config, own, tmp_path):
         place = own / split / "part-0.parquet"
         pq.write_table(pq.read_table(place), place, row_group_size=64, write_page_checksum=True)
         spoil(place, 1)
-    one_line(verb("ctr", "--config", path), "row group 1 of 6: data cannot be read")
-    done = verb("ctr", "--config", path, "run.overwrite=true", "data.on_corrupt=skip", "train.epochs=1")
+    one_line(cli("ctr", "--config", path), "row group 1 of 6: data cannot be read")
+    done = cli("ctr", "--config", path, "run.overwrite=true", "data.on_corrupt=skip", "train.epochs=1")
     assert done.status == 0 and "corrupt 0.1667" in done.out and "corrupt 0.32\nepoch 1: validation" in done.out, done
     read = [(r["split"], r["corrupt"]) for r in rows(run, "reading")]
     assert read == [("train", pytest.approx(64 / 384)), ("validation", pytest.approx(64 / 200))]
     assert [r["rows"] for r in rows(run, "evaluation")] == [200 - 64]
     # what scores the run later passes over the same rows, and says so
-    out, again = tmp_path / "scores", verb("evaluate", run, "--split", "validation")
+    out, again = tmp_path / "scores", cli("evaluate", run, "--split", "validation")
     result = json.loads((run / "evaluation" / "validation.json").read_text())
     assert (
         again.status == 0 and result["overall"]["rows"] == 136 and result["reading"]["corrupt"] == pytest.approx(0.32)
     )
-    done = verb("predict", run, "--split", "validation", "--out", out)
+    done = cli("predict", run, "--split", "validation", "--out", out)
     assert done.status == 0
     assert f"wrote 136 scores to {out}; 64 rows could not be read and have none" in done.out
     scores = pq.read_table(out / "part-00000.parquet")

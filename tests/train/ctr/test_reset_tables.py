@@ -5,7 +5,7 @@ from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from embeddings.initialise import initialise_tables
 from tests.train.ctr.test_resume import PLAN, STEPS, evaluations, figures
-from tests.train.launch import verb
+from tests.train.launch import cli
 from train.ctr import task
 from train.ctr.accumulators import accumulators
 
@@ -13,7 +13,7 @@ RESET = "train.reset_tables=each_epoch"
 
 
 def trained(config, *overrides):
-    done = verb("ctr", "--config", config, *PLAN, RESET, *overrides)
+    done = cli("ctr", "--config", config, *PLAN, RESET, *overrides)
     assert done.status == 0, done.err
     return done
 
@@ -57,7 +57,7 @@ def _local(value):
 
 def test_never_resets_nothing(config, monkeypatch):
     monkeypatch.setattr(task, "reset_tables", lambda *arguments: pytest.fail("reset"))
-    done = verb("ctr", "--config", config(), *PLAN)
+    done = cli("ctr", "--config", config(), *PLAN)
     assert done.status == 0, done.err
 
 

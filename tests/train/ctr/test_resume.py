@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.train.launch import about, finished, rows, start_launched_ranks, verb
+from tests.train.launch import about, cli, finished, rows, start_launched_ranks
 from train.run import trainer as loop
 
 STEPS = 12  # an epoch: 384 rows in batches of 32
@@ -21,7 +21,7 @@ def evaluations(run) -> dict[int, dict]:
 
 
 def trained(config, *overrides):
-    done = verb("ctr", "--config", config, *PLAN, *overrides)
+    done = cli("ctr", "--config", config, *PLAN, *overrides)
     assert done.status == 0, done.err
     return done
 
@@ -69,7 +69,7 @@ def test_stopped_between_two_checkpoints(whole, config, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_log", stop)
-        assert verb("ctr", "--config", path, *PLAN, "train.checkpoint_every=5").status == 130
+        assert cli("ctr", "--config", path, *PLAN, "train.checkpoint_every=5").status == 130
     assert about(run)["status"] == "interrupted" and len(rows(run)) == 17
     with open(run / "metrics.jsonl", "a") as out:
         out.write('{"kind": "train", "st')  # a row that a killed process did not finish
@@ -87,7 +87,7 @@ def test_stopped_between_an_epochs_last_step_and_its_validation(whole, config, t
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_validate", stop)
-        assert verb("ctr", "--config", path, *PLAN, "train.checkpoint_every=4").status == 130
+        assert cli("ctr", "--config", path, *PLAN, "train.checkpoint_every=4").status == 130
     trained(path, "run.resume=true", "train.checkpoint_every=4")
     assert figures(run) == figures(whole) and evaluations(run) == evaluations(whole)
 
@@ -115,7 +115,7 @@ def test_a_finished_run_resumed_only_tests_again(config, tmp_path):
 def test_resume_with_other_settings(config, tmp_path, changed):
     path = config()
     trained(path, "train.max_steps=3")
-    done = verb("ctr", "--config", path, *PLAN, "run.resume=true", changed)
+    done = cli("ctr", "--config", path, *PLAN, "run.resume=true", changed)
     key = changed.split("=")[0].split(".")[1]
     assert done.status == 2 and len(done.errors) == 1, done.err
     assert f"cannot go on reading split 'train': {key} is" in done.err and "or start a new run" in done.err
@@ -124,17 +124,17 @@ def test_resume_with_other_settings(config, tmp_path, changed):
 def test_resume_with_another_model(config, tmp_path):
     path = config()
     trained(path, "train.max_steps=3")
-    done = verb("ctr", "--config", path, *PLAN, "run.resume=true", "model.embedding_dim=8")
+    done = cli("ctr", "--config", path, *PLAN, "run.resume=true", "model.embedding_dim=8")
     assert done.status == 2 and len(done.errors) == 1, done.err
     assert "step-00000003' is of another model: " in done.err
 
 
 def test_resume_without_a_checkpoint(config, tmp_path):
     path = config()
-    done = verb("ctr", "--config", path, "run.resume=true")
+    done = cli("ctr", "--config", path, "run.resume=true")
     assert done.status == 2 and "has no checkpoint; start it without run.resume" in done.err
     (tmp_path / "runs" / "run" / "checkpoints" / ".writing-step-00000003").mkdir(parents=True)
-    done = verb("ctr", "--config", path, "run.resume=true")
+    done = cli("ctr", "--config", path, "run.resume=true")
     assert done.status == 2 and "is empty; start it without run.resume" in done.err
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from tests.train.launch import rows, verb
+from tests.train.launch import cli, rows
 from train.checkpoint import rng_state
 from train.checkpoint.shards import whole_tensor
 from train.distributed.ranks import Ranks
@@ -24,8 +24,8 @@ def test_a_checkpoint_without_this_devices_generator_is_taken(config, tmp_path, 
     """As one of CPU on CUDA: the run asks for a generator's state that was never saved."""
     path, run = config(), tmp_path / "runs" / "run"
     one_epoch = ["ctr", "--config", path, "train.epochs=1"]
-    assert verb(*one_epoch, "run.name=whole").status == 0
-    assert verb(*one_epoch, "train.max_steps=5").status == 0
+    assert cli(*one_epoch, "run.name=whole").status == 0
+    assert cli(*one_epoch, "train.max_steps=5").status == 0
     about = run / "checkpoints" / "step-00000005" / "progress.json"
     progress = json.loads(about.read_text())
     assert progress["device"] == "cpu"
@@ -36,7 +36,7 @@ def test_a_checkpoint_without_this_devices_generator_is_taken(config, tmp_path, 
         "rng_shards",
         lambda ranks: [*here(ranks), whole_tensor("random.another.0", torch.zeros(8), replicated=False)],
     )
-    done = verb(*one_epoch, "run.resume=true")
+    done = cli(*one_epoch, "run.resume=true")
     assert done.status == 0 and "resumed from step-00000005" in done.out, done.err
     losses, undisturbed = ([r["loss"] for r in rows(folder)] for folder in (run, run.parent / "whole"))
     assert losses[:5] == undisturbed[:5] and len(losses) == len(undisturbed)

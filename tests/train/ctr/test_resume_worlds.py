@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.train.launch import finished, one_line, rows, start_launched_ranks, verb
+from tests.train.launch import cli, finished, one_line, rows, start_launched_ranks
 from train.ctr.accumulators import Accumulators, ReshardedAccumulators
 
 GLOBAL_BATCH = 32
@@ -22,7 +22,7 @@ def planned(user: str, item: str, tag: str) -> list[str]:
 def trained(ranks: int, config: Path, *overrides: str):
     arguments = ["ctr", "--config", config, f"data.batch_size={GLOBAL_BATCH // ranks}", "model.dropout=0"]
     arguments += ["model.embedding_dim=8", *(f"sharding.tables.{t}.min_partition=4" for t in TABLES), *overrides]
-    done = verb(*arguments) if ranks == 1 else finished(start_launched_ranks(ranks, *arguments), 200)
+    done = cli(*arguments) if ranks == 1 else finished(start_launched_ranks(ranks, *arguments), 200)
     assert done.status == 0, done.err
     return done
 
@@ -72,8 +72,8 @@ def test_two_ranks_then_one_then_four(config, tmp_path, optimizer):
 
 def test_another_optimizer_is_refused(config):
     path = config()
-    assert verb("ctr", "--config", path, "train.max_steps=2").status == 0
-    done = verb("ctr", "--config", path, "run.resume=true", "sparse_optimizer.name=sgd")
+    assert cli("ctr", "--config", path, "train.max_steps=2").status == 0
+    done = cli("ctr", "--config", path, "run.resume=true", "sparse_optimizer.name=sgd")
     one_line(done, "sparse_optimizer.name is sgd, but the checkpoint's is rowwise_adagrad", "set it back")
 
 
@@ -85,8 +85,8 @@ def test_sgd_has_nothing_to_save(config):
 
 def test_other_batches_on_one_rank(config, tmp_path):
     path, run = config(), tmp_path / "runs" / "run"
-    assert verb("ctr", "--config", path, "train.epochs=1", "train.max_steps=5").status == 0
-    done = verb("ctr", "--config", path, "run.resume=true", "data.batch_size=64")
+    assert cli("ctr", "--config", path, "train.epochs=1", "train.max_steps=5").status == 0
+    done = cli("ctr", "--config", path, "run.resume=true", "data.batch_size=64")
     assert done.status == 0, done.err
     # 5 x 32 of 384 rows are done: 32 complete a step of 64, 3 more end the epoch, 6 make the next one
     assert [r["step"] for r in rows(run)] == list(range(1, 5 + 1 + 3 + 6 + 1))

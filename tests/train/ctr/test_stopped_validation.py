@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.train.launch import one_line, rows, verb
+from tests.train.launch import cli, one_line, rows
 from train.ctr import task
 
 
@@ -21,7 +21,7 @@ def ended_in_validation(patch: pytest.MonkeyPatch, number: int, *words: object) 
 
     with patch.context() as context:
         context.setattr(task, "collect", strike)
-        one_line(verb("ctr", *words), "terminated", status=143)
+        one_line(cli("ctr", *words), "terminated", status=143)
 
 
 def test_sigterm_in_validation_saves_the_epoch(config, tmp_path, monkeypatch):
@@ -29,7 +29,7 @@ def test_sigterm_in_validation_saves_the_epoch(config, tmp_path, monkeypatch):
     path, run = config(), tmp_path / "runs" / "run"
     ended_in_validation(monkeypatch, 1, "--config", path)
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-00000012"]
-    done = verb("ctr", "--config", path, "run.resume=true")
+    done = cli("ctr", "--config", path, "run.resume=true")
     assert done.status == 0 and "resumed from step-00000012: epoch 1" in done.out
     assert [r["step"] for r in rows(run, "evaluation")] == [12, 24]
 
@@ -37,7 +37,7 @@ def test_sigterm_in_validation_saves_the_epoch(config, tmp_path, monkeypatch):
 def test_sigterm_in_the_only_validation_of_max_steps(config, tmp_path, monkeypatch):
     path, run = config(), tmp_path / "runs" / "run"
     ended_in_validation(monkeypatch, 1, "--config", path, "train.max_steps=5")
-    done = verb("ctr", "--config", path, "train.max_steps=3", "run.resume=true")
+    done = cli("ctr", "--config", path, "train.max_steps=3", "run.resume=true")
     assert done.status == 0 and "resumed from step-00000005" in done.out, done.err
     assert len(rows(run)) == 5 and [r["step"] for r in rows(run, "evaluation")] == [5]
     assert (run / "evaluation" / "test.json").is_file()
@@ -48,6 +48,6 @@ def test_sigterm_in_a_later_validation_of_max_steps(config, tmp_path, monkeypatc
     path, run = config(), tmp_path / "runs" / "run"
     ended_in_validation(monkeypatch, 2, "--config", path, "train.max_steps=17")
     assert [r["step"] for r in rows(run, "evaluation")] == [12]
-    done = verb("ctr", "--config", path, "train.max_steps=17", "run.resume=true")
+    done = cli("ctr", "--config", path, "train.max_steps=17", "run.resume=true")
     assert done.status == 0 and "resumed from step-00000017" in done.out, done.err
     assert len(rows(run)) == 17 and [r["step"] for r in rows(run, "evaluation")] == [12, 17]

@@ -3,7 +3,7 @@
 import pytest
 
 from recsys.metrics import compute_metrics
-from tests.train.launch import about, rows, verb
+from tests.train.launch import about, cli, rows
 from train.ctr import task
 
 # The metrics of three validations, by name: each has another best epoch than a rule of the wrong direction.
@@ -21,14 +21,14 @@ def test_the_selected_metric_picks_the_best_epoch(config, tmp_path, monkeypatch,
 
     monkeypatch.setattr(task, "compute_metrics", scripted)
     settings = (f"train.select={name}", "train.epochs=3", "data.batch_size=384", "data.test=null")
-    done = verb("ctr", "--config", config(), *settings)
+    done = cli("ctr", "--config", config(), *settings)
     assert done.status == 0, done.err
     assert about(tmp_path / "runs" / "run")["best_epoch"] == BEST[name]
 
 
 def test_learning_rates_are_logged_as_they_rise(config, tmp_path):
     rates = ("dense_optimizer.lr=0.6", "sparse_optimizer.lr=1.2", "train.warmup_steps=5", "train.clip_grad_norm=0.001")
-    done = verb("ctr", "--config", config(), *rates, "train.epochs=1", "data.test=null")
+    done = cli("ctr", "--config", config(), *rates, "train.epochs=1", "data.test=null")
     assert done.status == 0, done.err
     logged = [(row["lr_dense"], row["lr_sparse"]) for row in rows(tmp_path / "runs" / "run")]
     wanted = [min(1.0, step / 6) for step in range(2, 14)]  # of the step that comes

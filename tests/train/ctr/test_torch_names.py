@@ -55,7 +55,7 @@ def losses(run: Path) -> list[float]:
 def scored(run: Path, out: Path) -> np.ndarray:
     """Scores of the test split, which are those of the evaluation at the end of training."""
     for command in (["evaluate", run], ["predict", run, "--out", out]):
-        done = launch.verb(*command)
+        done = launch.cli(*command)
         assert done.status == 0, done.err
     return pq.read_table(out)["score"].to_numpy()
 
@@ -63,7 +63,7 @@ def scored(run: Path, out: Path) -> np.ndarray:
 def test_one_rank_trains_saves_resumes_evaluates_and_predicts(config: Callable[..., Path], tmp_path: Path) -> None:
     path, runs = config(folder(tmp_path / "data", 1)), tmp_path / "runs"
     for name, *more in (("whole",), ("cut", "train.max_steps=3"), ("cut", "run.resume=true")):
-        done = launch.verb("ctr", "--config", path, *SETTINGS, f"run.name={name}", *more)
+        done = launch.cli("ctr", "--config", path, *SETTINGS, f"run.name={name}", *more)
         assert done.status == 0, done.err
     assert len(losses(runs / "whole")) == 8 and losses(runs / "cut") == losses(runs / "whole")
     plan = json.loads((runs / "whole" / "plan.json").read_text())
@@ -74,9 +74,9 @@ def test_one_rank_trains_saves_resumes_evaluates_and_predicts(config: Callable[.
 
 def test_make_is_trained_alone_and_taken(config: Callable[..., Path], tmp_path: Path) -> None:
     path = config(folder(tmp_path / "data", 1))
-    assert launch.verb("make", "--config", path, "train.max_steps=9", "run.name=makes").status == 0
+    assert launch.cli("make", "--config", path, "train.max_steps=9", "run.name=makes").status == 0
     taken = f"model.modalities.items.make.run={tmp_path / 'runs' / 'makes'}"
-    done = launch.verb("ctr", "--config", path, *SETTINGS, taken, "train.max_steps=2")
+    done = launch.cli("ctr", "--config", path, *SETTINGS, taken, "train.max_steps=2")
     assert done.status == 0, done.err
 
 
@@ -96,7 +96,7 @@ def test_they_train_as_tables_of_other_names(config: Callable[..., Path], tmp_pa
         settings = [
             s.replace("tables.", f"tables.{prefix}").replace("modalities.", f"modalities.{prefix}") for s in SETTINGS
         ]
-        done = launch.verb("ctr", "--config", path, *settings, f"run.name={prefix}run")
+        done = launch.cli("ctr", "--config", path, *settings, f"run.name={prefix}run")
         assert done.status == 0, done.err
         losses_of[prefix] = losses(tmp_path / "runs" / f"{prefix}run")
     assert len(losses_of[""]) == 8 and losses_of[""] == losses_of["my-"]
@@ -105,7 +105,7 @@ def test_they_train_as_tables_of_other_names(config: Callable[..., Path], tmp_pa
 @pytest.mark.slow
 def test_two_ranks_learn_the_same(config: Callable[..., Path], tmp_path: Path) -> None:
     path = config(folder(tmp_path / "one", 1))
-    done = launch.verb("ctr", "--config", path, *SETTINGS, "run.name=one")
+    done = launch.cli("ctr", "--config", path, *SETTINGS, "run.name=one")
     assert done.status == 0, done.err
     common = [*SETTINGS, f"data.path={folder(tmp_path / 'two', 2)}", "data.batch_size=16"]
     jobs = [("two",), ("cut", "train.max_steps=3"), ("cut", "run.resume=true")]

@@ -12,12 +12,12 @@ from tests.train import tiny
 from tests.train.launch import (
     Done,
     about,
+    cli,
     finished,
     one_line,
     start,
     start_bare_ranks,
     start_launched_ranks,
-    verb,
     wait_for_step,
 )
 
@@ -31,7 +31,7 @@ def test_ctrl_c_on_a_real_process(config, tmp_path):
     process.send_signal(signal.SIGINT)
     one_line(finished(process, 30), "interrupted", status=130)
     assert about(run)["status"] == "interrupted"
-    done = verb("ctr", "--config", path, "run.resume=true", "train.epochs=1")
+    done = cli("ctr", "--config", path, "run.resume=true", "train.epochs=1")
     assert done.status == 0 and "resumed from step-" in done.out, done
 
 

@@ -58,8 +58,8 @@ def test_what_the_environment_says_stays(told, tmp_path, monkeypatch):
         assert told["environment"] == dict.fromkeys(NAMES, "mine")
 
 
-@pytest.mark.parametrize("verb", ["ctr", "make", "scl", "evaluate", "predict"])
-def test_every_verb_of_a_run_leaves_it_in_the_runs_folder(verb, tmp_path, monkeypatch):
+@pytest.mark.parametrize("command", ["ctr", "make", "scl", "evaluate", "predict"])
+def test_every_command_of_a_run_leaves_it_in_the_runs_folder(command, tmp_path, monkeypatch):
     def joined(config: ProcessConfig, records: Path | None = None):
         raise InputError(f"records in {records}")
 
@@ -69,9 +69,9 @@ def test_every_verb_of_a_run_leaves_it_in_the_runs_folder(verb, tmp_path, monkey
     run.mkdir(parents=True)
     shutil.copy(config, run / "config.yaml")
     monkeypatch.setattr(process, "process_group", joined)
-    about = [run] if verb in ("evaluate", "predict") else ["--config", config]
-    out = ["--out", tmp_path / "scores"] if verb == "predict" else []
-    one_line(launch.verb(verb, *about, *out), f"records in {run}/logs/nccl")
+    about = [run] if command in ("evaluate", "predict") else ["--config", config]
+    out = ["--out", tmp_path / "scores"] if command == "predict" else []
+    one_line(launch.cli(command, *about, *out), f"records in {run}/logs/nccl")
 
 
 def test_without_a_folder_torch_has_its_own_place(told):

@@ -8,8 +8,8 @@ import time
 import click
 import pytest
 
-from tests.train.launch import about, finished, one_line, start_bare_ranks, verb, wait_for_step
-from train import __main__ as cli
+from tests.train.launch import about, cli, finished, one_line, start_bare_ranks, wait_for_step
+from train import __main__ as main
 from train.run import trainer as loop
 
 ENDLESS = ["train.epochs=100000", "train.checkpoint_every=5"]
@@ -34,7 +34,7 @@ def test_a_burst_is_one_request_to_save_and_end(config, tmp_path, monkeypatch):
             terminate(5)
 
     monkeypatch.setattr(loop.Trainer, "_log", strike)
-    one_line(verb("ctr", "--config", config(), *ENDLESS, "process.grace_s=600"), "terminated", status=143)
+    one_line(cli("ctr", "--config", config(), *ENDLESS, "process.grace_s=600"), "terminated", status=143)
     assert checkpoints(run) == ["step-00000005", "step-00000008"] and about(run)["status"] == "interrupted"
 
 
@@ -50,13 +50,13 @@ def test_a_second_request_ends_what_does_not_come_to_its_end(config, tmp_path, m
             pytest.fail("it goes on")
 
     monkeypatch.setattr(loop.Trainer, "_log", strike)
-    one_line(verb("ctr", "--config", config(), *ENDLESS, "process.grace_s=600"), "terminated", status=143)
+    one_line(cli("ctr", "--config", config(), *ENDLESS, "process.grace_s=600"), "terminated", status=143)
     assert checkpoints(run) == ["step-00000005"] and about(run)["status"] == "interrupted"
 
 
 @pytest.fixture
 def check(monkeypatch):
-    """Puts a function behind the verb ``check``."""
+    """Puts a function behind the command ``check``."""
     return lambda action: monkeypatch.setattr("train.commands.check.command", click.command()(action))
 
 
@@ -65,9 +65,9 @@ def test_a_burst_does_not_cut_the_words_of_the_end(monkeypatch, check):
         terminate(3)
         print(*words, **where)
 
-    monkeypatch.setattr(cli, "print", say, raising=False)
+    monkeypatch.setattr(main, "print", say, raising=False)
     check(lambda: terminate(1))
-    one_line(verb("check"), "terminated", status=143)
+    one_line(cli("check"), "terminated", status=143)
 
 
 def test_a_later_signal_ends_what_swallowed_the_first(monkeypatch, check):
@@ -80,7 +80,7 @@ def test_a_later_signal_ends_what_swallowed_the_first(monkeypatch, check):
         pytest.fail("it goes on")
 
     check(command)
-    one_line(verb("check"), "terminated", status=143)
+    one_line(cli("check"), "terminated", status=143)
 
 
 @pytest.mark.slow

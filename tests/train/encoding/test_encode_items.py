@@ -1,4 +1,4 @@
-"""The encode verb: the right vectors, whoever encodes them and however often it is killed."""
+"""The encode command: the right vectors, whoever encodes them and however often it is killed."""
 
 import signal
 import time
@@ -9,7 +9,7 @@ import pytest
 from embeddings.frozen.store import FrozenStore
 from tests.recsys.datasets.folders import digests
 from tests.train.encoding.shelf import pixels, png, write_items
-from tests.train.launch import finished, one_line, start, start_bare_ranks, verb
+from tests.train.launch import cli, finished, one_line, start, start_bare_ranks
 from train.encoding import encode_items as work
 from train.encoding import item_files as items_module
 from train.encoding.encode_items import consecutive
@@ -39,7 +39,7 @@ def raw_vectors(kept) -> np.ndarray:
 
 
 def test_vectors_are_right_and_what_has_none_is_said(shelf, tmp_path):
-    done = verb("encode", *encode(shelf, tmp_path / "store", "--dtype", "float32"))
+    done = cli("encode", *encode(shelf, tmp_path / "store", "--dtype", "float32"))
     assert done.status == 0, done.err
     store = FrozenStore.open(str(tmp_path / "store"))
     store.verify()
@@ -55,7 +55,7 @@ def test_vectors_are_right_and_what_has_none_is_said(shelf, tmp_path):
 
 
 def test_int8_is_the_default_and_loses_little(shelf, tmp_path):
-    assert verb("encode", *encode(shelf, tmp_path / "store")).status == 0
+    assert cli("encode", *encode(shelf, tmp_path / "store")).status == 0
     store = FrozenStore.open(str(tmp_path / "store"))
     assert (store.dtype, store.encoder) == ("int8", "raw-pixels")
     kept = [n for n in range(COUNT) if n not in (10, 11)]
@@ -67,7 +67,7 @@ def test_coverage_is_the_hand_count(data, tmp_path):
 
     known = [n for n in range(tiny.ITEMS) if n % 4]
     source = write_items(tmp_path / "items", known, [f"word{n}" for n in known], "title")
-    done = verb("encode", *encode(source, tmp_path / "s", "--data", data, encoder="raw-words", column="title"))
+    done = cli("encode", *encode(source, tmp_path / "s", "--data", data, encoder="raw-words", column="title"))
     targets = [x for n, c in enumerate((384, 200, 200)) for x in tiny.rows(c, n)["item"].to_pylist()]
     items = set(targets)
     expected = (
@@ -78,7 +78,7 @@ def test_coverage_is_the_hand_count(data, tmp_path):
 
 
 def test_a_kill_costs_only_the_part_under_way(shelf, tmp_path, monkeypatch):
-    assert verb("encode", *encode(shelf, tmp_path / "whole")).status == 0
+    assert cli("encode", *encode(shelf, tmp_path / "whole")).status == 0
     real, calls = work.decoded_batches, []
 
     def killed(items, runs, *rest):
@@ -90,11 +90,11 @@ def test_a_kill_costs_only_the_part_under_way(shelf, tmp_path, monkeypatch):
 
     monkeypatch.setattr(work, "decoded_batches", killed)
     command = encode(shelf, tmp_path / "store", "--batch-size", "100")
-    assert verb("encode", *command).status == 130
+    assert cli("encode", *command).status == 130
     assert not (tmp_path / "store").exists()
     assert calls == [0, 0, 0, 1, 1, 1, 2]
-    one_line(verb("encode", *command[:-1], "50"), "holds parts of another encoding (other: batch)", "--overwrite")
-    again = verb("encode", *command)
+    one_line(cli("encode", *command[:-1], "50"), "holds parts of another encoding (other: batch)", "--overwrite")
+    again = cli("encode", *command)
     assert again.status == 0 and "going on: 2 of 3 parts are there" in again.out
     assert calls[7:] == [2, 2]
     whole, fixed = digests(tmp_path / "whole"), digests(tmp_path / "store")
@@ -103,20 +103,20 @@ def test_a_kill_costs_only_the_part_under_way(shelf, tmp_path, monkeypatch):
 
 def test_overwrite_drops_what_was_begun_and_replaces_the_store(shelf, tmp_path, monkeypatch):
     monkeypatch.setattr(work, "_store", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert verb("encode", *encode(shelf, tmp_path / "store")).status == 130
+    assert cli("encode", *encode(shelf, tmp_path / "store")).status == 130
     monkeypatch.undo()
-    done = verb("encode", *encode(shelf, tmp_path / "store", "--batch-size", "64", "--overwrite"))
+    done = cli("encode", *encode(shelf, tmp_path / "store", "--batch-size", "64", "--overwrite"))
     assert done.status == 0 and "going on" not in done.out
-    one_line(verb("encode", *encode(shelf, tmp_path / "store")), "exists; pass --overwrite")
+    one_line(cli("encode", *encode(shelf, tmp_path / "store")), "exists; pass --overwrite")
 
 
 def test_wrong_input_is_one_line(shelf, tmp_path):
     out = tmp_path / "store"
-    one_line(verb("encode", *encode(shelf, out, encoder="raw-pixel")), "did you mean 'raw-pixels'?")
-    one_line(verb("encode", *encode(shelf, out, encoder="raw-words")), "the encoder reads texts")
-    one_line(verb("encode", *encode(shelf, out, "--data", tmp_path)), "no schema.yaml")
+    one_line(cli("encode", *encode(shelf, out, encoder="raw-pixel")), "did you mean 'raw-pixels'?")
+    one_line(cli("encode", *encode(shelf, out, encoder="raw-words")), "the encoder reads texts")
+    one_line(cli("encode", *encode(shelf, out, "--data", tmp_path)), "no schema.yaml")
     broken = write_items(tmp_path / "broken", [1, 2], [b"x", b"y"])
-    one_line(verb("encode", *encode(broken, out)), "none of the 2 items has a vector (item 1: ")
+    one_line(cli("encode", *encode(broken, out)), "none of the 2 items has a vector (item 1: ")
     assert not out.exists()
 
 
@@ -127,7 +127,7 @@ def test_consecutive():
 
 @pytest.mark.slow
 def test_two_ranks_write_the_same_bytes(shelf, tmp_path):
-    assert verb("encode", *encode(shelf, tmp_path / "one")).status == 0
+    assert cli("encode", *encode(shelf, tmp_path / "one")).status == 0
     command = ("encode", *encode(shelf, tmp_path / "two"))
     done = [finished(p) for p in start_bare_ranks(2, *command)]
     assert [d.status for d in done] == [0, 0], done
@@ -150,6 +150,6 @@ def test_killed_and_started_again_by_two_ranks(tmp_path, monkeypatch):
     assert len(list(parts.glob("part-*"))) < 6 == -(-1300 // items_module.PART_ROWS[0])
     done = [finished(p) for p in start_bare_ranks(2, "encode", *encode(source, tmp_path / "store"))]
     assert [d.status for d in done] == [0, 0] and "going on: " in done[0].out, done
-    assert verb("encode", *encode(source, tmp_path / "whole")).status == 0
+    assert cli("encode", *encode(source, tmp_path / "whole")).status == 0
     assert digests(tmp_path / "store") == digests(tmp_path / "whole")
     assert not parts.exists()

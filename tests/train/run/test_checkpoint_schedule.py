@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from tests.train.launch import verb
+from tests.train.launch import cli
 from train.ctr import task
 
 
@@ -16,7 +16,7 @@ def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_pat
 
     monkeypatch.setattr("train.run.checkpoint_schedule.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(task, "collect", validate)
-    done = verb("ctr", "--config", config(), "train.checkpoint_minutes=1", "train.keep=99")
+    done = cli("ctr", "--config", config(), "train.checkpoint_minutes=1", "train.keep=99")
     assert done.status == 0, done.err
     kept = sorted(p.name for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))
     assert kept == ["step-00000012", "step-00000024"]

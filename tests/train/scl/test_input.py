@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.train.launch import one_line, verb
+from tests.train.launch import cli, one_line
 
 
 def changed(folder, split: str, **columns) -> None:
@@ -22,7 +22,7 @@ def column(folder, split: str, name: str) -> list:
 
 
 def scl(config, *overrides):
-    return verb("scl", "--config", config, *overrides)
+    return cli("scl", "--config", config, *overrides)
 
 
 @pytest.mark.parametrize("broken", [b"no picture", None])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import torch
 
-from tests.train.launch import about, rows, verb
+from tests.train.launch import about, cli, rows
 from train.checkpoint import rng_state
 from train.checkpoint.shards import whole_tensor
 from train.run import trainer as loop
@@ -22,10 +22,10 @@ def test_the_last_epoch_is_validated_by_whoever_goes_on(config, tmp_path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_validate", strike)
-        assert verb("scl", "--config", config, "train.epochs=1").status == 143
+        assert cli("scl", "--config", config, "train.epochs=1").status == 143
     last = rows(run)[-1]["step"]
     assert not rows(run, "evaluation") and (run / "checkpoints" / f"step-{last:08d}").is_dir()
-    done = verb("scl", "--config", config, "train.epochs=1", "run.resume=true")
+    done = cli("scl", "--config", config, "train.epochs=1", "run.resume=true")
     assert done.status == 0, done.err
     assert [(r["step"], r["split"]) for r in rows(run, "evaluation")] == [(last, "validation"), (last, "test")]
     assert len(rows(run)) == last and about(run)["status"] == "done"
@@ -41,12 +41,12 @@ def test_what_max_steps_left_is_validated_by_whoever_goes_on(config, tmp_path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_validate", strike)
-        assert verb("scl", "--config", config, *settings).status == 143
+        assert cli("scl", "--config", config, *settings).status == 143
     assert not rows(run, "evaluation")
-    done = verb("scl", "--config", config, *settings, "run.resume=true")
+    done = cli("scl", "--config", config, *settings, "run.resume=true")
     assert done.status == 0, done.err
     assert [(r["step"], r["split"]) for r in rows(run, "evaluation")] == [(3, "validation"), (3, "test")]
-    again = verb("scl", "--config", config, *settings, "run.resume=true")
+    again = cli("scl", "--config", config, *settings, "run.resume=true")
     assert again.status == 0 and len([r for r in rows(run, "evaluation") if r["split"] == "validation"]) == 1
 
 
@@ -59,7 +59,7 @@ def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_pat
 
     monkeypatch.setattr("train.run.checkpoint_schedule.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(loop.Trainer, "_validate", slowly)
-    done = verb("scl", "--config", config, "train.epochs=2", "train.checkpoint_minutes=1", "train.keep=99")
+    done = cli("scl", "--config", config, "train.epochs=2", "train.checkpoint_minutes=1", "train.keep=99")
     assert done.status == 0, done.err
     run = tmp_path / "runs" / "run"
     ends = [r["step"] for r in rows(run, "evaluation") if r["split"] == "validation"]
@@ -69,11 +69,11 @@ def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_pat
 
 def test_a_checkpoint_of_another_kind_of_device_is_taken(config, tmp_path, monkeypatch):
     run = tmp_path / "runs" / "run"
-    assert verb("scl", "--config", config, "train.epochs=2", "train.max_steps=3").status == 0
+    assert cli("scl", "--config", config, "train.epochs=2", "train.max_steps=3").status == 0
     path = run / "checkpoints" / "step-00000003" / "progress.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "device": "another"}))
     here = rng_state.rng_shards
     another = whole_tensor("random.another.0", torch.zeros(8), replicated=False)
     monkeypatch.setattr(rng_state, "rng_shards", lambda ranks: [*here(ranks), another])
-    done = verb("scl", "--config", config, "train.epochs=2", "run.resume=true")
+    done = cli("scl", "--config", config, "train.epochs=2", "run.resume=true")
     assert done.status == 0 and "resumed from step-00000003" in done.out, done.err

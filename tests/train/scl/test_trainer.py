@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.scl.encoders import load_encoder
-from tests.train.launch import about, finished, rows, start, start_launched_ranks, verb, wait_for_step
+from tests.train.launch import about, cli, finished, rows, start, start_launched_ranks, wait_for_step
 from tests.train.scl import tiny
 
 LOSSES = ("step", "epoch", "loss", "info_nce", "triplet", "temperature", "lr")
@@ -18,7 +18,7 @@ def figures(run) -> list:
 
 
 def trained(config, *overrides):
-    done = verb("scl", "--config", config, *overrides)
+    done = cli("scl", "--config", config, *overrides)
     assert done.status == 0, done.err
     return done
 
@@ -103,7 +103,7 @@ def test_two_ranks_are_one(config, tmp_path):
 
 
 def test_a_bank_that_would_never_begin_is_refused(config):
-    done = verb("scl", "--config", config, "model.bank.wait_epochs=3")
+    done = cli("scl", "--config", config, "model.bank.wait_epochs=3")
     assert done.status != 0 and "wait_epochs is 3 of 3 epochs, so the bank would never be used" in done.err
 
 
