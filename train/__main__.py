@@ -41,7 +41,9 @@ class _Verbs(click.Group):
             return None
         return importlib.import_module(VERBS[name][0]).command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS:
             ctx.fail(f"no verb '{args[0]}'{nearest(args[0], VERBS)}")
         return super().resolve_command(ctx, args)

@@ -1,5 +1,6 @@
 """A run's settings: YAML files plus key.sub=value overrides, checked before torch is imported."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -178,7 +179,7 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         if "=" not in item:
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
-        merged = OmegaConf.load(path)
+        merged: Any = OmegaConf.load(path)  # a DictConfig, or what is refused below
         if verb:
             own = merged.pop(verb, {})
             merged = OmegaConf.merge(merged, own)
@@ -196,10 +197,11 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
 
 def check_names(config: Config, schema: Schema) -> None:
     """Refuse names in the config that the data set's schema does not have. Raises InputError naming the nearest."""
-    for section, names, known in (
+    sections: list[tuple[str, Iterable[str], Collection[str]]] = [
         *((key, names, schema.modalities) for key, names in config.model.named_modalities.items()),
         ("sharding.tables", config.sharding.tables, schema.tables),
-    ):
+    ]
+    for section, names, known in sections:
         for name in names:
             if name not in known:
                 hint = nearest(name, known) or f"; schema.yaml has {sorted(known) or 'none'}"
