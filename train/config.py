@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, nearest
-from embeddings.planner.sharding_types import SHARDING_TYPES
+from embeddings.planner.sharding_types import ShardingType
 from embeddings.planner.table_constraint import TableConstraint
 from recsys.models.config import ArchConfig
 from recsys.schema import Schema
@@ -35,7 +35,7 @@ class SparseOptimizerConfig(Strict):
 class ShardingConfig(Strict):
     """What the embedding-sharding planner may choose from."""
 
-    sharding_types: list[Literal[SHARDING_TYPES]] | None = Field(  # type: ignore[valid-type]
+    sharding_types: list[ShardingType] | None = Field(
         None, description="for every table not named below; null: the planner's choice, on CPU small ones whole"
     )
     tables: dict[str, TableConstraint] = {}
