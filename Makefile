@@ -53,9 +53,10 @@ test-slow: setup-test  ## run the slow tests
 test-sanitize: setup-test ## run the C++ kernels' tests under the address and undefined-behaviour sanitizers
 	@python -m tests.sanitize
 
-lint: setup-test       ## check style and layout of the code
+lint: setup-test       ## check style, layout and types of the code
 	@ruff check $(CODE)
 	@ruff format --check $(CODE)
+	@mypy
 
 chain: setup            ## the whole method on generated pictures and titles: SCL, encode, MAKE, CTR
 	@python -m benchmarks.paper.chain $(CHAIN)
@@ -67,5 +68,5 @@ bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@python -m benchmarks.render
 
 clean:                 ## remove the environments and what tools left behind; data/ and runs/ stay
-	@rm -rf .venv .venv-* build embeddings/kernels/native/kernels.so *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-* build embeddings/kernels/native/kernels.so *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -49,7 +49,8 @@ def initialise_tables(model: nn.Module, seed: int, epoch: int = 0) -> None:
             for shard in value.local_shards():
                 _fill(shard.tensor, shard.metadata.shard_offsets, rows, width, table_seed)
         else:
-            _fill(value, [0, 0], *value.shape, table_seed)
+            rows, width = value.shape
+            _fill(value, [0, 0], rows, width, table_seed)
 
 
 def _fill(tensor: torch.Tensor, offsets: list[int], total_rows: int, width: int, seed: int) -> None:

@@ -8,13 +8,21 @@ ranks of other hosts hold none of its rows, so no id goes to them:
 The exchange speaks of all blocks to all ranks, as TorchRec's row-wise one does, with length 0 where a rank holds none.
 """
 
+from typing import Any
+
 import torch
 from torch.distributed._shard.sharded_tensor import ShardedTensorMetadata
+from torch.distributed._shard.sharding_spec import EnumerableShardingSpec, ShardMetadata
 from torchrec.distributed.embedding_lookup import GroupedEmbeddingsLookup
-from torchrec.distributed.embedding_sharding import bucketize_kjt_before_all2all, group_tables
-from torchrec.distributed.embedding_types import EmbeddingComputeKernel, ShardedEmbeddingTable
+from torchrec.distributed.embedding_sharding import EmbeddingShardingInfo, bucketize_kjt_before_all2all, group_tables
+from torchrec.distributed.embedding_types import (
+    BaseGroupedFeatureProcessor,
+    EmbeddingComputeKernel,
+    ShardedEmbeddingTable,
+)
 from torchrec.distributed.sharding.rw_sequence_sharding import RwSequenceEmbeddingSharding
 from torchrec.distributed.sharding.rw_sharding import RwSparseFeaturesDist
+from torchrec.distributed.types import Awaitable, ParameterSharding, QuantizedCommCodecs, ShardingEnv
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 
@@ -24,12 +32,18 @@ class BlockSharding(RwSequenceEmbeddingSharding):
     The exchanges are of all blocks, in one order on every rank; a rank looks up the blocks that it holds rows of.
     """
 
-    def __init__(self, sharding_infos, env, device=None, qcomm_codecs_registry=None) -> None:
+    def __init__(
+        self,
+        sharding_infos: list[EmbeddingShardingInfo],
+        env: ShardingEnv,
+        device: torch.device | None = None,
+        qcomm_codecs_registry: dict[str, QuantizedCommCodecs] | None = None,
+    ) -> None:
         super().__init__(sharding_infos, env, device, qcomm_codecs_registry=qcomm_codecs_registry)
         self._held = self._grouped_embedding_configs
         self._grouped_embedding_configs = self._whole
 
-    def create_input_dist(self, device=None) -> RwSparseFeaturesDist:
+    def create_input_dist(self, device: torch.device | None = None) -> RwSparseFeaturesDist:
         """What sends the ids of each (feature, block) to the ranks that hold their rows."""
         tables = self.embedding_tables()
         return _BlockInputDist(
@@ -41,7 +55,12 @@ class BlockSharding(RwSequenceEmbeddingSharding):
             is_sequence=True,
         )
 
-    def create_lookup(self, device=None, fused_params=None, feature_processor=None) -> GroupedEmbeddingsLookup:
+    def create_lookup(
+        self,
+        device: torch.device | None = None,
+        fused_params: dict[str, Any] | None = None,
+        feature_processor: BaseGroupedFeatureProcessor | None = None,
+    ) -> GroupedEmbeddingsLookup:
         """What looks up the blocks that this rank holds rows of."""
         held = {_block(t) for group in self._held for t in group.embedding_tables}
         features = [_block(t) for t in self.embedding_tables() for _ in t.feature_names]
@@ -54,10 +73,10 @@ class BlockSharding(RwSequenceEmbeddingSharding):
             env=self._env,
         )
 
-    def _shard(self, sharding_infos) -> list[list[ShardedEmbeddingTable]]:
+    def _shard(self, sharding_infos: list[EmbeddingShardingInfo]) -> list[list[ShardedEmbeddingTable]]:
         blocks: dict[tuple, list[tuple[int, ShardedEmbeddingTable]]] = {}
         for info in sharding_infos:
-            config, shards = info.embedding_config, info.param_sharding.sharding_spec.shards
+            config, shards = info.embedding_config, table_shards(info.param_sharding)
             size = torch.Size([config.num_embeddings, config.embedding_dim])
             whole = ShardedTensorMetadata(shards_metadata=shards, size=size)
             for shard in sorted(shards, key=lambda s: (s.shard_offsets[1], s.shard_offsets[0])):
@@ -80,7 +99,9 @@ class BlockSharding(RwSequenceEmbeddingSharding):
                     weight_init_min=config.weight_init_min,
                     fused_params=info.fused_params,
                 )
-                blocks.setdefault(_block(table), []).append((shard.placement.rank(), table))
+                rank = shard.placement.rank() if shard.placement is not None else None
+                assert rank is not None
+                blocks.setdefault(_block(table), []).append((rank, table))
         (self._whole,) = group_tables([[held[0][1] for held in blocks.values()]])
         order = [_block(t) for group in self._whole for t in group.embedding_tables]
         self._first_rows = {block: self._bounds(held) for block, held in blocks.items()}
@@ -97,19 +118,28 @@ class BlockSharding(RwSequenceEmbeddingSharding):
         return torch.tensor([0, *rows.values()]).cumsum(0)
 
 
+def table_shards(parameter: ParameterSharding) -> list[ShardMetadata]:
+    """The shards of a table, as its plan lists them."""
+    assert isinstance(parameter.sharding_spec, EnumerableShardingSpec)
+    return parameter.sharding_spec.shards
+
+
 def _block(table: ShardedEmbeddingTable) -> tuple[str, int]:
     """A block's name: its table and first column."""
+    assert table.local_metadata is not None
     return table.name, table.local_metadata.shard_offsets[1]
 
 
 class _BlockInputDist(RwSparseFeaturesDist):
     """Sends each id of a feature to the rank whose rows it is among."""
 
-    def __init__(self, first_rows: list[torch.Tensor], **row_wise) -> None:
+    _feature_block_sizes_tensor: torch.Tensor  # a buffer
+
+    def __init__(self, first_rows: list[torch.Tensor], **row_wise: Any) -> None:
         super().__init__(**row_wise)
         self._first_rows = first_rows
 
-    def forward(self, sparse_features: KeyedJaggedTensor):
+    def forward(self, sparse_features: KeyedJaggedTensor) -> Awaitable[Awaitable[KeyedJaggedTensor]]:
         bucketized, self.unbucketize_permute_tensor = bucketize_kjt_before_all2all(
             sparse_features,
             num_buckets=self._world_size,
@@ -123,7 +153,7 @@ class _BlockInputDist(RwSparseFeaturesDist):
 class _BlockLookup(GroupedEmbeddingsLookup):
     """Looks up the features whose blocks are held here; the others came without ids."""
 
-    def __init__(self, held: list[int], features: int, **grouped) -> None:
+    def __init__(self, held: list[int], features: int, **grouped: Any) -> None:
         super().__init__(**grouped)
         self._held = held if len(held) < features else None
 

@@ -9,22 +9,28 @@ TorchRec shards an EmbeddingCollection table-wise, column-wise, row-wise and, on
 """
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
-from torchrec.distributed.batched_embedding_kernel import BatchedDenseEmbedding
+from torch.distributed import ProcessGroup
+from torchrec.distributed.batched_embedding_kernel import BaseEmbedding, BatchedDenseEmbedding
 from torchrec.distributed.embedding import (
     EmbeddingCollectionSharder,
     ShardedEmbeddingCollection,
 )
 from torchrec.distributed.embedding_lookup import GroupedEmbeddingsLookup
+from torchrec.distributed.embedding_sharding import EmbeddingSharding, EmbeddingShardingInfo
+from torchrec.distributed.embedding_types import BaseGroupedFeatureProcessor, GroupedEmbeddingConfig
 from torchrec.distributed.sharding.dp_sequence_sharding import DpSequenceEmbeddingSharding
-from torchrec.distributed.types import ParameterSharding, ShardingType
+from torchrec.distributed.sharding.sequence_sharding import SequenceShardingContext
+from torchrec.distributed.types import ParameterSharding, QuantizedCommCodecs, ShardingEnv, ShardingType
+from torchrec.modules.embedding_modules import EmbeddingCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError
 from embeddings.planner.sharding_types import CUTS_COLUMNS, SHARDING_TYPES
-from embeddings.sequence_blocks import BlockSharding
+from embeddings.sequence_blocks import BlockSharding, table_shards
 
 _GRID = ShardingType.GRID_SHARD.value
 
@@ -35,7 +41,14 @@ class SequenceSharder(EmbeddingCollectionSharder):
     def sharding_types(self, compute_device_type: str) -> list[str]:
         return list(SHARDING_TYPES)
 
-    def shard(self, module, params, env, device=None, module_fqn=None) -> ShardedEmbeddingCollection:
+    def shard(
+        self,
+        module: EmbeddingCollection,
+        params: dict[str, ParameterSharding],
+        env: ShardingEnv,
+        device: torch.device | None = None,
+        module_fqn: str | None = None,
+    ) -> ShardedEmbeddingCollection:
         widths = {n: _block_width(p) for n, p in params.items() if p.sharding_type in CUTS_COLUMNS}
         if len(set(widths.values())) > 1:  # TorchRec would read beyond the narrower ones
             raise InputError(
@@ -64,8 +77,13 @@ class ShardedSequences(ShardedEmbeddingCollection):
 
     @classmethod
     def create_embedding_sharding(
-        cls, sharding_type: str, sharding_infos, env, device=None, qcomm_codecs_registry=None
-    ):
+        cls,
+        sharding_type: str,
+        sharding_infos: list[EmbeddingShardingInfo],
+        env: ShardingEnv,
+        device: torch.device | None = None,
+        qcomm_codecs_registry: dict[str, QuantizedCommCodecs] | None = None,
+    ) -> EmbeddingSharding[SequenceShardingContext, KeyedJaggedTensor, torch.Tensor, torch.Tensor]:
         if sharding_type == ShardingType.DATA_PARALLEL.value:
             return _ReplicatedSharding(sharding_infos=sharding_infos, env=env, device=device)
         in_blocks = any(isinstance(info.param_sharding, _InBlocks) for info in sharding_infos)
@@ -83,18 +101,23 @@ def _known(parameter: ParameterSharding, in_blocks: bool) -> ParameterSharding:
     column_wise = replace(parameter, sharding_type=ShardingType.COLUMN_WISE.value)
     if not in_blocks:
         return column_wise
-    blocks = len({shard.shard_offsets[1] for shard in parameter.sharding_spec.shards})
+    blocks = len({shard.shard_offsets[1] for shard in table_shards(parameter)})
     return _InBlocks(**{**vars(column_wise), "ranks": list(range(blocks))})  # in the order of columns already
 
 
 def _block_width(parameter: ParameterSharding) -> int:
-    return max(shard.shard_sizes[1] for shard in parameter.sharding_spec.shards)
+    return max(shard.shard_sizes[1] for shard in table_shards(parameter))
 
 
 class _ReplicatedSharding(DpSequenceEmbeddingSharding):
     """TorchRec's data_parallel, with lookups that keep sequences on CPU too."""
 
-    def create_lookup(self, device=None, fused_params=None, feature_processor=None) -> GroupedEmbeddingsLookup:
+    def create_lookup(
+        self,
+        device: torch.device | None = None,
+        fused_params: dict[str, Any] | None = None,
+        feature_processor: BaseGroupedFeatureProcessor | None = None,
+    ) -> GroupedEmbeddingsLookup:
         device = device if device is not None else self._device
         lookup = _ReplicatedLookup if device is None or device.type == "cpu" else GroupedEmbeddingsLookup
         return lookup(
@@ -106,7 +129,13 @@ class _ReplicatedSharding(DpSequenceEmbeddingSharding):
 
 
 class _ReplicatedLookup(GroupedEmbeddingsLookup):
-    def _create_embedding_kernel(self, config, pg, device, env=None) -> nn.Module:
+    def _create_embedding_kernel(
+        self,
+        config: GroupedEmbeddingConfig,
+        pg: ProcessGroup | None,
+        device: torch.device | None,
+        env: ShardingEnv | None = None,
+    ) -> BaseEmbedding:
         return _ReplicatedTables(config=config, pg=pg, device=device)
 
 

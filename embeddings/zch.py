@@ -90,11 +90,11 @@ def _rows_of_ids(tables: Sequence["TableConfig"], configs: Iterable) -> "Managed
     """The modules that find each table's row of an id: at most ``_PROBES`` probes in its bucket."""
     import torch
     from torchrec.modules.hash_mc_modules import HashZchManagedCollisionModule
-    from torchrec.modules.mc_modules import ManagedCollisionCollection
+    from torchrec.modules.mc_modules import ManagedCollisionCollection, ManagedCollisionModule
 
     from embeddings.tables import module_name
 
-    modules = {
+    modules: dict[str, ManagedCollisionModule] = {
         module_name(t.name): HashZchManagedCollisionModule(
             zch_size=t.num_embeddings,
             device=torch.device("meta"),

@@ -148,7 +148,12 @@ class Schema(Strict):
     @property
     def sequence_tables(self) -> set[str]:
         """Tables held by the EmbeddingCollection, because a sequence reads them."""
-        return {f.table for f in self.features if f.kind == "sequence"}
+        return {f.table for f in self.features if f.kind == "sequence" and f.table is not None}
+
+    def table_of(self, feature: Feature) -> TableSchema:
+        """The table of an id, bag or sequence."""
+        assert feature.table is not None, "dense features have none"
+        return self.tables[feature.table]
 
     def feature(self, name: str) -> Feature:
         """The feature called ``name``, which there is."""

@@ -7,6 +7,7 @@ import typing
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from embeddings.errors import InputError, nearest
 
@@ -80,7 +81,7 @@ def validated(model: type[Model], raw: Any, where: str) -> Model:
         raise InputError(f"{where}: " + "; ".join(lines)) from None
 
 
-def _line(model: type[BaseModel], raw: Any, error: dict) -> str:
+def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
     place = ".".join(str(p) for p in error["loc"])
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]

@@ -1,8 +1,11 @@
 """The tree's rules: one-way imports, no circles, a light command line, ASCII, small files that say what they are."""
 
 import ast
+import io
+import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +175,41 @@ def test_module_is_small_plain_and_says_what_it_is(path: Path):
     assert len(text.splitlines()) <= MAX_LINES
     assert not text or ast.get_docstring(ast.parse(text)), "the first line says what the module is"
     assert not VAGUE_NAMES & set(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def unexplained_ignores(source: str) -> list[int]:
+    """Lines whose ``type: ignore`` names no code, or has no reason: words behind it, or a comment on the line above."""
+    comments = {
+        token.start[0]: token.string
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    lines = source.splitlines()
+    wrong = []
+    for number, comment in comments.items():
+        if "type: ignore" in comment:
+            found = re.search(r"type: ignore\[[a-z, -]+\](.*)", comment)
+            above = number > 1 and lines[number - 2].lstrip().startswith("# ")
+            if found is None or not (above or re.search(r"# \w+ \w+", found[1])):
+                wrong.append(number)
+    return wrong
+
+
+def test_unexplained_ignores_are_seen():
+    source = """x = f()  # type: ignore
+y = f()  # type: ignore[arg-type]
+z = f()  # type: ignore[arg-type]  # fmt: skip
+a = f()  # type: ignore[arg-type]  # its annotations lack it
+# its annotations lack it
+b = f()  # type: ignore[arg-type, misc]
+c = "# type: ignore"
+"""
+    assert unexplained_ignores(source) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("path", [*MODULES, ROOT / "setup.py"], ids=name)
+def test_what_the_type_checker_ignores_has_a_reason(path: Path):
+    assert unexplained_ignores(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name)

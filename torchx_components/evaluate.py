@@ -5,6 +5,7 @@ from typing import Dict, List, Optional
 import torchx.specs as specs
 
 from torchx_components import job
+from train.run.run_folder import LOGS
 
 
 def evaluate(
@@ -45,6 +46,6 @@ def evaluate(
     """
     return job.processes(
         "evaluate", run, "--split", split, "--checkpoint", checkpoint, *overrides,
-        name=name, logs=logs or f"{run}/{job.LOGS}", restarts=max_retries, env=env,
+        name=name, logs=logs or f"{run}/{LOGS}", restarts=max_retries, env=env,
         j=j, h=h, image=image, cpu=cpu, gpu=gpu, memMB=memMB, mounts=mounts, max_retries=max_retries,
     )  # fmt: skip

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import torchx.specs as specs
 from torchx.components import dist
@@ -17,7 +18,7 @@ IMAGE = "tierwise:latest"  # for schedulers that run containers; local_cwd and S
 
 
 def processes(
-    *words: str, name: str, logs: str, restarts: int, env: dict[str, str] | None, **placed: object
+    *words: str, name: str, logs: str, restarts: int, env: dict[str, str] | None, **placed: Any
 ) -> specs.AppDef:
     """``python -m train WORDS`` over processes, with what each of them prints in files of its own below ``logs``.
 
@@ -30,7 +31,7 @@ def processes(
     env |= {"PET_LOG_DIR": logs, "PET_MAX_RESTARTS": str(restarts)}
     # otherwise processes that start again find the addresses of the dead ones in torchrun's store, and may hang
     env.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    app = dist.ddp(*words, m="train", name=name, env=env, **placed)  # type: ignore[arg-type]
+    app = dist.ddp(*words, m="train", name=name, env=env, **placed)
     role = app.roles[0]
     role.args[-1] = _search_path("torchrun") + role.args[-1]
     return app

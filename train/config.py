@@ -1,5 +1,6 @@
 """A run's settings: YAML files plus key.sub=value overrides, checked before torch is imported."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -7,7 +8,7 @@ from omegaconf import OmegaConf
 from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, nearest
-from embeddings.planner.sharding_types import SHARDING_TYPES
+from embeddings.planner.sharding_types import ShardingType
 from embeddings.planner.table_constraint import TableConstraint
 from embeddings.yaml_file import load_yaml, parse_yaml
 from recsys.models.config import ArchConfig
@@ -44,7 +45,7 @@ class SparseOptimizerConfig(Strict):
 class ShardingConfig(Strict):
     """What the embedding-sharding planner may choose from."""
 
-    sharding_types: list[Literal[SHARDING_TYPES]] | None = Field(  # type: ignore[valid-type]
+    sharding_types: list[ShardingType] | None = Field(
         None, description="for every table not named below; null: the planner's choice, on CPU small ones whole"
     )
     tables: dict[str, TableConstraint] = {}
@@ -188,7 +189,7 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         if "=" not in item:
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
-        merged = load_yaml(path)
+        merged: Any = load_yaml(path)  # a DictConfig, or what is refused below
         if command:
             own = merged.pop(command, {})
             merged = OmegaConf.merge(merged, own)
@@ -210,10 +211,11 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
 
 def check_names(config: Config, schema: Schema) -> None:
     """Refuse names in the config that the data set's schema does not have. Raises InputError naming the nearest."""
-    for section, names, known in (
+    sections: list[tuple[str, Iterable[str], Collection[str]]] = [
         *((key, names, schema.modalities) for key, names in config.model.named_modalities.items()),
         ("sharding.tables", config.sharding.tables, schema.tables),
-    ):
+    ]
+    for section, names, known in sections:
         for name in names:
             if name not in known:
                 hint = nearest(name, known) or f"; schema.yaml has {sorted(known) or 'none'}"

@@ -36,7 +36,7 @@ def build_random_store(folder: Path, rows: int, dtype: str) -> str:
         with tempfile.TemporaryFile(dir=folder) as spool:
             for start in range(0, rows, 1 << 16):
                 block = draw.integers(-127, 128, (min(1 << 16, rows - start), WIDTH), dtype=np.int8)
-                spool.write(block if dtype == "int8" else block.astype(np.float32))
+                spool.write((block if dtype == "int8" else block.astype(np.float32)).data)
             spool.flush()
             kind = np.int8 if dtype == "int8" else np.float32
             vectors = np.memmap(spool, dtype=kind, mode="r", shape=(rows, WIDTH))

@@ -59,17 +59,20 @@ def measure(run: str, split: str) -> list[dict[str, Any]]:
 
 def _rows(run: Any, ranks: Any) -> Iterator[dict[str, Any]]:
     """A row for each format, from an opened run whose only modality enters as SimTier."""
+    from embeddings.frozen.table import FrozenTable
     from recsys.metrics import compute_metrics
     from recsys.models.multimodal import TierFeatures
     from train.ctr.scoring import collect
 
     (tiers,) = (m for m in run.model.modules() if isinstance(m, TierFeatures))
+    table = tiers.table
+    assert isinstance(table, FrozenTable)
     (modality,) = run.schema.modalities
     pairs = _known_pairs(run.reader, modality)
-    vectors = tiers.table.gather(torch.arange(tiers.table.table.shape[0]))
+    vectors = table.gather(torch.arange(table.table.shape[0]))
     vectors = torch.nn.functional.normalize(vectors, dim=1)
     for name in FORMATS:
-        tiers.table.table, tiers.table.scale = converted(vectors, name)
+        table.table, table.scale = converted(vectors, name)
         scores = collect(run.model, run.reader, ranks)
         assert scores is not None
         gauc = compute_metrics(scores.labels, scores.logits, scores.users)["gauc"]

@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import nn
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.sharding_plan import construct_module_sharding_plan, row_wise
-from torchrec.distributed.types import ShardingEnv, ShardingPlan
+from torchrec.distributed.types import ModuleSharder, ShardingEnv, ShardingPlan
 from torchrec.modules.embedding_configs import EmbeddingConfig
 from torchrec.modules.embedding_modules import EmbeddingCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
@@ -22,7 +22,7 @@ from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
-from embeddings.sharding import SequenceSharder
+from embeddings.sequences import SequenceSharder
 from recsys.models.make import MAKEAttention
 
 BATCHES = 8
@@ -43,7 +43,8 @@ class Fetched(nn.Module):
             )
         ]
         bare = EmbeddingCollection(tables=tables, device=torch.device("meta"))
-        sharder = SequenceSharder()
+        sharder = cast(ModuleSharder[nn.Module], SequenceSharder())  # TorchRec asks for any module's sharder
+        assert dist.group.WORLD is not None
         env = ShardingEnv.from_process_group(dist.group.WORLD)
         plan = construct_module_sharding_plan(
             bare,
@@ -110,8 +111,8 @@ def contenders(job: dict[str, Any], stores: dict[str, FrozenStore]) -> dict[str,
     }
     for dtype, store in stores.items():
         table = RowWiseTable(store, dist.new_group(), room=ranks * job["targets"])
-        steps[f"ours {dtype}, SimTier"] = lambda rows, t=table: t.tier_counts(rows, job["tiers"])
-        steps[f"ours {dtype}, SimTier and MAKE"] = lambda rows, t=table: run(t, rows)
+        steps[f"ours {dtype}, SimTier"] = functools.partial(table.tier_counts, num_tiers=job["tiers"])
+        steps[f"ours {dtype}, SimTier and MAKE"] = functools.partial(run, table)
     return steps
 
 

@@ -3,6 +3,7 @@
 ``limit`` is a C++ loop that reads the same rows and does nothing with them.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -57,13 +58,14 @@ def simtier_case(data: Data, length: int) -> Contenders:
     compiled = torch.compile(peers.simtier_eager, dynamic=False)
     plain = {"eager": peers.simtier_eager, "one-hot": peers.simtier_onehot, "fbgemm": peers.simtier_fbgemm}
     contenders: Contenders = {
-        name: lambda f=f: f(data.table, target, history, TIERS) for name, f in (plain | {"compiled": compiled}).items()
+        name: functools.partial(f, data.table, target, history, TIERS)
+        for name, f in (plain | {"compiled": compiled}).items()
     }
     for dtype, table in data.tables.items():
-        contenders[f"ours {dtype}"] = lambda t=table: simtier(
-            t, None, target, history.view(-1), offsets, None, TIERS, "native"
+        contenders[f"ours {dtype}"] = functools.partial(
+            simtier, table, None, target, history.view(-1), offsets, None, TIERS, "native"
         )
-        contenders[f"limit {dtype}"] = lambda t=table: torch.ops.recsys_native.read_rows(t, history.view(-1))
+        contenders[f"limit {dtype}"] = functools.partial(torch.ops.recsys_native.read_rows, table, history.view(-1))
     expected = contenders["eager"]()
     for name, function in contenders.items():  # a time without the right answer is none
         if name.startswith("limit"):
@@ -102,7 +104,9 @@ def make_attention_case(data: Data, hidden: int) -> Contenders:
     for dtype, table in data.tables.items():
         scale = data.scales[dtype]
         contenders[f"ours {dtype}"] = both(
-            lambda *p, t=table, s=scale: make_attention(t, s, target, flat, offsets, None, *p, "native")
+            lambda weight, bias, slope, score, t=table, s=scale: make_attention(
+                t, s, target, flat, offsets, None, weight, bias, slope, score, "native"
+            )
         )
     expected = contenders["eager"]()
     for name, function in contenders.items():
@@ -162,16 +166,18 @@ def sa_ta_case(data: Data, length: int, dtype: str) -> Contenders:
 def all_cases(data: Data) -> list[tuple[dict[str, Any], Callable[[], Contenders]]]:
     """Every case: what its row says of it, and what builds and checks its contenders."""
     cases: list[tuple[dict[str, Any], Callable[[], Contenders]]] = [
-        ({"case": "simtier", "length": n}, lambda n=n: simtier_case(data, n)) for n in LENGTHS
+        ({"case": "simtier", "length": n}, functools.partial(simtier_case, data, n)) for n in LENGTHS
     ]
     cases += [
-        ({"case": "make", "length": MAKE_LENGTH, "hidden": h}, lambda h=h: make_attention_case(data, h)) for h in HIDDEN
+        ({"case": "make", "length": MAKE_LENGTH, "hidden": h}, functools.partial(make_attention_case, data, h))
+        for h in HIDDEN
     ]
     cases += [
-        ({"case": "shared", "length": SHARED_LENGTH, "dtype": d}, lambda d=d: shared_case(data, d)) for d in data.tables
+        ({"case": "shared", "length": SHARED_LENGTH, "dtype": d}, functools.partial(shared_case, data, d))
+        for d in data.tables
     ]
     cases += [
-        ({"case": "sa_ta", "length": n, "dtype": d}, lambda n=n, d=d: sa_ta_case(data, n, d))
+        ({"case": "sa_ta", "length": n, "dtype": d}, functools.partial(sa_ta_case, data, n, d))
         for n in SA_TA_LENGTHS
         for d in SA_TA_DTYPES
     ]

@@ -37,7 +37,7 @@ def points(rows: Rows) -> dict[str, tuple[dict[str, float], Rows, Mean]]:
     """Kind of vectors -> Acc@1 by modality, the CTR models' rows, their gain in GAUC over ids in percent."""
     latest = {key_of(row): row for row in of_size(rows)}
     ids = [row for (vectors, *_), row in latest.items() if vectors == "none"]
-    by_kind = {}
+    by_kind: dict[str, tuple[dict[str, float], Rows, Mean]] = {}
     for kind in LEARNT:
         if runs := [row for (vectors, mode, _), row in latest.items() if (vectors, mode) == (kind, _MODE)]:
             by_kind[kind] = runs[-1]["accuracy"][kind], runs, gains(runs, ids, "gauc")

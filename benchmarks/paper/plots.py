@@ -1,7 +1,7 @@
 """Plots of the paper's figures from rows: ours on the left, the paper's figures on the right."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -35,7 +35,7 @@ def plot(target: str, runs: Runs | Rows) -> bytes:
     return image.getvalue()
 
 
-def _bars(axes: Axes, labels: list[str], values: list[Mean | None], colours: list[str]) -> None:
+def _bars(axes: Axes, labels: list[str], values: list[Mean | None], colours: Sequence[str]) -> None:
     for at, value in enumerate(values):
         if value is not None:
             error = value.deviation if value.seeds > 1 else None
@@ -45,7 +45,7 @@ def _bars(axes: Axes, labels: list[str], values: list[Mean | None], colours: lis
     axes.axhline(0, color="#888888", linewidth=0.8)
 
 
-def _curve(axes: Axes, at: list[float], values: list[Mean], label: str, colour: str) -> None:
+def _curve(axes: Axes, at: Sequence[float], values: list[Mean], label: str, colour: str) -> None:
     means, spreads = [v.mean for v in values], [v.deviation for v in values]
     axes.plot(at, means, label=label, color=colour, marker="o", markersize=3.5, linewidth=1.3)
     low, high = ([m + sign * d for m, d in zip(means, spreads, strict=True)] for sign in (-1, 1))

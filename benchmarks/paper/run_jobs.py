@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +17,7 @@ from train.run.run_folder import LOGS
 from train.scl.config import SCLConfig
 
 _WITHOUT_EFFECT = tuple(WITHOUT_EFFECT.keys() - {"train.seed"})
+Running = tuple[Job, "subprocess.Popen[bytes]", TextIO]  # with its process and its log
 _WAIT_S = 60.0  # for children to save after SIGTERM
 
 
@@ -60,6 +61,7 @@ def _difference(job: Job, experiment: Experiment, folder: Path, stores: dict[str
     section = "make" if job.command == "make" else ""
     config = load_settings(settings, experiment.config, job.settings, section)
     if job.command == "make":
+        assert isinstance(config, Config)
         config = config.model_copy(update={"model": make_alone(config.model, folder.name)})
     wanted = _flat(config.model_dump())
     try:
@@ -88,7 +90,8 @@ def run_all(wanted: Sequence[Job], done: set[str], experiment: Experiment, at_on
     Raises InputError where one fails, after those beside it have saved and stopped.
     """
     waiting = [job for job in wanted if job.name not in done]
-    finished, running, total = set(done), {}, len(waiting)
+    running: dict[str, Running] = {}
+    finished, total = set(done), len(waiting)
     try:
         while waiting or running:
             for job in [j for j in waiting if set(j.needs) <= finished][: at_once - len(running)]:
@@ -109,7 +112,7 @@ def run_all(wanted: Sequence[Job], done: set[str], experiment: Experiment, at_on
         _stop(running.values())
 
 
-def _start(job: Job, experiment: Experiment, threads: int) -> tuple[subprocess.Popen, TextIO]:
+def _start(job: Job, experiment: Experiment, threads: int) -> tuple[subprocess.Popen[bytes], TextIO]:
     logs = Path(experiment.root) / job.name / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     log = open(logs / "output.txt", "a")
@@ -125,7 +128,7 @@ def _last(path: str) -> str:
     return f"{said[-1].removeprefix('error: ')} (all of it is in '{path}')"
 
 
-def _stop(running) -> None:
+def _stop(running: Iterable[Running]) -> None:
     """Let children that are still there save, as they do on SIGTERM, and wait for them."""
     for _, process, _ in running:
         process.terminate()

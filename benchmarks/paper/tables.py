@@ -56,7 +56,8 @@ def figure6b(runs: Runs) -> str:
     lines = []
     for group, (low, high, count) in enumerate(ids[0]["frequency"]):
         seen = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        cells = [changes[group].percent() if changes[group] else "undefined" for changes in columns.values()]
+        changes = [of_model[group] for of_model in columns.values()]
+        cells = [change.percent() if change else "undefined" for change in changes]
         paper = f"{published.FREQUENCY[group]:+.2f} %" if len(ids[0]["frequency"]) == 8 else ""
         lines.append([str(group + 1), seen, f"{count:,}", *cells, paper])
     head = ["items, rarest first", "seen in training", "test rows", *(mode_title(m) for m in models), "paper's"]

@@ -20,6 +20,7 @@ from benchmarks.kernels.peers import tier_of
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.simtier.op import simtier
 from recsys.batch import Batch, FrozenRows
+from recsys.models.din_config import DINConfig
 from recsys.models.interaction import OverArch
 from recsys.models.target_attention import TargetAttention
 from recsys.schema import Schema
@@ -56,7 +57,7 @@ class PaddedRows:
         jagged = {k: v for kjt in (batch.pooled, batch.sequence) if kjt is not None for k, v in kjt.to_dict().items()}
         for f in (*schema.pooled, *schema.sequential):
             values = jagged[f.name]
-            padding = schema.tables[f.table].num_embeddings
+            padding = schema.table_of(f).num_embeddings
             ids[f.name] = values.values() if f.kind == "id" else _padded(values.values(), values.lengths(), padding)
             lengths[f.name] = values.lengths()
         history = {m: _per_impression(r, _padded(r.history, r.offsets.diff(), -1)) for m, r in batch.frozen.items()}
@@ -100,8 +101,15 @@ def _mask(lengths: torch.Tensor, width: int) -> torch.Tensor:
 class PaddedAttention(TargetAttention):
     """The same parameters and formula over [B, L, D] with a mask."""
 
-    def forward(self, target: torch.Tensor, behaviours: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """target [B, D], behaviours [B, L, D], lengths [B]: [B, D]."""
+    def forward(
+        self,
+        target: torch.Tensor,
+        behaviours: torch.Tensor,
+        lengths: torch.Tensor,
+        cosines: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """target [B, D], behaviours [B, L, D], lengths [B]: [B, D]. Without cosines: the baseline has no SA-TA."""
+        assert cosines is None
         pairs = torch.cat([behaviours, behaviours * target.unsqueeze(1)], dim=2)
         weights = self.score(self.pair(pairs) + self.query(target).unsqueeze(1))
         mask = _mask(lengths, behaviours.shape[1]).unsqueeze(2)
@@ -122,11 +130,12 @@ class PyTorchBaseline(nn.Module):
     ) -> None:
         super().__init__()
         model = config.model
-        assert layout in LAYOUTS and model.interaction == "concat"
+        assert isinstance(model, DINConfig) and layout in LAYOUTS and model.interaction == "concat"
         assert all(model.modality_config(m).mode == "simtier" for m in frozen)
         self.schema, self.frozen, self.layout, self.sparse = schema, frozen, layout, sparse
         self.tiers = {m: model.modality_config(m).num_tiers for m in frozen}
         dims = {name: t.embedding_dim or model.embedding_dim for name, t in schema.tables.items()}
+        widths = {f.name: dims[f.table] for f in schema.features if f.table is not None}
         # one row more, of zeros, is the padding's
         self.tables = nn.ParameterDict(
             {name: torch.empty(t.num_embeddings + 1, dims[name]) for name, t in schema.tables.items()}
@@ -136,12 +145,13 @@ class PyTorchBaseline(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
             weight.data[-1] = 0
         self.sequences = [f for f in schema.sequential if f.kind == "sequence"]
+        self.targets = {f.name: f.target for f in self.sequences if f.target is not None}
         attention = PaddedAttention if layout == "padded" else TargetAttention
         self.attention = nn.ModuleDict(
-            {f.name: attention(dims[f.table], model.attention.hidden) for f in self.sequences}
+            {f.name: attention(widths[f.name], model.attention.hidden) for f in self.sequences}
         )
         embedded = [*schema.pooled, *schema.sequential]
-        width = len(schema.dense) + sum(dims[f.table] for f in embedded) + sum(self.tiers.values())
+        width = len(schema.dense) + sum(widths[f.name] for f in embedded) + sum(self.tiers.values())
         self.over = OverArch(width, model.over_arch, model.dropout)
 
     def forward(self, rows: PaddedRows) -> torch.Tensor:
@@ -150,7 +160,8 @@ class PyTorchBaseline(nn.Module):
         features = [rows.dense, *(self._pooled(f, rows.ids[f.name]) for f in self.schema.pooled)]
         features += [embedded[f.name] for f in self.schema.sequential if f.kind == "id"]
         features += [
-            self.attention[f.name](embedded[f.target], embedded[f.name], rows.lengths[f.name]) for f in self.sequences
+            self.attention[f.name](embedded[self.targets[f.name]], embedded[f.name], rows.lengths[f.name])
+            for f in self.sequences
         ]
         features += [self._tiers(m, rows).log1p() for m in self.frozen]
         return self.over(torch.cat(features, dim=1))
@@ -209,7 +220,9 @@ class RowWiseAdagrad(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "eps": eps})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
+        """One step; no ``closure``."""
+        assert closure is None
         for group in self.param_groups:
             for p in group["params"]:
                 gradient = p.grad.coalesce()
@@ -229,10 +242,11 @@ class BaselineTrainer:
         ids = {id(p) for p in tables}
         self.dense = [p for p in model.parameters() if id(p) not in ids]
         adam, adagrad = config.dense_optimizer, config.sparse_optimizer
-        sparse = {"lr": adagrad.lr, "eps": adagrad.eps}
         self.optimizers = [
             torch.optim.AdamW(self.dense, lr=adam.lr, weight_decay=adam.weight_decay, eps=adam.eps, fused=True),
-            RowWiseAdagrad(tables, **sparse) if model.sparse else torch.optim.Adagrad(tables, fused=True, **sparse),
+            RowWiseAdagrad(tables, lr=adagrad.lr, eps=adagrad.eps)
+            if model.sparse
+            else torch.optim.Adagrad(tables, fused=True, lr=adagrad.lr, eps=adagrad.eps),
         ]
 
     def step(self, rows: PaddedRows) -> torch.Tensor:

@@ -39,6 +39,7 @@ def _measure(job: dict[str, Any], ranks: Any) -> dict[str, Any]:
     import torch.distributed as dist
     from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 
+    from recsys.batch import Batch
     from recsys.schema import Schema
     from train.config import Config
     from train.ctr.build import build
@@ -46,7 +47,9 @@ def _measure(job: dict[str, Any], ranks: Any) -> dict[str, Any]:
     config, schema = Config.model_validate(job["config"]), Schema.model_validate(job["schema"])
     pool = list(_batches(schema, config.data.batch_size, job["lengths"], job["pool"], ranks.rank))
     trainable = build(schema, config, {}, job["lengths"], ranks)
-    pipeline = TrainPipelineSparseDist(trainable.model.train(), trainable.optimizer, ranks.device)
+    pipeline: TrainPipelineSparseDist[Batch, Any] = TrainPipelineSparseDist(
+        trainable.model.train(), trainable.optimizer, ranks.device
+    )
     batches = itertools.cycle(pool)
     for _ in range(_WARM_UP):
         pipeline.progress(batches)

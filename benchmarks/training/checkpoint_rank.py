@@ -1,7 +1,9 @@
 """A rank of benchmarks.training.checkpoint: trains in turns with and without a save, and times them."""
 
 import time
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 
 from benchmarks import ROOT
 from benchmarks.ranks import read_job, write_result
+from recsys.batch import Batch
 from recsys.schema import Schema, load_schema, save_schema
 from train.checkpoint.checkpointer import Checkpointer
 from train.config import load_config
@@ -58,12 +61,14 @@ class Turns:
         schema = load_schema(config.data.path)
         self.reader = build_reader(config, schema, {}, ranks, "train", training=True)
         self.trainable = build(schema, config, {}, {"history": 20.0}, ranks)
-        self.pipeline = TrainPipelineSparseDist(self.trainable.model.train(), self.trainable.optimizer, ranks.device)
+        self.pipeline: TrainPipelineSparseDist[Batch, Any] = TrainPipelineSparseDist(
+            self.trainable.model.train(), self.trainable.optimizer, ranks.device
+        )
         self.checkpoints = Checkpointer(folder, ranks, keep=1)
         self.batches = self._endless()
         self.step = 0
 
-    def _endless(self):
+    def _endless(self) -> Generator[Batch, None, None]:
         epoch = 0
         while True:
             yield from self.reader.epoch(epoch)
@@ -91,7 +96,9 @@ class Turns:
 
     def checkpoint_bytes(self) -> int:
         """Bytes of the newest checkpoint's files."""
-        return sum(file.stat().st_size for file in self.checkpoints.folder.newest().iterdir())
+        newest = self.checkpoints.folder.newest()
+        assert newest is not None
+        return sum(file.stat().st_size for file in newest.iterdir())
 
 
 def main() -> None:

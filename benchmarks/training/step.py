@@ -122,7 +122,9 @@ def compare(config: Mapping[str, Any], rounds: int, steps: int, with_fuxictr: bo
             if not names:
                 continue
             if peer != "fuxictr":
-                speeds = pytorch_baseline(config, [tuple(n.split("-")) for n in names], steps)
+                speeds = pytorch_baseline(
+                    config, [(layout, tables) for layout, tables in (n.split("-") for n in names)], steps
+                )
             else:
                 speeds = fuxictr(config, names)
             for name, examples_per_s in speeds.items():

@@ -3,12 +3,16 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embeddings.errors import InputError, nearest
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.store_writer import check_target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 16_384
 
@@ -56,7 +60,7 @@ def build_from_parquet(
                     )
                 width, dtype_read = vectors.shape[1], vectors.dtype
                 ids_read.append(ids)
-                spool.write(np.ascontiguousarray(vectors))
+                spool.write(np.ascontiguousarray(vectors).data)
             if len(ids_read) == 1:
                 raise InputError(f"'{source}' holds no rows; allowed: at least one vector")
             spool.flush()
@@ -110,7 +114,7 @@ def _batches(files: list[str], id_column: str, vector_column: str) -> Iterator[t
             raise InputError(f"'{file}' is not a readable parquet file ({error}); copy or write it again") from error
 
 
-def _ids(file: str, column) -> np.ndarray:
+def _ids(file: str, column: "pa.Array") -> np.ndarray:
     import pyarrow as pa
 
     if not pa.types.is_integer(column.type):
@@ -122,7 +126,7 @@ def _ids(file: str, column) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _vectors(file: str, ids: np.ndarray, column) -> np.ndarray:
+def _vectors(file: str, ids: np.ndarray, column: "pa.Array") -> np.ndarray:
     import pyarrow as pa
 
     kind = column.type

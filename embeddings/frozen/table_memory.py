@@ -51,10 +51,10 @@ def read_only(array: np.ndarray) -> np.ndarray:
     To pin a private map that may be written to is to write to it: the kernel gives each process pages of its own. Of
     this one all processes pin the pages of the file.
     """
-    owner = array
-    while isinstance(owner, np.ndarray) and not isinstance(owner.base, mmap.mmap):
-        owner = owner.base
-    assert isinstance(owner, np.memmap), "not memory-mapped"
+    owner: object = array
+    while isinstance(owner, np.ndarray) and not isinstance(_base(owner), mmap.mmap):
+        owner = _base(owner)
+    assert isinstance(owner, np.memmap) and owner.filename is not None, "not memory-mapped"
     offset = owner.offset + array.ctypes.data - owner.ctypes.data
     return np.asarray(np.memmap(owner.filename, array.dtype, "r", offset, array.shape))
 
@@ -82,10 +82,15 @@ def _huge(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     return torch.frombuffer(pages, dtype=dtype, count=count).view(shape)
 
 
+def _base(array: np.ndarray) -> object:
+    """Whose memory ``array`` shows. numpy declares another array, but it can be a memory map."""
+    return array.base
+
+
 def _give_back(array: np.ndarray) -> None:
     """Unmap what was read of a memory-mapped array; a later read finds it in the page cache or on disk."""
-    owner = array
-    while isinstance(owner, np.ndarray) and owner.base is not None:
-        owner = owner.base
+    owner: object = array
+    while isinstance(owner, np.ndarray) and _base(owner) is not None:
+        owner = _base(owner)
     if isinstance(owner, mmap.mmap):
         owner.madvise(mmap.MADV_DONTNEED)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from embeddings.errors import InputError
 from embeddings.planner.frozen_placement import place_frozen
@@ -89,11 +90,10 @@ def shortage(planner_input: PlannerInput, hardware: Hardware, world_size: int, n
 def _changes(planner_input: PlannerInput, hardware: Hardware, world_size: int) -> Iterator[str]:
     """Changes that make it fit, the least painful first."""
 
-    def works(**changes: object) -> bool:
+    def works(**changes: Any) -> bool:
         try:
-            return (
-                find_plan(dataclasses.replace(planner_input, **changes), hardware, world_size, first=True) is not None
-            )  # type: ignore[arg-type]
+            changed = dataclasses.replace(planner_input, **changes)
+            return find_plan(changed, hardware, world_size, first=True) is not None
         except InputError:  # such as widths that forced column shards of several sequence tables do not have in common
             return False
 
@@ -120,10 +120,10 @@ def _changes(planner_input: PlannerInput, hardware: Hardware, world_size: int) -
             if find_plan(planner_input, part, world_size, first=True) is not None:
                 yield f"larger devices: {world_size:,} of {part.name}, {part.hbm_gib:g} GiB each"
                 break
-        if planner_input.tables and (name := _in_host_memory(planner_input, hardware, world_size)):
+        if planner_input.tables and (table := _in_host_memory(planner_input, hardware, world_size)):
             yield (
-                f"keep rows of table '{name}' in host memory: "
-                f"sharding.tables.{name}.compute_kernels=[fused_uvm_caching]; lookups cross PCIe"
+                f"keep rows of table '{table}' in host memory: "
+                f"sharding.tables.{table}.compute_kernels=[fused_uvm_caching]; lookups cross PCIe"
             )
     else:
         for gib in (2 * hardware.ddr_gib, 4 * hardware.ddr_gib):

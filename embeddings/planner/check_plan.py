@@ -38,8 +38,10 @@ def check_plan(
     for name in names - plan.tables.keys():
         raise InputError(f"plan '{where}' lacks table '{name}' of the model; {_AGAIN}")
     if plan.frozen.keys() != {f.name for f in planner_input.frozen} or set(plan.frozen.values()) - set(PLACEMENTS):
-        got, wanted = dict(plan.frozen), sorted(f.name for f in planner_input.frozen)
-        raise InputError(f"plan '{where}' places frozen tables {got}, the model has {wanted}; {_AGAIN}")
+        wanted_names = sorted(f.name for f in planner_input.frozen)
+        raise InputError(
+            f"plan '{where}' places frozen tables {dict(plan.frozen)}, the model has {wanted_names}; {_AGAIN}"
+        )
     for f in planner_input.frozen:
         if plan.frozen[f.name] == "row_wise" and not f.row_wise:
             raise InputError(

@@ -90,8 +90,8 @@ def _copied(tensors: tuple[np.ndarray, ...], topology: Topology) -> np.ndarray:
     """Bytes of host memory of a checkpoint's copy of ``tensors``. Pinned memory comes in powers of two (torch's caching
     host allocator). Of a replicated table, any rank may be the one that writes it."""
     if topology.hardware.device == "cpu":
-        return sum(tensors)
-    return sum(np.where(t > 0, 2.0 ** np.ceil(np.log2(np.maximum(t, 1))), 0) for t in tensors)
+        return sum(tensors, np.zeros(()))
+    return sum((np.where(t > 0, 2.0 ** np.ceil(np.log2(np.maximum(t, 1))), 0) for t in tensors), np.zeros(()))
 
 
 def _rearranged(table: TableInput, sharding_type: str, planner_input: PlannerInput) -> float:
@@ -108,7 +108,7 @@ class _Work:
     ids: np.ndarray  # looked up in the shard each step
     outputs: np.ndarray  # float32 numbers that the shard gives
     moved: np.ndarray  # bytes of table memory
-    wire_ms: np.ndarray
+    wire_ms: np.ndarray | float
 
 
 def _work(

@@ -198,12 +198,16 @@ def _starts(options: Mapping[str, list[ShardingOption]]) -> list[dict[str, Shard
     def pick(key: Callable[[ShardingOption], Any]) -> dict[str, ShardingOption]:
         return {name: min(of_table, key=key) for name, of_table in options.items()}
 
+    def least_work_under(limit: float) -> Callable[[ShardingOption], Any]:
+        return lambda o: (max(o.ms, limit), o.total_ms)
+
+    def fastest_of(sharding_type: str) -> Callable[[ShardingOption], Any]:
+        return lambda o: (o.sharding_type != sharding_type, o.ms)
+
     limits = [*np.geomspace(middle, most, _STARTS), *np.geomspace(least, middle, _LOWER, endpoint=False)]
-    starts = [pick(lambda o, limit=limit: (max(o.ms, limit), o.total_ms)) for limit in limits]
+    starts = [pick(least_work_under(limit)) for limit in limits]
     starts.append(_smallest(options))
     sharding_types = {o.sharding_type for of_table in options.values() for o in of_table}
     return starts + [
-        pick(lambda o, sharding_type=sharding_type: (o.sharding_type != sharding_type, o.ms))
-        for sharding_type in SHARDING_TYPES
-        if sharding_type in sharding_types
+        pick(fastest_of(sharding_type)) for sharding_type in SHARDING_TYPES if sharding_type in sharding_types
     ]

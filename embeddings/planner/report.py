@@ -121,7 +121,7 @@ def ranks(costed: CostedPlan, every_rank: bool) -> str:
     hardware, world = costed.topology.hardware, costed.topology.world_size
     cuda = hardware.device == "cuda"
     in_host, in_copy = cuda and bool(costed.host_bytes.any()), bool(costed.copy_bytes.any())
-    shown = np.arange(world)
+    shown: np.ndarray = np.arange(world)
     if world > _FEW and not every_rank:
         shown = np.argsort(-costed.device_bytes, kind="stable")[:_FULLEST]
     fixed = costed.fixed

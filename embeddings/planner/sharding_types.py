@@ -1,6 +1,8 @@
 """TorchRec's seven sharding types by name, and where the shards of each may lie. Plain data, no torch, no numpy."""
 
-SHARDING_TYPES = (
+from typing import Literal, get_args
+
+ShardingType = Literal[
     "data_parallel",
     "table_wise",
     "column_wise",
@@ -8,7 +10,8 @@ SHARDING_TYPES = (
     "table_row_wise",
     "table_column_wise",
     "grid_shard",
-)
+]
+SHARDING_TYPES: tuple[str, ...] = get_args(ShardingType)
 # Ranks of a type's shards. every: one shard a rank, in the order of ranks; any: each shard on any rank; host: all
 # shards on the ranks of one host; hosts: the rows of each column block on the ranks of one host.
 SHARD_RANKS = {

@@ -22,6 +22,7 @@ from recsys.datasets.io.join import LookupTable, concatenated, left_join
 from recsys.datasets.io.parquet_source import TableChunk, num_rows, parquet_files, stream
 from recsys.datasets.io.split_writer import Columns, SplitCount, SplitWriter, row_group_rows, take_rows
 from recsys.datasets.io.user_split import held_out
+from recsys.features.ragged import as_array, as_ragged
 from recsys.schema import Feature, Modality, Schema, TableSchema
 
 VECTORS = "scl_embedding_int8_p90.parquet"
@@ -73,7 +74,7 @@ def prepare(
                 for raw in _impressions(Path(source), split):
                     columns = _columns(raw, config.history)
                     statistics.add(columns)
-                    held = held_out(columns["user"], config.validation) & (split == "train")
+                    held = held_out(as_array(columns["user"]), config.validation) & (split == "train")
                     for name, index in (("validation", np.flatnonzero(held)), (split, np.flatnonzero(~held))):
                         if index.size:  # a part of few users is often all of one split
                             writers[name].write(columns if index.size == held.size else take_rows(columns, index))
@@ -116,7 +117,7 @@ def _joined(source: Path, split: str) -> Iterator[Columns]:
         {"129_1": p.columns["129_1"], "205": p.columns["205"], "label": p.one_hot(LABEL)} for p in parts
     )
     for columns in left_join(samples, _users(source, split), "129_1", ROWS):
-        yield {**columns, **items.rows(columns["205"])}
+        yield {**columns, **items.rows(as_array(columns["205"]))}
 
 
 def _users(source: Path, split: str) -> Iterator[TableChunk]:
@@ -127,8 +128,8 @@ def _users(source: Path, split: str) -> Iterator[TableChunk]:
 
 def _columns(raw: Columns, history: int) -> Columns:
     """The written columns of one part: label, ids, and histories without their missing items."""
-    known = raw["150_2_180"].values != 0
-    lists = {new: raw[old].where(known).newest(history) for old, new in LISTS.items()}
+    known = as_ragged(raw["150_2_180"]).values != 0
+    lists = {new: as_ragged(raw[old]).where(known).newest(history) for old, new in LISTS.items()}
     return {"label": raw["label"], **{new: raw[old] for old, new in {**USER, **ITEM}.items()}, **lists}
 
 

@@ -10,7 +10,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import Batch, FrozenRows
 from recsys.features.columns import Field, feature_field, id_field, label_field
-from recsys.features.ragged import Ragged
+from recsys.features.ragged import Ragged, as_array, as_ragged
 from recsys.features.read_counters import ReadCounters
 from recsys.features.row_block import RowBlock
 from recsys.features.shared_histories import deduplicate_bags
@@ -66,7 +66,7 @@ class BatchAssembler:
         stops = np.cumsum([0, *counts])
         values = np.empty(stops[-1], dtype=np.int64)
         for feature, bags, start, stop in zip(features, parts, stops, stops[1:], strict=False):
-            table_rows(bags.values, self._schema.tables[feature.table], out=values[start:stop])
+            table_rows(bags.values, self._schema.table_of(feature), out=values[start:stop])
         return KeyedJaggedTensor(
             keys=[f.name for f in features],
             values=_tensor(values),
@@ -106,14 +106,14 @@ class _SelectedRows:
     def single(self, field: Field) -> np.ndarray:
         """[B] values of a field that is no list."""
         if field not in self._single:
-            self._single[field] = self._block.columns[field][self._rows]
+            self._single[field] = as_array(self._block.columns[field])[self._rows]
         return self._single[field]
 
     def bags(self, field: Field) -> Ragged:
         """B bags. A field of single ids has bags of one."""
         if field not in self._bags:
             if field.kind == "list":
-                self._bags[field] = self._block.columns[field].take(self._rows)
+                self._bags[field] = as_ragged(self._block.columns[field]).take(self._rows)
             else:
                 values = self.single(field)
                 self._bags[field] = Ragged(values, np.arange(values.size + 1))

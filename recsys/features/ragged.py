@@ -86,6 +86,18 @@ class Ragged:
         return Ragged(self.values[keep], kept_before[self.offsets])
 
 
+def as_array(column: object) -> np.ndarray:
+    """``column``, which holds one value a row."""
+    assert isinstance(column, np.ndarray)
+    return column
+
+
+def as_ragged(column: object) -> Ragged:
+    """``column``, which holds a bag a row."""
+    assert isinstance(column, Ragged)
+    return column
+
+
 def ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """``starts[i], ..., ends[i] - 1`` of every i, laid end to end: [sum of ends - starts] int64."""
     lengths = ends - starts

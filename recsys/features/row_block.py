@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.features.columns import Field
-from recsys.features.ragged import Ragged
+from recsys.features.ragged import Ragged, as_array, as_ragged
 
 Column = np.ndarray | Ragged
 
@@ -47,7 +47,10 @@ class RowBlock:
         columns: dict[Field, Column] = {}
         for field in list(blocks[0].columns):
             parts = [block.columns.pop(field) for block in blocks]
-            columns[field] = Ragged.concatenate(parts) if field.kind == "list" else np.concatenate(parts)
+            if field.kind == "list":
+                columns[field] = Ragged.concatenate([as_ragged(part) for part in parts])
+            else:
+                columns[field] = np.concatenate([as_array(part) for part in parts])
         truncated = {f: np.concatenate([block.truncated[f] for block in blocks]) for f in blocks[0].truncated}
         filler = None
         if any(block.filler is not None for block in blocks):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
+from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.table import FrozenTable
@@ -12,6 +12,7 @@ from embeddings.tables import TableConfig
 from recsys.batch import Batch, FrozenRows
 from recsys.models.config import ArchConfig
 from recsys.models.cost import Cost
+from recsys.models.sparse import Pooled
 from recsys.schema import Schema
 
 Frozen = Mapping[str, FrozenTable | RowWiseTable]
@@ -34,9 +35,7 @@ class Arch(nn.Module):
         """A batch's rows by modality as the model is to see them, before any rank asks another for vectors."""
         return frozen
 
-    def forward(
-        self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
-    ) -> torch.Tensor:
+    def forward(self, pooled: Pooled | None, sequences: dict[str, JaggedTensor] | None, batch: Batch) -> torch.Tensor:
         """Logits [B], float32.
 
         pooled     sums of embeddings by feature, of ``schema.pooled``; ``pooled_embeddings`` reads it; None without any

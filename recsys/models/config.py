@@ -117,13 +117,13 @@ class ArchConfig(Strict):
     modalities: dict[str, MultimodalConfig] = Field({}, description="settings of one modality, by name")
 
     @classmethod
-    def variant(cls, raw: Any) -> type[Strict]:
+    def variant(cls, raw: Any) -> type["ArchConfig"]:
         """Of this base class the class of the architecture that ``raw`` names. Raises InputError for an unknown one."""
-        return config_class(raw.get("arch", DEFAULT)) if cls is ArchConfig and isinstance(raw, dict) else cls
+        return _config_class(raw.get("arch", DEFAULT)) if cls is ArchConfig and isinstance(raw, dict) else cls
 
     @classmethod
     def variants(cls) -> dict[str, type[Strict]]:
-        return {f"arch: {name}": config_class(name) for name in ARCHITECTURES} if cls is ArchConfig else {}
+        return {f"arch: {name}": _config_class(name) for name in ARCHITECTURES} if cls is ArchConfig else {}
 
     @model_validator(mode="wrap")
     @classmethod
@@ -192,6 +192,12 @@ class ArchConfig(Strict):
 
     def _passes_of_make(self, name: str) -> int:
         return ("make" in self.parts(name)) * (2 if self.trains_make(name) else 1)
+
+
+def _config_class(arch: object) -> type[ArchConfig]:
+    config = config_class(arch)
+    assert issubclass(config, ArchConfig)
+    return config
 
 
 def make_alone(model: ArchConfig, modality: str) -> ArchConfig:

@@ -5,6 +5,7 @@ Each module of a model says its own ``cost``; here they are added up. Counts are
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -72,6 +73,13 @@ def parameter_cost(parameters: Iterable[nn.Parameter]) -> Cost:
     return Cost(flops=_TRAINING * sum(p.numel() for p in parameters))
 
 
+@runtime_checkable
+class _HasCost(Protocol):
+    """What an architecture has (``Arch``, which imports this file)."""
+
+    def cost(self, lengths: Mapping[str, float]) -> Cost: ...
+
+
 @dataclass(frozen=True)
 class _FrozenWidth:
     """Stands for a frozen table of which only the width is known."""
@@ -95,6 +103,7 @@ def model_cost(
     frozen = {name: _FrozenWidth(width) for name, width in widths.items()}
     with torch.device("meta"):
         arch = arch_class(config.arch)(schema, config, tables, frozen)
+    assert isinstance(arch, _HasCost)
     cost = arch.cost(lengths)
     ids = sum(lengths.get(f.name, 1.0) for f in schema.features if f.kind != "dense")
     frozen_rows = sum(lengths.get(schema.modalities[name].history, 1.0) + 2 for name in widths)

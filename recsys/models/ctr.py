@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 from torch import nn
-from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
+from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from embeddings.tables import TableConfig
 from recsys.batch import Batch, FrozenRows
@@ -12,7 +12,7 @@ from recsys.models.arch import Arch, Frozen
 from recsys.models.config import ArchConfig
 from recsys.models.multimodal import FrozenExchanges
 from recsys.models.registry import arch_class
-from recsys.models.sparse import SparseArch
+from recsys.models.sparse import Pooled, SparseArch
 from recsys.schema import Schema
 
 Output = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -41,6 +41,7 @@ class CTRModel(nn.Module):
         super().__init__()
         self.sparse = SparseArch(tables)
         arch = arch_class(config.arch)(schema, config, tables, frozen)
+        assert isinstance(arch, Arch)
         self.exchanges = FrozenExchanges(frozen, arch.before_exchange)
         self.dense = _Head(arch, autocast)
 
@@ -61,7 +62,7 @@ class _Head(nn.Module):
 
     def forward(
         self,
-        pooled: KeyedTensor | None,
+        pooled: Pooled | None,
         sequences: dict[str, JaggedTensor] | None,
         batch: Batch,
         frozen: dict[str, FrozenRows],

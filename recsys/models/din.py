@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
+from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from embeddings.tables import TableConfig, module_name
 from recsys.batch import Batch
@@ -12,8 +12,9 @@ from recsys.models.arch import Arch, Frozen
 from recsys.models.cost import Cost, one_by_one
 from recsys.models.din_config import DINConfig
 from recsys.models.interaction import InteractionArch, OverArch
-from recsys.models.multimodal import multimodal_features
-from recsys.models.sparse import pooled_embeddings
+from recsys.models.module_types import modules_of
+from recsys.models.multimodal import ModalityFeatures, multimodal_features
+from recsys.models.sparse import Pooled, pooled_embeddings
 from recsys.models.target_attention import TargetAttention
 from recsys.schema import Schema
 
@@ -45,24 +46,26 @@ class DINArch(Arch):
             len(schema.dense)
             + sum(widths[f.name] for f in schema.pooled + self.ids)
             + sum(attended.values())
-            + sum(module.width for module in self.multimodal.values())
+            + sum(module.width for module in self._modality_features())
         )
         crossed = config.cross_layers if config.interaction == "dcn" else 0
         self.interaction = InteractionArch(width, crossed, config.cross_rank)
         self.over = OverArch(self.interaction.width, config.over_arch, config.dropout)
+
+    def _modality_features(self) -> list[ModalityFeatures]:
+        return modules_of(ModalityFeatures, self.multimodal.values())
 
     def _modalities(self, part: str, sequence: str, config: DINConfig, frozen: Frozen) -> list[str]:
         """Modalities of that history whose vectors go through ``part``."""
         of_history = [name for name, modality in self.schema.modalities.items() if modality.history == sequence]
         return [name for name in of_history if name in frozen and part in config.parts(name)]
 
-    def forward(
-        self, pooled: KeyedTensor | None, sequences: dict[str, JaggedTensor] | None, batch: Batch
-    ) -> torch.Tensor:
+    def forward(self, pooled: Pooled | None, sequences: dict[str, JaggedTensor] | None, batch: Batch) -> torch.Tensor:
         """Logits [B], float32."""
         # first what waits for other ranks' frozen rows: meanwhile the ID embeddings arrive, which are waited for below
-        multimodal, cosines = [], {}
-        for module in self.multimodal.values():
+        multimodal: list[torch.Tensor] = []
+        cosines: dict[str, torch.Tensor] = {}
+        for module in self._modality_features():
             of_modality, of_behaviours = module(batch.frozen[module.modality])
             multimodal += of_modality
             if of_behaviours is not None:
@@ -91,8 +94,9 @@ class DINArch(Arch):
     def cost(self, lengths: Mapping[str, float]) -> Cost:
         """The features live throughout; histories, modalities and the MLP come one by one."""
         pooled = 2 * sum(self.widths[f.name] for f in self.schema.pooled)
-        parts = [self.attention[module_name(f.name)].cost(lengths.get(f.name, 1.0)) for f in self.sequences]
-        for module in self.multimodal.values():
+        attentions = modules_of(TargetAttention, self.attention.values())
+        parts = [a.cost(lengths.get(f.name, 1.0)) for a, f in zip(attentions, self.sequences, strict=True)]
+        for module in self._modality_features():
             parts.append(module.cost(lengths.get(self.schema.modalities[module.modality].history, 1.0)))
         parts += [self.interaction.cost(), self.over.cost()]
         return one_by_one(parts, features=pooled + 2 * self.interaction.width)

@@ -12,6 +12,7 @@ from embeddings.hashing import GOLDEN_RATIO, as_int64, splitmix64_tensor
 from recsys.batch import FrozenRows
 from recsys.models.config import MAKEConfig
 from recsys.models.cost import Cost, flops_per_weight, held, linear_cost
+from recsys.models.module_types import FeaturesPart
 
 
 class MAKEAttention(nn.Module):
@@ -84,7 +85,7 @@ class MAKE(nn.Module):
         return sum(map(linear_cost, [*self.layers, self.logit]), self.attention.cost(length))
 
 
-class MAKEFeatures(nn.Module):
+class MAKEFeatures(FeaturesPart):
     """What MAKE hands to the ID model: v_MAKE, all intermediate activations of its MLP, its logit.
 
     The ID model soon knows its training rows by heart, and trained beside it MAKE's features would be left what little

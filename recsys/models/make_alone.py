@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from embeddings.tables import TableConfig
 from recsys.batch import Batch, FrozenRows
@@ -10,6 +11,7 @@ from recsys.models.arch import Arch, Frozen
 from recsys.models.cost import Cost
 from recsys.models.make import MAKE, drop_behaviours
 from recsys.models.make_alone_config import MAKEAloneConfig
+from recsys.models.sparse import Pooled
 from recsys.schema import Schema
 
 
@@ -35,7 +37,7 @@ class MAKEAloneArch(Arch):
             return frozen
         return frozen | {self.modality: drop_behaviours(frozen[self.modality], self.behaviour_dropout)}
 
-    def forward(self, pooled: None, sequences: None, batch: Batch) -> torch.Tensor:
+    def forward(self, pooled: Pooled | None, sequences: dict[str, JaggedTensor] | None, batch: Batch) -> torch.Tensor:
         """Logits [B], float32."""
         return self.make(batch.frozen[self.modality])[2].squeeze(1).float()
 

@@ -12,10 +12,11 @@ from recsys.batch import FrozenRows
 from recsys.models.config import ArchConfig, MultimodalConfig
 from recsys.models.cost import Cost, held, one_by_one
 from recsys.models.make import MAKE, MAKEFeatures
+from recsys.models.module_types import FeaturesPart, modules_of
 from recsys.models.target_attention import segment_ids
 
 
-class VectorFeatures(nn.Module):
+class VectorFeatures(FeaturesPart):
     """The target's raw vector and the mean of the behaviours' (paper, table 2, row Vector)."""
 
     def __init__(self, table: FrozenTable) -> None:
@@ -42,7 +43,7 @@ class VectorFeatures(nn.Module):
         return Cost()
 
 
-class TierFeatures(nn.Module):
+class TierFeatures(FeaturesPart):
     """SimTier: log(1 + count) of behaviours per similarity tier (paper, section 3; the log is MUSE's)."""
 
     gathered = 0  # numbers of each behaviour that it holds
@@ -80,7 +81,9 @@ class ModalityFeatures(nn.Module):
         cosines: whether the attention takes them: side information of each behaviour (SimScore), or SA-TA.
     """
 
-    def __init__(self, modality: str, table: FrozenTable | RowWiseTable, parts: list[nn.Module], cosines: bool) -> None:
+    def __init__(
+        self, modality: str, table: FrozenTable | RowWiseTable, parts: list[FeaturesPart], cosines: bool
+    ) -> None:
         super().__init__()
         self.modality = modality
         self.table = table
@@ -88,37 +91,48 @@ class ModalityFeatures(nn.Module):
         self.cosines = cosines
         self.width = sum(part.width for part in parts)
 
+    def _parts(self) -> list[FeaturesPart]:
+        return modules_of(FeaturesPart, self.parts)
+
     @property
     def make(self) -> MAKE | None:
         """Its MAKE, where it has one."""
-        return next((part.make for part in self.parts if isinstance(part, MAKEFeatures)), None)
+        return next((part.make for part in self._parts() if isinstance(part, MAKEFeatures)), None)
 
     def forward(self, rows: FrozenRows) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """Rows to each part's features, together [B, width], and to cosines [P, 1] or None."""
-        features, cosines = [], None
-        for part in self.parts:
+        features: list[torch.Tensor] = []
+        cosines: torch.Tensor | None = None
+        for part in self._parts():
             if self.cosines and isinstance(part, TierFeatures):
                 tiers, cosines = part.with_cosines(rows)
                 features.append(tiers)
             else:
                 features.append(part(rows))
         if self.cosines and cosines is None:
+            assert not isinstance(self.table, RowWiseTable), "refused where the plan is made"
             with torch.no_grad():
                 cosines = self.table.cosines(rows)
         return features, cosines
 
     def cost(self, length: float) -> Cost:
         """Of a history of ``length`` behaviours: the parts' layers, and what is held of each behaviour."""
-        layers = sum((part.cost(length) for part in self.parts), Cost())
-        return one_by_one([layers, held(length * (sum(part.gathered for part in self.parts) + self.cosines))])
+        parts = self._parts()
+        layers = sum((part.cost(length) for part in parts), Cost())
+        return one_by_one([layers, held(length * (sum(part.gathered for part in parts) + self.cosines))])
 
 
 def modality_features(
     modality: str, table: FrozenTable | RowWiseTable, config: MultimodalConfig
 ) -> ModalityFeatures | None:
     """What turns one modality's rows into features and cosines, or None where nothing is made of them."""
-    builders: dict[str, Callable[[], nn.Module]] = {
-        "vector": lambda: VectorFeatures(table),
+
+    def raw_vectors() -> VectorFeatures:
+        assert not isinstance(table, RowWiseTable)
+        return VectorFeatures(table)
+
+    builders: dict[str, Callable[[], FeaturesPart]] = {
+        "vector": raw_vectors,
         "simtier": lambda: TierFeatures(table, config.num_tiers),
         "make": lambda: MAKEFeatures(table, config.make),
     }

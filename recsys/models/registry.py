@@ -31,7 +31,7 @@ ARCHITECTURES = {
 DEFAULT = "din"  # of a config that names none
 
 
-def config_class(arch: str) -> "type[BaseModel]":
+def config_class(arch: object) -> "type[BaseModel]":
     """The config of the architecture ``arch``. Imports no torch for those above. Raises InputError."""
     return _imported(_known(arch).config)
 
@@ -41,7 +41,7 @@ def arch_class(arch: str) -> "type[nn.Module]":
     return _imported(_known(arch).module)
 
 
-def _known(arch: str) -> Architecture:
+def _known(arch: object) -> Architecture:
     if not isinstance(arch, str) or arch not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise InputError(f"arch '{arch}' is none of {known}{nearest(str(arch), ARCHITECTURES)}")

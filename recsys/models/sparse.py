@@ -1,6 +1,7 @@
 """SparseArch: ids to ID embeddings, through collections that TorchRec shards."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,6 +10,9 @@ from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor, Keyed
 from embeddings.tables import TableConfig, bag_collection, sequence_collection
 from embeddings.zch import zch_bag_collection, zch_sequence_collection
 from recsys.schema import Feature, Schema
+
+# Sums of embeddings by feature; a dict where some tables are managed.
+Pooled = KeyedTensor | dict[str, torch.Tensor]
 
 
 def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str, float]) -> list[TableConfig]:
@@ -41,6 +45,11 @@ class SparseArch(nn.Module):
     Traced by TorchRec's pipeline, so ``forward`` only calls them.
     """
 
+    bags: nn.Module | None
+    sequences: nn.Module | None
+    managed_bags: nn.Module | None
+    managed_sequences: nn.Module | None
+
     def __init__(self, tables: list[TableConfig]) -> None:
         super().__init__()
         for name, make, pooled, managed in (
@@ -54,7 +63,7 @@ class SparseArch(nn.Module):
 
     def forward(
         self, pooled: KeyedJaggedTensor | None, sequence: KeyedJaggedTensor | None
-    ) -> tuple[KeyedTensor | None, dict[str, JaggedTensor] | None]:
+    ) -> tuple[Pooled | None, dict[str, JaggedTensor] | None]:
         bags = self.bags(pooled) if self.bags is not None else None
         sequences = self.sequences(sequence) if self.sequences is not None else None
         if self.managed_bags is not None:
@@ -65,7 +74,7 @@ class SparseArch(nn.Module):
 
 
 @torch.fx.wrap
-def _joined(own, managed) -> dict:
+def _joined(own: Any, managed: Any) -> dict[str, Any]:
     """Outputs of two collections by feature."""
     parts = [
         part.to_dict() if hasattr(part, "to_dict") else dict(part.items())
@@ -75,7 +84,7 @@ def _joined(own, managed) -> dict:
     return {name: value for part in parts for name, value in part.items()}
 
 
-def pooled_embeddings(output: KeyedTensor, ids: KeyedJaggedTensor, features: list[Feature]) -> list[torch.Tensor]:
+def pooled_embeddings(output: Pooled, ids: KeyedJaggedTensor, features: list[Feature]) -> list[torch.Tensor]:
     """[B, D] per feature in schema order, whatever order the sharding plan gave; means where the schema wants them.
 
     output  sums of embeddings per feature; a dict where some tables are managed

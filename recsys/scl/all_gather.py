@@ -1,5 +1,7 @@
 """All-gather of vectors over ranks, with gradients. Built of all-to-alls: gloo's are quick, and CUDA has them too."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 
@@ -53,10 +55,10 @@ def all_to_all(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.T
 
 class _AllGather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values, group):
+    def forward(ctx: Any, values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
         ctx.group = group
         return all_gather_detached(values, group)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return scatter_sum(gradient, ctx.group), None

@@ -1,6 +1,8 @@
 """Memory bank (MoCo): a queue of negative vectors in half precision, its rows sharded over ranks."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -28,6 +30,11 @@ class MemoryBank(nn.Module):
         distinct: keep the newest row of an item alone, and leave out items of the step's own queries, which are
             negatives in its batch. Else a catalogue smaller than the bank is in it many times over.
     """
+
+    queue: torch.Tensor
+    items: torch.Tensor
+    filled: torch.Tensor
+    queue_ptr: torch.Tensor
 
     def __init__(self, rows: int, width: int, group: dist.ProcessGroup | None = None, distinct: bool = False) -> None:
         super().__init__()
@@ -79,7 +86,7 @@ class MemoryBank(nn.Module):
         """
         return _LogSumExp.apply(queries, items, self)
 
-    def _logits(self, queries: torch.Tensor, items: torch.Tensor):
+    def _logits(self, queries: torch.Tensor, items: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(keys [n, M], logits [Q, n]) of this rank's rows, some at a time."""
         for start in range(0, self.queue.size(0), _CHUNK):
             part = slice(start, start + _CHUNK)
@@ -92,7 +99,7 @@ class MemoryBank(nn.Module):
 
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, queries, items, bank):
+    def forward(ctx: Any, queries: torch.Tensor, items: torch.Tensor, bank: MemoryBank) -> torch.Tensor:
         everyone, all_items = all_gather_detached(queries, bank.group), all_gather_detached(items, bank.group)
         of_rank = torch.full((everyone.size(0),), -math.inf, device=queries.device)
         for _, logits in bank._logits(everyone, all_items):
@@ -103,7 +110,7 @@ class _LogSumExp(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         queries, items, total = ctx.saved_tensors
         bank = ctx.bank
         weights = all_gather_detached(gradient, bank.group)

@@ -28,7 +28,8 @@ class MomentumEncoder(nn.Module):
         Of the buffers, running means and variances are averaged, others copied.
         """
         share = 1.0 if copy_weights else 1 - self._momentum
-        averaged, trained = [*self.towers.parameters()], [*towers.parameters()]
+        averaged: list[torch.Tensor] = [*self.towers.parameters()]
+        trained: list[torch.Tensor] = [*towers.parameters()]
         for (name, mine), theirs in zip(self.towers.named_buffers(), towers.buffers(), strict=True):
             if name.endswith(("running_mean", "running_var")):
                 averaged.append(mine)

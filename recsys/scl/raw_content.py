@@ -22,7 +22,7 @@ class RawContent:
     width: int
 
     def __init__(self) -> None:
-        self.mean = np.zeros(self.width, np.float32)
+        self.mean: np.ndarray = np.zeros(self.width, np.float32)
 
     def decode(self, content: bytes | str) -> np.ndarray:
         """[width] float32. Raises ValueError or OSError for content that is broken."""
@@ -31,7 +31,7 @@ class RawContent:
     def fit(self, decoded: Sequence[np.ndarray]) -> None:
         """Take the mean of a sample of what ``decode`` gave."""
         if decoded:
-            self.mean = np.mean(np.stack(decoded), axis=0, dtype=np.float64).astype(np.float32)
+            self.mean = np.asarray(np.mean(np.stack(decoded), axis=0, dtype=np.float64).astype(np.float32))
 
     def vectors(self, decoded: Sequence[np.ndarray]) -> np.ndarray:
         """[n, width] float32, not normalised."""

@@ -247,7 +247,7 @@ class Checkpointer:
 
         torch collects the failures of all ranks and raises them together on each, ^C among them.
         """
-        failures = {rank: f[0] if isinstance(f, tuple) else f for rank, f in error.failures.items()}
+        failures = {rank: failure for rank, (failure, _) in error.failures.items()}
         if any(isinstance(f, KeyboardInterrupt) for f in failures.values()):
             return KeyboardInterrupt()
         if self._ranks.rank not in failures:

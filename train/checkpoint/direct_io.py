@@ -8,9 +8,13 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch.distributed.checkpoint.filesystem import FileSystem, FileSystemWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _BLOCK = 1 << 20  # stays in the second cache, where the checksum finds it
 _DIRECT = getattr(os, "O_DIRECT", 0)
@@ -35,8 +39,8 @@ class DirectFile(io.RawIOBase):
     def tell(self) -> int:
         return self.size
 
-    def write(self, data) -> int:  # type: ignore[no-untyped-def, override]
-        source, done = np.frombuffer(data, np.uint8), 0
+    def write(self, data: "Buffer") -> int:
+        source, done = np.frombuffer(memoryview(data), np.uint8), 0
         while done < source.size:
             part = source[done : done + _BLOCK - self._filled]
             self._buffer[self._filled : self._filled + part.size] = part  # other threads run meanwhile

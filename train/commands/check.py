@@ -18,8 +18,8 @@ from train.config_docs import describe
 def command(path: str | None, what: str | None, schema: bool, overrides: tuple[str, ...]) -> None:
     """Check a config, print it resolved."""
     if what:
-        model, title = {"config": (Config, "Settings of a run"), "schema": (Schema, "Fields of schema.yaml")}[what]
-        click.echo(describe(model, title))
+        settings, fields = describe(Config, "Settings of a run"), describe(Schema, "Fields of schema.yaml")
+        click.echo(settings if what == "config" else fields)
         return
     if path is None:
         raise click.UsageError("--config is missing; the shipped ones are in configs/")

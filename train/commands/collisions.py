@@ -12,6 +12,8 @@ from train.config import check_names, load_config
 if TYPE_CHECKING:
     from recsys.features.read_counters import ReadCounters
     from train.data.filler_rows import FillerRows
+    from train.data.stats.distinct_ids import DistinctIdSample
+    from train.data.stats.id_collisions import CollisionRates
 
 SAMPLE = 1 << 20  # ids kept a table: 16 MB, and a tenth of a percent of error
 
@@ -49,8 +51,8 @@ def command(path: str, split: str, share: float, overrides: tuple[str, ...]) -> 
 
 def measure_collisions(
     folder: str, split: str, schema: Schema, counters: "ReadCounters", filler_rows: "FillerRows | None" = None
-) -> dict[str, tuple]:
-    """table -> (DistinctIdSample, {"modulo": CollisionRates, "hash": CollisionRates}).
+) -> dict[str, tuple["DistinctIdSample", dict[str, "CollisionRates"]]]:
+    """table -> its sample, and what share of ids collides by "modulo" and by "hash".
 
     Args:
         counters: where rows, and those that could not be read, are counted.
@@ -116,7 +118,9 @@ def table_ids(
     bar.close()
 
 
-def describe_table(name: str, table: TableSchema, sample, rates: dict, share: float) -> str:
+def describe_table(
+    name: str, table: TableSchema, sample: "DistinctIdSample", rates: dict[str, "CollisionRates"], share: float
+) -> str:
     """The printed paragraph of one table: its ids, their collisions under each hash, and what to do about them."""
     from train.data.stats.id_collisions import expected_collision_rate, rows_for_collision_rate
 

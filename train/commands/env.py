@@ -92,11 +92,9 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
     suited = "requirements/cuda.txt" if driver else "requirements/cpu.txt"
     fix = f"install {suited} anew: 'make clean setup'"
     torch, gpu, cpu = versions["torch"], versions["fbgemm-gpu"], versions["fbgemm-gpu-cpu"]
-    fbgemm = gpu or cpu
-    missing = [
-        name for name, found in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", versions["torchrec"])) if not found
-    ]
-    if missing:
+    fbgemm, torchrec = gpu or cpu, versions["torchrec"]
+    if not (torch and fbgemm and torchrec):
+        missing = [name for name, found in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", torchrec)) if not found]
         return [f"{', '.join(missing)} not installed; {fix}"], []
     if cuda is None:
         return [f"torch {torch} is installed and cannot be imported (try: python -c 'import torch'); {fix}"], []
@@ -108,7 +106,7 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
             f"which fbgemm and torchrec go with torch {torch} is not known here; 2.11 to 2.13 go with 1.6 to 1.8"
         )
     else:
-        for name, found in (("fbgemm-gpu" if gpu else "fbgemm-gpu-cpu", fbgemm), ("torchrec", versions["torchrec"])):
+        for name, found in (("fbgemm-gpu" if gpu else "fbgemm-gpu-cpu", fbgemm), ("torchrec", torchrec)):
             if minor(found) != expected:
                 wanted = ".".join(map(str, expected))
                 problems.append(f"torch {torch} goes with {name} {wanted}, found {found}; {fix}")

@@ -1,5 +1,7 @@
 """The prepare command: a raw or generated data set into a data folder."""
 
+from typing import Any
+
 import click
 
 from recsys.datasets import DATASETS
@@ -36,7 +38,7 @@ def command() -> None:
 @_SEED
 @_OUT
 @_OVERWRITE
-def shop(out: str, overwrite: bool, **flags: int | float | None) -> None:
+def shop(out: str, overwrite: bool, **flags: Any) -> None:
     """A generated market: long-tailed users and items, new items, timestamps.
 
     Clicks follow taste that no content shows and closeness of content to a user's interests. The vectors are an
@@ -45,8 +47,9 @@ def shop(out: str, overwrite: bool, **flags: int | float | None) -> None:
     (OUT/searches/image and OUT/searches/text), from which encoders learn.
     """
     from recsys.datasets.shop import prepare as shop
+    from recsys.datasets.shop.config import ShopConfig
 
-    _announce("shop", out, shop.prepare(out, shop.ShopConfig(**flags), overwrite=overwrite))
+    _announce("shop", out, shop.prepare(out, ShopConfig(**flags), overwrite=overwrite))
 
 
 @command.command()
@@ -121,7 +124,7 @@ def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
 @_SEED
 @_OUT
 @_OVERWRITE
-def grocery_store(source: str, out: str, overwrite: bool, **flags: int | str) -> None:
+def grocery_store(source: str, out: str, overwrite: bool, **flags: Any) -> None:
     """Grocery Store: photos taken in shops, paired with 81 products. Hard negatives are of the same coarse class."""
     from recsys.datasets import grocery
 

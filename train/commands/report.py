@@ -22,8 +22,8 @@ def command(runs: tuple[str, ...], split: str, out: str | None, markdown: str | 
     from train.report.run_reader import read_run
     from train.report.tables import as_markdown, as_text, summary_table
 
-    paths = dict.fromkeys(str(Path(run)) for run in runs)  # each once, whatever slashes it was typed with
-    paths = [path for path in paths if Path(path).name != PAGE_NAME]  # an earlier report that RUN/* has matched
+    typed = dict.fromkeys(str(Path(run)) for run in runs)  # each once, whatever slashes it was typed with
+    paths = [path for path in typed if Path(path).name != PAGE_NAME]  # an earlier report that RUN/* has matched
     if not paths:
         raise InputError(f"no run among {', '.join(runs)}; give run folders, such as runs/shop")
     comparison = compare([read_run(path, split) for path in paths], split)

@@ -1,6 +1,11 @@
 """The store command: builds, verifies or shows a frozen store."""
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from embeddings.frozen.store import FrozenStore
 
 
 @click.group()
@@ -75,7 +80,7 @@ def show(path: str) -> None:
     _print(FrozenStore.open(path))
 
 
-def _print(store) -> None:
+def _print(store: "FrozenStore") -> None:
     facts = {
         "path": store.path,
         "width": store.width,

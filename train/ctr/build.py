@@ -113,9 +113,11 @@ def build(
     model = CTRModel(schema, config.model, tables, frozen, _autocast(config, ranks.device))
     dense_parameters = sum(p.numel() for p in model.dense.parameters())
     replicated = fuse_sparse_optimizer(model, plan, config)
+    world = torch.distributed.group.WORLD
+    assert world is not None
     sharded = DistributedModelParallel(
         module=model,
-        env=ShardingEnv.from_process_group(torch.distributed.group.WORLD),
+        env=ShardingEnv.from_process_group(world),
         device=ranks.device,
         plan=torchrec_plan(plan),
         sharders=sharders(),

@@ -20,9 +20,12 @@ _PIPELINE = 3  # batches that TorchRec's pipeline holds
 class StoreFacts(Protocol):
     """Size and dtype of a frozen store, whether it is here or assumed."""
 
-    count: int
-    width: int
-    dtype: str
+    @property
+    def count(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
 
 
 class AssumedStore(Strict):

@@ -7,6 +7,7 @@ optimizer.dense.NAME.STATE    AdamW's
 schedule                      steps of the warm-up, the same for all parts of the optimizer
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,7 @@ class CTRCheckpointState:
         # table. Loading empties the caches.
         model, optimizers = self._trainable.model, self._trainable.optimizer
         weights = model.state_dict()
+        assert isinstance(weights, OrderedDict)
         shards = _model_shards(weights)
         if progress is None:
             read(shards)

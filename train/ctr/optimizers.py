@@ -2,7 +2,6 @@
 
 import torch
 import torchrec.optim
-from torch import nn
 from torch.distributed.optim import _apply_optimizer_in_backward as apply_in_backward
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.optim.clipping import GradientClipping, GradientClippingOptimizer
@@ -11,6 +10,7 @@ from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 
 from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.tables import schema_name
+from recsys.models.ctr import CTRModel
 from train.config import Config
 
 WARMUP = "__warmup"  # how the state of a warm-up ends in an optimizer's state dict
@@ -26,7 +26,7 @@ def _sparse_settings(config: Config) -> dict[str, float]:
     return {"lr": c.lr} if c.name == "sgd" else {"lr": c.lr, "eps": c.eps}
 
 
-def fuse_sparse_optimizer(model: nn.Module, plan: ShardingPlan, config: Config) -> set[str]:
+def fuse_sparse_optimizer(model: CTRModel, plan: ShardingPlan, config: Config) -> set[str]:
     """Give every sharded table its optimizer in backward; return the names of replicated tables, which cannot."""
     replicated = {table for table, placed in plan.tables.items() if placed.sharding_type == "data_parallel"}
     weights = [
@@ -48,19 +48,19 @@ def build_optimizer(model: DistributedModelParallel, replicated: set[str], confi
         elif schema_name(name.split(".")[-2]) in replicated:  # others are fused; another rank's are here as empty ones
             tables[name] = parameter
     sparse = _SPARSE_OPTIMIZERS[config.sparse_optimizer.name]
-    parts = []
+    parts: list[KeyedOptimizer | tuple[str, KeyedOptimizer]] = []
     if model.fused_optimizer.params:
         parts.append(("fused", _warmed_up(model.fused_optimizer, config, config.sparse_optimizer.lr)))
     if tables:
         keyed = KeyedOptimizerWrapper(tables, lambda p: sparse(p, **_sparse_settings(config)))
         parts.append(("replicated", _warmed_up(keyed, config, config.sparse_optimizer.lr)))
     adam = config.dense_optimizer
-    keyed = KeyedOptimizerWrapper(
+    others: KeyedOptimizer = KeyedOptimizerWrapper(
         dense, lambda p: torch.optim.AdamW(p, lr=adam.lr, weight_decay=adam.weight_decay, eps=adam.eps, fused=True)
     )
     if config.train.clip_grad_norm is not None:
-        keyed = GradientClippingOptimizer(keyed, GradientClipping.NORM, config.train.clip_grad_norm)
-    parts.append(("dense", _warmed_up(keyed, config, adam.lr)))
+        others = GradientClippingOptimizer(others, GradientClipping.NORM, config.train.clip_grad_norm)
+    parts.append(("dense", _warmed_up(others, config, adam.lr)))
     return CombinedOptimizer(parts)
 
 

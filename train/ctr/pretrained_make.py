@@ -4,6 +4,7 @@ RUN/MODALITY/make/about.json   modality, checksum of the store, widths, validati
 RUN/MODALITY/make/epoch-N.pt   weights after N epochs; 0 is how it was initialised
 """
 
+import functools
 import io
 import json
 from collections.abc import Mapping
@@ -59,7 +60,7 @@ def load_makes(config: Config, stores: Mapping[str, FrozenStore], trainable: Tra
         name, make = module.modality, config.model.modality_config(module.modality).make
         if make.run is None:
             continue
-        weights = on_first(ranks, lambda make=make, name=name: _read(make, name, stores[name]))
+        weights = on_first(ranks, functools.partial(_read, make, name, stores[name]))
         parameters = dict(module.make.named_parameters())
         assert parameters.keys() == weights.keys(), "the shapes were compared"
         with torch.no_grad():

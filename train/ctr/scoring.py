@@ -58,7 +58,8 @@ def collect(
         parts.append(tuple(c[batch.repeated :] for c in (batch.labels, logits, batch.users, batch.targets)))
         advance(len(batch) * ranks.world_size)
     columns = [_gathered(torch.cat(column), ranks) for column in zip(*parts, strict=True)]
-    return Scores(*columns) if ranks.first else None  # type: ignore[arg-type]
+    gathered = [column for column in columns if column is not None]
+    return Scores(*gathered) if ranks.first else None
 
 
 def _gathered(column: torch.Tensor, ranks: Ranks) -> np.ndarray | None:

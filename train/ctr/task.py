@@ -100,7 +100,7 @@ class CTRTask(TrainingTask):
             raise InputError(f"the loss is not finite at step {metrics.bad_step}: {place}; {NOT_FINITE}")
         loss = metrics.means["loss"]
         ne = normalised_entropy(loss, metrics.means["positives"])
-        groups = self.trainable.optimizer.param_groups
+        groups = list(self.trainable.optimizer.param_groups)
         sparse = {"lr_sparse": groups[0]["lr"]} if self.trainable.plan.tables else {}
         rates = {"lr_dense": groups[-1]["lr"], **sparse}
         row = {"loss": loss, "ne": ne, "examples_per_s": metrics.examples_per_s, **rates}

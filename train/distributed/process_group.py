@@ -34,7 +34,8 @@ def process_group(config: ProcessConfig, records: Path | None = None) -> Iterato
     number = {key: int(os.environ.get(key, default)) for key, default in
               (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
     _silence_library_warnings(number["RANK"])
-    ranks = Ranks(*number.values(), device=choose_device(config.device, number["LOCAL_RANK"]))
+    device = choose_device(config.device, number["LOCAL_RANK"])
+    ranks = Ranks(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], number["LOCAL_WORLD_SIZE"], device)
     torch.set_num_threads(config.threads or max(1, available_cores() // ranks.local_world_size))
     on_cuda = ranks.device.type == "cuda"
     if on_cuda:
@@ -48,6 +49,7 @@ def process_group(config: ProcessConfig, records: Path | None = None) -> Iterato
         else:
             dist.init_process_group(backend, init_method=f"file://{folder}/join", rank=0, world_size=1, timeout=timeout)
         if on_cuda:
+            assert dist.group.WORLD is not None
             nccl.watch_later(dist.group.WORLD, config.timeout_s)
         heartbeat = begin_heartbeat(ranks.rank, ranks.world_size)
         try:

@@ -4,8 +4,9 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 SAME_S = 2.0  # a scheduler signals every process of a job, and a launcher passes the same signal on
 
@@ -34,7 +35,7 @@ class StopRequest:
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._until: float | None = None
-        self._before: object = None
+        self._before: Callable[[int, FrameType | None], Any] | int | None = None
 
     @property
     def asked(self) -> bool:
@@ -75,7 +76,7 @@ def stop_on_sigterm(grace_s: float) -> Iterator[StopRequest]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, alarm)
-        signal.signal(signal.SIGTERM, stop._before)  # type: ignore[arg-type]
+        signal.signal(signal.SIGTERM, stop._before)
 
 
 def ignore_sigterm() -> None:

@@ -1,7 +1,7 @@
 """Decode pipeline: contents of items decoded in threads, ahead of the encoder; batches depend on the items alone."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,7 @@ class DecodedBatch:
 
 def decoded_batches(
     items: ItemFiles, runs: list[range], decode: Callable[[Any], Any], batch_size: int, threads: int
-) -> Iterator[DecodedBatch]:
+) -> Generator[DecodedBatch, None, None]:
     """The batches of all parts in ``runs`` of consecutive parts. Parts begin with a batch of their own.
 
     Raises InputError for a file that cannot be read.

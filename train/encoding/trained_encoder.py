@@ -37,6 +37,6 @@ class TrainedEncoder:
     @torch.no_grad()
     def vectors(self, decoded: Sequence[torch.Tensor]) -> np.ndarray:
         """[n, M] float32, not normalised."""
-        texts = self.kind == "text"
-        batch = pad_sequence(list(decoded), batch_first=True, padding_value=PADDING) if texts else torch.stack(decoded)
+        texts, contents = self.kind == "text", list(decoded)
+        batch = pad_sequence(contents, batch_first=True, padding_value=PADDING) if texts else torch.stack(contents)
         return self._encoder.project(self._encoder.backbone(batch.to(self._device))).float().cpu().numpy()

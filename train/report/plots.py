@@ -156,7 +156,7 @@ def _reliability(figure: Figure, comparison: Comparison) -> str | None:
     axes = figure.subplots()
     for row in comparison.rows:
         for line in filter(None, points[row.label]):
-            style = {"label": escape_label(row.label), "linewidth": 1, "marker": "o", "markersize": 3.5}
+            style: dict[str, Any] = {"label": escape_label(row.label), "linewidth": 1, "marker": "o", "markersize": 3.5}
             axes.plot(*zip(*line, strict=True), **style, **line_style(comparison, row))
     end = min(1.0, 1.05 * largest)
     axes.plot([0, end], [0, end], color="#999999", linewidth=0.8, linestyle="--", label="calibrated", zorder=0)

@@ -121,7 +121,8 @@ def _json_lines(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[
     """Rows of a JSON-lines file, and notes. Half a last line is left out and noted where the run is not done."""
     if not path.is_file():
         return [], ()
-    rows, lines = [], _read_text(path).split("\n")
+    rows: list[dict[str, Any]] = []
+    lines = _read_text(path).split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -27,13 +27,14 @@ def run_to_end(run: Lifecycle, grace_s: int) -> None:
     Args:
         grace_s: seconds that a stopped or failed run has for the checkpoint that is being written.
     """
+    stop: StopRequest | None = None
     try:
         with stop_on_sigterm(grace_s) as stop:
             run.fit(stop)
         run.test()
     except BaseException as error:
         with uninterrupted(), contextlib.suppress(OSError):  # a full disk may be what ended the run, and is what to say
-            run.checkpointer.settle(stop.left_s)
+            run.checkpointer.settle(grace_s if stop is None else stop.left_s)
             run.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     run.end("done")

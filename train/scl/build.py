@@ -1,6 +1,7 @@
 """A run's parts from its config: encoders, their optimizer, momentum encoder and memory bank."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def _tokenizer(config: SCLConfig, pairs: Pairs, rows: PairRows, items: ItemConte
     return Tokenizer.from_str(on_first(ranks, made))
 
 
-def _texts(pairs: Pairs, rows: PairRows, items: ItemContents):
+def _texts(pairs: Pairs, rows: PairRows, items: ItemContents) -> Iterator[str]:
     """Texts of the train split: its queries, and the items that it names."""
     import numpy as np
 

@@ -56,7 +56,7 @@ def _weights(trainable: SCLTrainable) -> list[TensorShard]:
 
 
 def _optimizer(trainable: SCLTrainable) -> list[TensorShard]:
-    names = {parameter: name for name, parameter in trainable.towers.named_parameters()}
+    names: dict[torch.Tensor, str] = {parameter: name for name, parameter in trainable.towers.named_parameters()}
     return [
         whole_tensor(f"optimizer.{names[parameter]}.{key}", value)
         for parameter, values in trainable.optimizer.state.items()

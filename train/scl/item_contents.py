@@ -1,6 +1,7 @@
 """The content of all items: read once from parquet, then looked up at random in a memory map."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def check_column(file: DataFile, name: str, kind: str) -> None:
         raise InputError(f"'{file.path}', column '{name}' is {got}; allowed: {allowed}; fix pairs.yaml or the file")
 
 
-def _read(file: DataFile, about: Items):
+def _read(file: DataFile, about: Items) -> Iterator[tuple[np.ndarray, pa.Array]]:
     opened, done = open_file(file), 0
     batches = opened.iter_batches(_ROWS, columns=[about.id, about.column], use_threads=False)
     while True:

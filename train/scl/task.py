@@ -9,6 +9,7 @@ import torch
 from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
 from recsys.scl.encoders import save_encoder
+from recsys.scl.encoders.tokenizer import WordDecoder
 from recsys.scl.pairs_schema import load_pairs
 from train.distributed.ranks import Ranks, on_first
 from train.run.metrics_window import MetricsWindow
@@ -152,6 +153,7 @@ class SCLTask(TrainingTask):
         """The vocabulary of an encoder of texts that has one of its own, which a resumed run needs."""
         for encoder in (self.towers.query, self.towers.item):
             if encoder.about["library"] == "ours" and encoder.kind == "text":
+                assert isinstance(encoder.decoder, WordDecoder)
                 with atomic_write(folder / VOCABULARY) as out:
                     out.write(encoder.decoder.tokenizer.to_str().encode())
 

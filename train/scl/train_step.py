@@ -48,6 +48,7 @@ class SCLStep:
         parts.optimizer.step()
         parts.towers.temperature.clamp()
         if bank is not None:
+            assert keys is not None
             bank.push(keys, batch.items)
         return loss.detach(), nce.detach(), hard.detach()
 

@@ -82,8 +82,9 @@ def convert(data: str, out: str, *, modality: str | None = None) -> dict[str, An
         )
     tables = {split: _read(Path(data) / split, schema) for split in SPLITS}
     raw = {split: {f.name: _column(tables[split], f) for f in schema.features} for split in SPLITS}
-    store = FrozenStore.open(str(Path(data) / schema.modalities[modality].store)) if modality else None
-    vector_table = schema.feature(schema.modalities[modality].target).table if modality else None
+    m = schema.modalities[modality] if modality else None
+    store = FrozenStore.open(str(Path(data) / m.store)) if m else None
+    vector_table = schema.feature(m.target).table if m else None
     vocabularies = {
         table: Vocabulary(
             np.concatenate([raw["train"][f.name][0] for f in schema.features if f.table == table]),
@@ -93,7 +94,7 @@ def convert(data: str, out: str, *, modality: str | None = None) -> dict[str, An
     }
     widths = {f.name: _width(f, raw["train"][f.name]) for f in schema.features if f.kind in ("bag", "sequence")}
     for split in SPLITS:
-        arrays = {f.name: _encode(f, raw[split][f.name], vocabularies, widths) for f in schema.features}
+        arrays: dict[str, Any] = {f.name: _encode(f, raw[split][f.name], vocabularies, widths) for f in schema.features}
         label = tables[split][schema.label].to_numpy().astype(np.int64)
         np.savez(folder / f"{split}_keys.npz", label=label, user=tables[split][schema.user].to_numpy())
         arrays[schema.label] = label
@@ -101,8 +102,7 @@ def convert(data: str, out: str, *, modality: str | None = None) -> dict[str, An
         if split == "train":
             _other_formats(folder, arrays)
     _json(folder / "feature_map.json", _feature_map(schema, vocabularies, widths))
-    if store:
-        m = schema.modalities[modality]
+    if store and m and vector_table:
         values = np.asarray(store.vectors, np.float32)
         values = values if store.scale is None else values * np.asarray(store.scale)[:, None]
         np.savez(folder / "vectors.npz", key=np.asarray(store.ids), value=values)
@@ -111,7 +111,7 @@ def convert(data: str, out: str, *, modality: str | None = None) -> dict[str, An
     about = {
         "rows": {split: tables[split].num_rows for split in SPLITS},
         "pairs": [[f.target, f.name] for f in schema.features if f.kind == "sequence"],
-        "vectors": {"target": m.target, "history": m.history, "width": store.width} if store else None,
+        "vectors": {"target": m.target, "history": m.history, "width": store.width} if store and m else None,
     }
     _json(folder / "peer.json", about)
     return about
@@ -137,7 +137,8 @@ def _column(table: pa.Table, feature: Feature) -> tuple[np.ndarray, np.ndarray |
     return column.flatten().to_numpy(zero_copy_only=False), offsets
 
 
-def _width(feature: Feature, column: tuple[np.ndarray, np.ndarray]) -> int:
+def _width(feature: Feature, column: tuple[np.ndarray, np.ndarray | None]) -> int:
+    assert column[1] is not None, "bags and sequences have offsets"
     longest = int(np.diff(column[1]).max(initial=1))
     return max(1, min(longest, feature.max_length or longest))
 
@@ -150,7 +151,7 @@ def _encode(feature: Feature, column: tuple[np.ndarray, Any], vocabularies: dict
     return index if offsets is None else padded(index, offsets, widths[feature.name])
 
 
-def _other_formats(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+def _other_formats(folder: Path, arrays: dict[str, Any]) -> None:
     (folder / "blocks").mkdir(exist_ok=True)
     rows = len(next(iter(arrays.values())))
     for n, part in enumerate(np.array_split(np.arange(rows), BLOCKS)):
@@ -179,6 +180,7 @@ def _feature_map(schema: Schema, vocabularies: dict[str, Vocabulary], widths: di
 def _spec(feature: Feature, vocabularies: dict, widths: dict[str, int], first_on: dict[str, str]) -> dict[str, Any]:
     if feature.kind == "dense":
         return {"source": "", "type": "numeric"}
+    assert feature.table is not None, "the schema gives every other feature a table"
     vocabulary = vocabularies[feature.table]
     spec = {
         "source": "",

@@ -4,6 +4,7 @@ Runs inside the peer's environment only.
 """
 
 import os
+from typing import Any
 
 import torch
 from fuxictr.pytorch.layers import DIN_Attention, FeatureEmbeddingDict, MLP_Block
@@ -21,7 +22,7 @@ class DIN(BaseModel):
 
     def __init__(
         self,
-        feature_map,
+        feature_map: Any,
         *,
         pairs: list[list[str]],
         vectors: dict | None,
@@ -30,7 +31,7 @@ class DIN(BaseModel):
         attention_hidden: list[int],
         attention_activation: str,
         learning_rate: float,
-        **settings,
+        **settings: Any,
     ) -> None:
         super().__init__(feature_map, **settings)
         self.pairs, self.vectors = pairs, vectors
@@ -56,7 +57,7 @@ class DIN(BaseModel):
         self.reset_parameters()
         self.model_to_device()
 
-    def forward(self, inputs):
+    def forward(self, inputs: Any) -> dict[str, torch.Tensor]:
         """{"y_pred": [B, 1] probabilities} of a batch as the peer's loaders make it."""
         ids = self.get_inputs(inputs)
         embedded = self.embedding_layer(ids)
@@ -64,6 +65,7 @@ class DIN(BaseModel):
         for (target, sequence), attention in zip(self.pairs, self.attention, strict=True):
             query, keys = embedded[target], embedded[sequence]
             if self._has_vectors(target, sequence):
+                assert self.frozen is not None
                 query = torch.cat([query, self.frozen(ids[target].long())], dim=-1)
                 keys = torch.cat([keys, self.frozen(ids[sequence].long())], dim=-1)
                 outputs[target] = query
@@ -74,7 +76,7 @@ class DIN(BaseModel):
         return self.vectors is not None and (target, sequence) == (self.vectors["target"], self.vectors["history"])
 
 
-def _frozen(feature_map, vectors: dict) -> PretrainedEmbedding:
+def _frozen(feature_map: Any, vectors: dict) -> PretrainedEmbedding:
     width, folder = vectors["width"], feature_map.data_dir
     return PretrainedEmbedding(
         vectors["target"],

@@ -33,7 +33,16 @@ def environment(folder: Path = ROOT / ".venv-fuxictr") -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, text=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
+        pip: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            REQUIREMENTS,
+        ]
         subprocess.run(pip, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         print(error.stdout, error.stderr, sep="", file=sys.stderr)

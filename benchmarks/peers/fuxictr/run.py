@@ -9,6 +9,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,21 +28,22 @@ START_UP_STEPS = 20  # of every epoch: workers start, queues fill
 class MeasuredDIN(DIN):
     """DIN that notes when each step ended, and is judged on validation by our definition of GAUC."""
 
-    def __init__(self, feature_map, *, validation_keys, **settings) -> None:
+    def __init__(self, feature_map: Any, *, validation_keys: dict[str, np.ndarray], **settings: Any) -> None:
         super().__init__(feature_map, **settings)
         self.validation_keys = validation_keys
         self.epochs: list[dict] = []
 
-    def train_epoch(self, data_generator) -> None:
-        self.began, self.stamps = time.perf_counter(), []
+    def train_epoch(self, data_generator: Any) -> None:
+        self.began = time.perf_counter()
+        self.stamps: list[tuple[float, int]] = []
         super().train_epoch(data_generator)
 
-    def train_step(self, batch_data):
+    def train_step(self, batch_data: Any) -> torch.Tensor:
         loss = super().train_step(batch_data)
         self.stamps.append((time.perf_counter(), len(batch_data[self.feature_map.labels[0]])))
         return loss
 
-    def evaluate(self, data_generator, metrics=None) -> dict:
+    def evaluate(self, data_generator: Any, metrics: list[str] | None = None) -> dict[str, float]:
         """The peer's fit calls this at each epoch's end, to choose the epoch it keeps."""
         steady, whole = rates(self.began, self.stamps)
         judged = quality(self.validation_keys, self.predict(data_generator))
@@ -65,9 +67,10 @@ def rates(began: float, stamps: list[tuple[float, int]]) -> tuple[float, float]:
 def quality(keys: dict[str, np.ndarray], scores: np.ndarray) -> dict[str, float]:
     """GAUC, AUC and log loss of probabilities ``scores [B]``."""
     by_user = gauc(keys["label"], scores, keys["user"]).weighted
-    if by_user is None:
+    by_pair, loss = auc(keys["label"], scores), log_loss(keys["label"], scores)
+    if by_user is None or by_pair is None or loss is None:
         raise InputError("no user of a split has both labels, so GAUC is undefined; use more rows")
-    return {"gauc": by_user, "auc": auc(keys["label"], scores), "log_loss": log_loss(keys["label"], scores)}
+    return {"gauc": by_user, "auc": by_pair, "log_loss": loss}
 
 
 def parsed() -> argparse.Namespace:

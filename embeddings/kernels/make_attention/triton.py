@@ -69,7 +69,7 @@ def make_attention_backward(
     """Gradients of the four parameters, float32. ``gradient`` [B, M] is that of the result. No synchronisation."""
     targets, length, width, hiddens = target_rows.numel(), history_rows.numel(), table.shape[1], bias.numel()
     if targets == 0 or length == 0:
-        return tuple(torch.zeros_like(p) for p in (weight, bias, slope, score))  # type: ignore[return-value]
+        return torch.zeros_like(weight), torch.zeros_like(bias), torch.zeros_like(slope), torch.zeros_like(score)
     inputs = ready(table, scale, target_rows, history_rows, offsets, bag_index, weight, bias, slope, score)
     options = constants(table.dtype, width, hiddens, bag_index is not None, backward=True)
     items, splits = pieces(targets, length, CHUNK, bag_index is not None)

@@ -4,7 +4,7 @@ import numpy as np
 
 from embeddings.frozen.store import FrozenStore
 from recsys.datasets.io.split_writer import Columns
-from recsys.features.ragged import Ragged
+from recsys.features.ragged import as_array, as_ragged
 
 LOOKED_UP_EVERY = 64  # of the rows' histories so many are looked up: random reads of every behaviour would take hours
 
@@ -28,8 +28,7 @@ class DatasetStatistics:
 
     def add(self, columns: Columns) -> None:
         """Count the next rows."""
-        users, items, history = columns["user"], columns["item"], columns["history"]
-        assert isinstance(users, np.ndarray) and isinstance(items, np.ndarray) and isinstance(history, Ragged)
+        users, items, history = as_array(columns["user"]), as_array(columns["item"]), as_ragged(columns["history"])
         if not users.size:
             return
         self._users += int((users[1:] != users[:-1]).sum()) + int(users[0] != self._last_user)
@@ -40,8 +39,9 @@ class DatasetStatistics:
         self._look_up("targets", items)
         self._look_up("behaviours", history.take(sample).values)
         for name, listed in self._ids.items():
-            for values in [columns[name], columns[listed].take(sample).values] if listed else [columns[name]]:
-                self._values[name].update(np.unique(values).tolist())
+            self._values[name].update(np.unique(as_array(columns[name])).tolist())
+            if listed:
+                self._values[name].update(np.unique(as_ragged(columns[listed]).take(sample).values).tolist())
 
     def _look_up(self, role: str, ids: np.ndarray) -> None:
         self._lookups[role] += ids.size

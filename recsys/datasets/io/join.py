@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.datasets.io.parquet_source import TableChunk
 from recsys.datasets.io.split_writer import Columns, take_rows
-from recsys.features.ragged import Ragged, ranges
+from recsys.features.ragged import Ragged, as_array, ranges
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class LookupTable:
     """
 
     keys: np.ndarray
-    columns: Columns
+    columns: dict[str, np.ndarray]
 
     @classmethod
     def of(cls, parts: Iterator[TableChunk], key: str) -> "LookupTable":
         """All of ``parts``, by column ``key``. The first of rows with the same key counts."""
         columns = concatenated(part.columns for part in parts)
-        keys, first = np.unique(columns.pop(key), return_index=True)
-        return cls(keys, {name: values[first] for name, values in columns.items()})
+        keys, first = np.unique(as_array(columns.pop(key)), return_index=True)
+        return cls(keys, {name: as_array(values)[first] for name, values in columns.items()})
 
     def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The columns at ``ids`` [n] int64, 0 where one is not there."""
@@ -40,8 +40,7 @@ def concatenated(parts: Iterable[Columns]) -> Columns:
     parts_of: dict[str, list[np.ndarray]] = {}
     for columns in parts:
         for name, values in columns.items():
-            assert not isinstance(values, Ragged)
-            parts_of.setdefault(name, []).append(values)
+            parts_of.setdefault(name, []).append(as_array(values))
     return {name: np.concatenate(values) for name, values in parts_of.items()}
 
 
@@ -54,15 +53,15 @@ def left_join(samples: Columns, users: Iterator[TableChunk], key: str, rows: int
 
         samples  name -> [S] ids or labels, among them ``key``
     """
-    samples = take_rows(samples, np.argsort(samples[key], kind="stable"))
-    left = np.ones(samples[key].size, bool)
+    samples = take_rows(samples, np.argsort(as_array(samples[key]), kind="stable"))
+    keys = as_array(samples[key])
+    left = np.ones(keys.size, bool)
     empty: Columns = {}
     for part in users:
         features = dict(part.columns)
-        ids = features.pop(key)
-        assert not isinstance(ids, Ragged)
+        ids = as_array(features.pop(key))
         empty = {name: _blank(values) for name, values in features.items()}
-        starts, ends = (np.searchsorted(samples[key], ids, side=side) for side in ("left", "right"))
+        starts, ends = (np.searchsorted(keys, ids, side=side) for side in ("left", "right"))
         repeats = np.ones(ids.size, bool)
         repeats[np.unique(ids, return_index=True)[1]] = False
         ends = np.where(repeats, starts, ends)

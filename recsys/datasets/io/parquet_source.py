@@ -12,7 +12,7 @@ import pyarrow.types as pt
 
 from embeddings.errors import InputError, first_line, nearest
 from recsys.datasets.io.split_writer import Columns
-from recsys.features.ragged import Ragged
+from recsys.features.ragged import Ragged, as_ragged
 
 READ_BYTES = 1 << 18  # of a column's pages at once, so that a row group of any size streams
 
@@ -30,9 +30,8 @@ class TableChunk:
 
     def one_hot(self, name: str) -> np.ndarray:
         """The label in the lists of column ``name``, [0, 1] a click and [1, 0] none: [n] int8. Raises InputError."""
-        column = self.columns[name]
-        assert isinstance(column, Ragged)
-        wrong = column.lengths != 2
+        column = as_ragged(self.columns[name])
+        wrong, pairs = column.lengths != 2, np.zeros((0, 2), np.int64)
         if not wrong.any():
             pairs = column.values.reshape(-1, 2)
             wrong = (pairs.min(axis=1) != 0) | (pairs.max(axis=1) != 1)
@@ -46,9 +45,7 @@ class TableChunk:
         """Raise InputError unless the lists of both columns have the same lengths, row by row."""
         lengths = []
         for name in (first, second):
-            column = self.columns[name]
-            assert isinstance(column, Ragged)
-            lengths.append(column.lengths)
+            lengths.append(as_ragged(self.columns[name]).lengths)
         if (wrong := np.flatnonzero(lengths[0] != lengths[1])).size:
             one, other = lengths[0][wrong[0]], lengths[1][wrong[0]]
             raise InputError(

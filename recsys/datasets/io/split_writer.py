@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys.features.ragged import Ragged
+from recsys.features.ragged import Ragged, as_array
 
 ROW_GROUP_ROWS = 32_768
 ROW_GROUP_VALUES = 4 << 20  # longer lists make smaller row groups, so that a reader's memory stays bounded
@@ -60,7 +60,7 @@ class SplitWriter:
             return
         self.count.rows += table.num_rows
         if "label" in columns:
-            self.count.positives += int(columns["label"].sum(dtype=np.int64))
+            self.count.positives += int(as_array(columns["label"]).sum(dtype=np.int64))
         self._waiting.append(table)
         self._waiting_rows += table.num_rows
         if self._waiting_rows >= self._group_rows:

@@ -34,6 +34,18 @@ class ShopConfig:
         self._check("searches", 0, 10**9)
         self._check("seed", 0, 2**63 - 1)
 
+    @property
+    def num_users(self) -> int:
+        """``users``, once they follow from ``rows`` where none were given."""
+        assert self.users is not None
+        return self.users
+
+    @property
+    def num_items(self) -> int:
+        """``items``, likewise."""
+        assert self.items is not None
+        return self.items
+
     def _check(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
         if not low <= value <= high:

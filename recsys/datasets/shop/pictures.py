@@ -5,6 +5,7 @@ background and noise are drawn at random, and move most pixels more than the sty
 """
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -58,7 +59,7 @@ def render(rng: np.random.Generator, style: np.ndarray, variation: float) -> np.
     return (np.clip(canvas, 0, 1) * 255).astype(np.uint8)
 
 
-def _background(drawn, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _background(drawn: Callable[..., np.ndarray], x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A gradient between two colours under a blot of a third: [n, SIZE, SIZE, 3] float32."""
     one, other, third = drawn(0, 1, 1, 1, 3), drawn(0, 1, 1, 1, 3), drawn(0, 1, 1, 1, 3)
     slope = _logistic(2 * (drawn(-1, 1) * x + drawn(-1, 1) * y))[..., None]

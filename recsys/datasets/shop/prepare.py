@@ -32,7 +32,7 @@ def prepare(out: str, config: ShopConfig | None = None, *, overwrite: bool = Fal
     """
     config = config or ShopConfig()
     with data_folder(out, overwrite=overwrite) as folder:
-        market = Market(config.items, config.seed)
+        market = Market(config.num_items, config.seed)
         build_store(
             str(folder / "frozen" / "content"),
             market.ids,
@@ -52,8 +52,8 @@ def prepare(out: str, config: ShopConfig | None = None, *, overwrite: bool = Fal
             "shop",
             flags,
             counts,
-            users=config.users,
-            items=config.items,
+            users=config.num_users,
+            items=config.num_items,
             new_items=int(new.sum()),
             **facts,
         )
@@ -63,7 +63,7 @@ def prepare(out: str, config: ShopConfig | None = None, *, overwrite: bool = Fal
 def _write_splits(folder: Path, market: Market, config: ShopConfig) -> dict[str, SplitCount]:
     base = base_log_odds(market, config.click_rate, config.seed)
     block_rows = max(1, min(BLOCK_ROWS, BLOCK_VALUES // config.history))
-    blocks = max(1, min(-(-config.rows // block_rows), config.users))
+    blocks = max(1, min(-(-config.rows // block_rows), config.num_users))
     group_rows = row_group_rows(config.history)
     writers = {split: SplitWriter(folder / split, group_rows) for split in SPLITS}
     with (
@@ -74,8 +74,8 @@ def _write_splits(folder: Path, market: Market, config: ShopConfig) -> dict[str,
     ):
         for block in range(blocks):
             rng = np.random.default_rng([config.seed, 3, block])
-            first, last = config.users * block // blocks, config.users * (block + 1) // blocks
-            wanted = config.rows * last // config.users - config.rows * first // config.users
+            first, last = config.num_users * block // blocks, config.num_users * (block + 1) // blocks
+            wanted = config.rows * last // config.num_users - config.rows * first // config.num_users
             users = market.new_users(rng, last - first)
             impressions = show(rng, market, users, wanted, base)
             history = remember(rng, market, users, impressions, config.history)
@@ -120,8 +120,8 @@ def _schema(market: Market, config: ShopConfig) -> Schema:
     return Schema(
         timestamp="timestamp",
         tables={
-            "user": table(config.users),
-            "item": table(config.items),
+            "user": table(config.num_users),
+            "item": table(config.num_items),
             "city": table(CITIES),
             "category": table(market.num_categories),
             "tag": table(market.num_tags),

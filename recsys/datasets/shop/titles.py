@@ -21,7 +21,7 @@ def word(number: int) -> str:
     base = len(_ONSETS) * len(_VOWELS)
     above, below = divmod(number, base**3)
     number = above * base**3 + below * _SPREAD % base**3
-    syllables = []
+    syllables: list[str] = []
     while number or len(syllables) < 3:
         number, digit = divmod(number, base)
         syllables.append(_ONSETS[digit % len(_ONSETS)] + _VOWELS[digit // len(_ONSETS)])

@@ -52,4 +52,4 @@ def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     if parts[0].dim() == 2:
         longest = max(p.size(1) for p in parts)
         parts = [F.pad(p, (0, longest - p.size(1)), value=-1) for p in parts]
-    return torch.cat(parts)
+    return torch.cat(list(parts))

@@ -18,6 +18,7 @@ from embeddings.errors import InputError, first_line
 from recsys.scl.encoders.build import rebuild
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.tokenizer import WordDecoder
+from recsys.scl.encoders.transformers_models import Backbone, ModelDecoder
 
 ABOUT, WEIGHTS, TOKENIZER = "encoder.json", "weights.safetensors", "tokenizer.json"
 BACKBONE = "backbone"
@@ -32,6 +33,7 @@ def save_encoder(encoder: Encoder, folder: str | Path) -> None:
         if isinstance(encoder.decoder, WordDecoder):
             (new / TOKENIZER).write_text(encoder.decoder.tokenizer.to_str())
         if encoder.about["library"] == "transformers":
+            assert isinstance(encoder.backbone, Backbone) and isinstance(encoder.decoder, ModelDecoder)
             encoder.backbone.save_settings(new / BACKBONE)
             encoder.decoder.save(new / BACKBONE)
 

@@ -50,7 +50,8 @@ def _around(model: nn.Module, about: dict[str, Any]) -> Encoder:
     return Encoder("image", backbone, features, width, PictureDecoder(size), about)
 
 
-def _model(name: str, size: int, pretrained: bool) -> nn.Module:
+def _model(name: str, size: int, pretrained: bool) -> Any:
+    """A model of timm: a module with ``pretrained_cfg`` and ``num_features``, which not all classes declare."""
     import timm
 
     try:

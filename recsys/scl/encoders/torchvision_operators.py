@@ -17,7 +17,8 @@ def importable_torchvision() -> None:
     package = find_spec("torchvision")
     if _KEPT or package is None:
         return
-    (folder,) = package.submodule_search_locations  # type: ignore[misc]
+    assert package.submodule_search_locations is not None
+    (folder,) = package.submodule_search_locations
     try:
         for library in Path(folder).glob("_C*.so"):
             torch.ops.load_library(str(library))

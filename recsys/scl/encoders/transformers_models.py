@@ -43,7 +43,7 @@ class ModelDecoder:
 class Backbone(nn.Module):
     """Token ids [B, L], -1 is padding, into features [B, H]: pooled as the model's folder says, mean or first token."""
 
-    def __init__(self, model: nn.Module, pooling: str) -> None:
+    def __init__(self, model: Any, pooling: str) -> None:
         super().__init__()
         self.model, self._pooling = model, pooling
 
@@ -84,7 +84,7 @@ def rebuild_transformers(about: dict[str, Any], folder: Path) -> Encoder:
     return _around(model, models.AutoTokenizer.from_pretrained(settings), about)
 
 
-def _around(model: nn.Module, tokenizer: Any, about: dict[str, Any]) -> Encoder:
+def _around(model: Any, tokenizer: Any, about: dict[str, Any]) -> Encoder:
     text = getattr(model, "encoder", None) if model.config.is_encoder_decoder else None
     backbone = Backbone(text if text is not None else model, about["pooling"])
     return Encoder("text", backbone, model.config.hidden_size, about["width"],

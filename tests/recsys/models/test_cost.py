@@ -37,7 +37,7 @@ def counted(config: ArchConfig, schema: Schema = tiny.SCHEMA):
 def test_parameters(raw: dict) -> None:
     config = ArchConfig.model_validate(raw)
     tables, found = counted(config)
-    model = arch_class(config.arch)(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
+    model = arch_class(config.arch)(tiny.SCHEMA, config, tables, {"text": Width()})
     assert found.parameters == sum(p.numel() for p in model.parameters())
     assert all(p.device.type == "cpu" for p in model.parameters()), "planning left torch on the meta device"
 
@@ -46,7 +46,7 @@ def test_flops_of_the_attention_and_the_last_layers():
     """torch counts the products of a step: all of ours but biases, and the gradient of the first layers' inputs."""
     config = DINConfig()
     tables, found = counted(config)
-    model = DINArch(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
+    model = DINArch(tiny.SCHEMA, config, tables, {"text": Width()})
     batch, length = 32, int(LENGTHS["history"])
     width = tables[0].embedding_dim
     with FlopCounterMode(display=False) as counter:
@@ -78,7 +78,7 @@ def test_a_forward_alone_keeps_the_features_and_one_part_at_a_time():
     assert long.eval_activations - short.eval_activations == 10 * attention
     assert long.activations - short.activations == 10 * (attention + 1), "and the cosines"
     over = 2 * sum(m.out_features for m in DINArch(tiny.SCHEMA, config, tables, {"text": Width()}).over.modules()
-                   if isinstance(m, torch.nn.Linear))  # type: ignore[dict-item]  # fmt: skip
+                   if isinstance(m, torch.nn.Linear))  # fmt: skip
     assert short.activations - short.eval_activations == pytest.approx(over + 1000)
 
 

@@ -95,7 +95,7 @@ def test_an_unknown_architecture(config) -> None:
     with pytest.raises(InputError, match="arch 'dnn' is none of din, make, toy; did you mean 'din'"):
         arch_class("dnn")
     with pytest.raises(InputError, match=r"arch '\['din'\]' is none of"):
-        config_class(["din"])  # type: ignore[arg-type]
+        config_class(["din"])
 
 
 def test_a_config_without_one_is_din(config) -> None:

@@ -69,7 +69,7 @@ def test_rows_that_ranks_cannot_share_are_refused():
             return 3
 
     with pytest.raises(InputError, match=r"model\.bank\.rows is 100; allowed: multiples of the 3 ranks"):
-        MemoryBank(100, 4, Group())  # type: ignore[arg-type]
+        MemoryBank(100, 4, Group())
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Bad input and signals in one process: one clear line, the right exit status, and nothing half-written."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from tests.train import tiny
 from tests.train.launch import about, cli, one_line, rows
+from train.run import lifecycle
 from train.run import trainer as loop
 
 
@@ -43,6 +45,27 @@ def test_overwriting_something_that_is_no_run(config, tmp_path):
     assert (tmp_path / "runs" / "run" / "thesis.txt").read_text() == "precious"
     (tmp_path / "runs" / "file").write_text("")
     one_line(cli("ctr", "--config", config(), "run.name=file"), "runs/file' is a file")
+
+
+def test_an_interrupt_before_signals_are_handled(monkeypatch):
+    told = []
+
+    class Run:
+        class checkpointer:
+            settle = staticmethod(lambda left_s: told.append(left_s))
+
+        end = staticmethod(told.append)
+
+    @contextlib.contextmanager
+    def interrupted(grace_s):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(lifecycle, "stop_on_sigterm", interrupted)
+    monkeypatch.setattr(lifecycle, "uninterrupted", contextlib.nullcontext)  # this process goes on
+    with pytest.raises(KeyboardInterrupt):
+        lifecycle.run_to_end(Run(), 30)
+    assert told == [30, "interrupted"]
 
 
 def test_a_run_that_could_not_begin_can_be_repeated(config, own):
