@@ -13,7 +13,7 @@ from embeddings.errors import InputError
 _BOOL = "tag:yaml.org,2002:bool"
 
 
-class _Loader(get_yaml_loader()):  # type: ignore[misc]
+class _Loader(get_yaml_loader()):  # type: ignore[misc]  # OmegaConf makes the class anew at each call
     """OmegaConf's loader, with the truth values of YAML 1.2: on, off, yes and no are text.
 
     A setting that is true or false takes those words all the same, as pydantic reads them.
