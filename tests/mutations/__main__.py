@@ -13,7 +13,7 @@ from tests.mutations.table import MUTATIONS
 
 
 @click.command()
-@click.option("--only", multiple=True, metavar="KEY", help="A setting or a section, such as train.patience; repeatable.")
+@click.option("--only", multiple=True, metavar="KEY", help="A setting or section, such as train.patience; repeatable.")
 @click.option("--list", "listed", is_flag=True, help="List the mutations; run nothing.")
 def command(only: tuple[str, ...], listed: bool) -> None:
     """Break one setting after another in a copy of the tree, and run the tests that should notice.
