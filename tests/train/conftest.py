@@ -1,6 +1,6 @@
 """Fixtures for tests that train: one small data folder, and a config on it that each test completes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +37,13 @@ def own(tmp_path) -> Path:
     from tests.train import tiny
 
     return tiny.make_data(tmp_path / "own", train_rows=384)
+
+
+@pytest.fixture(scope="module")
+def ranks() -> Iterator:
+    """One rank on CPU, for all tests of a file; such a file starts no command, which makes a group of its own."""
+    from train.config import ProcessConfig
+    from train.distributed.process_group import process_group
+
+    with process_group(ProcessConfig(device="cpu", threads=1)) as alone:
+        yield alone

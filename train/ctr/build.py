@@ -30,6 +30,7 @@ from train.ctr.frozen_tables import frozen_tables
 from train.ctr.optimizers import build_optimizer, fuse_sparse_optimizer
 from train.ctr.trainable import Trainable
 from train.data.reader import RowReader
+from train.distributed.device import autocast_dtype
 from train.distributed.ranks import Ranks, on_first
 
 
@@ -110,7 +111,7 @@ def build(
     plan = on_first(ranks, lambda: choose_plan(schema, config, stores, mean_lengths, ranks))
     torch.manual_seed(config.train.seed)  # dense weights: the same on every rank
     frozen = frozen_tables(stores, plan.frozen, config, ranks)
-    model = CTRModel(schema, config.model, tables, frozen, _autocast(config, ranks.device))
+    model = CTRModel(schema, config.model, tables, frozen, autocast_dtype(config.train.autocast, ranks.device))
     dense_parameters = sum(p.numel() for p in model.dense.parameters())
     replicated = fuse_sparse_optimizer(model, plan, config)
     world = torch.distributed.group.WORLD
@@ -145,8 +146,3 @@ def choose_plan(
         return PlanSearch(problem, Topology.of(hardware, ranks.world_size)).best().plan
     except NoPlan as none:
         raise InputError(advice(problem, hardware, ranks.world_size, none)) from None
-
-
-def _autocast(config: Config, device: torch.device) -> torch.dtype | None:
-    wanted = config.train.autocast
-    return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda") else None

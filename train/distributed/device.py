@@ -1,4 +1,4 @@
-"""Which device a rank computes on, and how many cores this process may use."""
+"""Which device a rank computes on, in which dtype, and how many cores this process may use."""
 
 import os
 import sys
@@ -35,6 +35,15 @@ def choose_device(wanted: str, local_rank: int) -> torch.device:
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)
     return device
+
+
+def autocast_dtype(wanted: str, device: torch.device) -> torch.dtype | None:
+    """What ``train.autocast`` computes in on ``device``; None: float32.
+
+    Args:
+        wanted: auto, bfloat16 or off; auto is bfloat16 on CUDA alone.
+    """
+    return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda") else None
 
 
 def available_cores() -> int:

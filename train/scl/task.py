@@ -11,6 +11,7 @@ from embeddings.errors import InputError
 from recsys.scl.encoders import save_encoder
 from recsys.scl.encoders.tokenizer import WordDecoder
 from recsys.scl.pairs_schema import load_pairs
+from train.distributed.device import autocast_dtype
 from train.distributed.ranks import Ranks, on_first
 from train.run.metrics_window import MetricsWindow
 from train.run.task import Batches, TrainingTask
@@ -71,8 +72,7 @@ class SCLTask(TrainingTask):
         trainable = build_trainable(config, self.towers, ranks)
         self._model = trainable.model
         self.checkpoint_state = SCLCheckpointState(trainable)
-        autocast = config.train.autocast
-        bfloat16 = autocast == "bfloat16" or (autocast == "auto" and ranks.device.type == "cuda")
+        bfloat16 = autocast_dtype(config.train.autocast, ranks.device) is not None
         self._step = SCLStep(trainable, config.model, ranks, bfloat16, config.train.clip_grad_norm)
         self._lr = 0.0
         self._window = MetricsWindow(_LOSSES, ranks.device, ranks.world_size)

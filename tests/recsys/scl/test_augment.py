@@ -39,3 +39,55 @@ def test_words_are_left_out_but_never_the_first_and_order_stays():
     for row, there in zip(found, kept, strict=True):
         assert (row[there].diff() > 0).all() and not there[int(there.sum()) :].any(), "padding is behind"
     assert torch.equal(augment_texts(ids, draws(50), NONE), ids)
+
+
+def drawn(**places: float) -> torch.Tensor:
+    """The draws of one picture: the middle, which changes nothing, but for some: crop, stretch, flip, ..."""
+    names = ("crop", "stretch", "left", "top", "flip", "rotate", "brightness", "contrast", "saturation")
+    return torch.tensor([[places.get(name, 1.0 if name in ("crop", "flip") else 0.5) for name in names]])
+
+
+def view(pixels: torch.Tensor, draws: torch.Tensor, **settings: float) -> torch.Tensor:
+    return augment_pictures(pixels, draws, NONE.model_copy(update=settings))
+
+
+def test_crop_shows_that_share_of_the_area():
+    pixels = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    pixels[:, :, 4:12, 4:12] = 200  # a quarter, in the middle
+    assert (view(pixels, drawn(crop=0), crop=0.25)[:, :, 1:-1, 1:-1] == 200).all()
+    assert (view(pixels, drawn(crop=0), crop=0.5) == 0).any()
+
+
+def test_stretch_is_of_the_width_over_the_height():
+    pixels = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    pixels[:, :, 6:10] = 200  # a quarter of the height, in the middle
+    assert (view(pixels, drawn(crop=0, stretch=1), crop=0.25, stretch=4)[:, :, 2:-2] == 200).all()
+    assert (view(pixels, drawn(crop=0, stretch=1), crop=0.25, stretch=2)[:, :, 2:-2] < 200).any()
+
+
+def test_rotate_is_the_largest_turn():
+    pixels = torch.randint(0, 256, (1, 3, 9, 9), dtype=torch.uint8)
+    quarter = view(pixels, drawn(rotate=1), rotate=90)
+    assert any(torch.equal(quarter, pixels.rot90(turns, (2, 3))) for turns in (1, 3))
+    assert torch.equal(view(pixels, drawn(rotate=1), rotate=180), pixels.flip(2, 3))
+
+
+def test_flip_is_a_chance():
+    pixels = torch.randint(0, 256, (1, 3, 9, 9), dtype=torch.uint8)
+    for chance, mirrored in ((0.2, False), (0.4, True)):
+        assert torch.equal(view(pixels, drawn(flip=0.3), flip=chance), pixels.flip(3) if mirrored else pixels)
+
+
+def test_light_is_the_largest_change_of_brightness_and_of_contrast():
+    pixels = torch.full((1, 3, 4, 4), 50, dtype=torch.uint8)
+    pixels[..., 2:] = 150
+    bright = view(pixels, drawn(brightness=1), light=0.4)
+    assert set(bright.unique().tolist()) == {70, 210}
+    contrast = view(pixels, drawn(contrast=1), light=0.4)
+    assert set(contrast.unique().tolist()) == {30, 170}, "from their mean of 100"
+
+
+def test_colour_is_the_largest_change_of_saturation():
+    pixels = torch.tensor([160, 100, 40], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 4, 4).contiguous()
+    assert view(pixels, drawn(saturation=1), colour=0.5)[0, :, 0, 0].tolist() == [190, 100, 10]
+    assert torch.equal(view(pixels, drawn(saturation=1), light=0.5), pixels)

@@ -89,16 +89,6 @@ def test_ranks_have_the_same_first_weights_and_dropout_of_their_own(task, ranks,
     assert torch.equal(weight, same)
 
 
-@pytest.mark.parametrize(
-    ("autocast", "device", "dtype"),
-    [("off", "cpu", None), ("auto", "cpu", None), ("bfloat16", "cpu", torch.bfloat16),
-     ("off", "cuda", None), ("auto", "cuda", torch.bfloat16)],
-)  # fmt: skip
-def test_autocast_by_device(task, autocast, device, dtype):
-    config = task(f"train.autocast={autocast}").config
-    assert build_module._autocast(config, torch.device(device)) is dtype
-
-
 @pytest.mark.parametrize(("autocast", "dtype"), [("off", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_the_dense_part_computes_in_the_dtype_of_autocast(task, autocast, dtype):
     built, seen = task(f"train.autocast={autocast}"), []
@@ -117,3 +107,9 @@ def test_tables_have_the_width_and_the_plan_that_the_config_says(task):
     assert shapes == {"user": 24, "item": 24, "tag": 12}, "of tag the first shard"
     types = {name: placed.sharding_type for name, placed in built.trainable.plan.tables.items()}
     assert types == {"user": "row_wise", "item": "row_wise", "tag": "column_wise"}
+
+
+@pytest.mark.parametrize("placement", ["replicated", "host", "row_wise"])
+def test_vectors_are_placed_where_the_config_says(task, placement):
+    built = task("model.multimodal.mode=simtier", f"model.multimodal.placement={placement}")
+    assert built.trainable.plan.frozen == {"text": placement}

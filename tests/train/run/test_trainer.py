@@ -7,18 +7,11 @@ import pytest
 
 from tests.train.launch import about, rows
 from tests.train.run.scripted_task import BATCHES, ScriptedTask
-from train.config import ProcessConfig, RunSettings
-from train.distributed.process_group import process_group
+from train.config import RunSettings
 from train.run import trainer as trainer_module
 from train.run.trainer import train
 
 Run = Callable[..., ScriptedTask]
-
-
-@pytest.fixture(scope="module")
-def ranks():
-    with process_group(ProcessConfig(device="cpu", threads=1)) as alone:
-        yield alone
 
 
 @pytest.fixture

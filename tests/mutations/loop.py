@@ -1,0 +1,52 @@
+"""Mutations of the settings that every kind of training shares: splits, loop, process, run."""
+
+from tests.mutations.mutation import Mutation, mutation
+
+TRAINER, SCHEDULE = "train/run/trainer.py", "train/run/checkpoint_schedule.py"
+GROUP, FOLDER = "train/distributed/process_group.py", "train/run/run_folder.py"
+DEVICE, DTYPE = "train/distributed/device.py", "train/distributed/test_device.py"
+LOOP = "train/run/test_trainer.py"
+PROCESS = "train/distributed/test_process_group.py"
+
+
+def shared(setting: str, file: str, text: str, becomes: str, *tests: str) -> Mutation:
+    """Of a setting of ctr and of scl."""
+    return mutation(f"{setting}, scl: {setting}", file, text, becomes, *tests)
+
+
+MUTATIONS = [
+    shared("data.validation", TRAINER, "self._evaluate(self.config.data.validation, stop", 'self._evaluate("validation", stop', LOOP),
+    shared("data.test", "train/run/task.py", "evaluate(self.settings.data.test)", 'evaluate("test")', LOOP),
+    shared("data.test", TRAINER, "if self.config.data.test is not None:", "if True:", LOOP),
+    shared("train.epochs", TRAINER, "if state.epoch >= loop.epochs:", "if state.epoch >= 1:", LOOP),
+    shared("train.max_steps", TRAINER, "state.batch < task.num_batches and state.step < most", "state.batch < task.num_batches", LOOP),
+    shared("train.max_steps", TRAINER, "last = state.epoch + 1 == loop.epochs or state.step >= (loop.max_steps or math.inf)",
+           "last = state.epoch + 1 == loop.epochs", "train/ctr/test_resume.py::test_max_steps_then_more"),
+    shared("train.log_every", TRAINER, "state.batch % loop.log_every == 0", "state.batch % 50 == 0", LOOP),
+    shared("train.log_every", TRAINER, "state.batch % loop.log_every == 0", "state.step % loop.log_every == 0", LOOP),
+    shared("train.evaluate_every", TRAINER, "last or (state.epoch + 1) % loop.evaluate_every == 0", "True", LOOP),
+    shared("train.evaluate_every", TRAINER, "return last or (state.epoch + 1)", "return (state.epoch + 1)", LOOP),
+    shared("train.patience", TRAINER, "return loop.patience is None or state.worse < loop.patience", "return True", LOOP),
+    shared("train.patience", TRAINER, "state.worse < loop.patience", "state.worse <= loop.patience", LOOP),
+    shared("train.patience", TRAINER, "0 if better else state.worse + 1", "state.worse + (not better)", LOOP),
+    shared("train.checkpoint_every", SCHEDULE, "by_steps = every is not None and step % every == 0", "by_steps = False", LOOP),
+    shared("train.checkpoint_minutes", SCHEDULE, ">= 60 * minutes", ">= 3600 * minutes", LOOP),
+    shared("train.checkpoint_minutes", SCHEDULE, "minutes is not None and", "False and", LOOP),
+    shared("train.keep", TRAINER, "self.ranks, loop.keep, process.timeout_s", "self.ranks, 2, process.timeout_s", LOOP),
+    shared("train.autocast", DEVICE, 'wanted == "bfloat16" or (', "(", DTYPE),
+    shared("train.autocast", DEVICE, 'wanted == "auto" and device', 'wanted != "bfloat16" and device', DTYPE),
+    shared("train.autocast", DEVICE, 'wanted == "auto" and device.type == "cuda"', 'wanted == "auto"', DTYPE),
+    shared("process.device", DEVICE, 'if wanted == "cuda" and not available:', "if False:", PROCESS),
+    shared("process.device", DEVICE, 'if wanted == "cpu" or not available:', "if not available:", DTYPE),
+    shared("process.threads", GROUP, "torch.set_num_threads(config.threads or", "torch.set_num_threads(", PROCESS),
+    shared("process.threads", GROUP, "max(1, available_cores() // ranks.local_world_size)", "1", PROCESS),
+    shared("process.timeout_s", GROUP, "seconds=config.timeout_s", "seconds=600", PROCESS),
+    shared("process.timeout_s", TRAINER, "loop.keep, process.timeout_s", "loop.keep, 600", LOOP),
+    shared("process.grace_s", TRAINER, "config.process.grace_s", "25", LOOP),
+    shared("run.name", "train/config.py", "if config.run.name is None:", "if True:", "train/test_config.py"),
+    shared("run.root", "train/config.py", "Path(self.run.root)", 'Path("runs")', "train/test_config.py", "train/run/test_run_folder.py"),
+    shared("run.resume", TRAINER, "self._resume() if self.config.run.resume else 0", "0", "train/ctr/test_resume.py::test_max_steps_then_more"),
+    shared("run.resume", FOLDER, "elif exists and not config.run.resume:", "elif exists:", "train/run/test_run_folder.py"),
+    shared("run.overwrite", FOLDER, "if config.run.overwrite:\n            for old", "if False:\n            for old", "train/run/test_run_folder.py"),
+    shared("run.overwrite", FOLDER, "if exists and config.run.overwrite:", "if exists and False:", "train/run/test_run_folder.py"),
+]  # fmt: skip
