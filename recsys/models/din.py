@@ -88,8 +88,8 @@ class DINArch(Arch):
             behaviours = torch.cat([behaviours, *scores], dim=1)
             query = torch.cat([query, query.new_ones(query.shape[0], len(scores))], dim=1)
         mixed = [cosines[m] for m in self.mixed[name]]
-        beside = torch.cat(mixed, dim=1) if mixed else None
-        return self.attention[module_name(name)](query, behaviours, sequences[name].lengths(), beside)
+        mixed_cosines = torch.cat(mixed, dim=1) if mixed else None
+        return self.attention[module_name(name)](query, behaviours, sequences[name].lengths(), mixed_cosines)
 
     def cost(self, lengths: Mapping[str, float]) -> Cost:
         """The features live throughout; histories, modalities and the MLP come one by one."""

@@ -40,7 +40,7 @@ def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str,
 
 
 class SparseArch(nn.Module):
-    """Both collections, and both of managed tables. Each may be absent; each takes its features out of all.
+    """Collections of plain and of ZCH tables, pooled and not. Each may be absent; each takes its features out of all.
 
     Traced by TorchRec's pipeline, so ``forward`` only calls them.
     """
@@ -52,14 +52,14 @@ class SparseArch(nn.Module):
 
     def __init__(self, tables: list[TableConfig]) -> None:
         super().__init__()
-        for name, make, pooled, managed in (
+        for name, build_collection, pooled, zch in (
             ("bags", bag_collection, True, False),
             ("sequences", sequence_collection, False, False),
             ("managed_bags", zch_bag_collection, True, True),
             ("managed_sequences", zch_sequence_collection, False, True),
         ):
-            own = [t for t in tables if (t.pooled, t.zch) == (pooled, managed)]
-            setattr(self, name, make(own) if own else None)
+            members = [t for t in tables if (t.pooled, t.zch) == (pooled, zch)]
+            setattr(self, name, build_collection(members) if members else None)
 
     def forward(
         self, pooled: KeyedJaggedTensor | None, sequence: KeyedJaggedTensor | None
@@ -74,12 +74,10 @@ class SparseArch(nn.Module):
 
 
 @torch.fx.wrap
-def _joined(own: Any, managed: Any) -> dict[str, Any]:
+def _joined(plain: Any, zch: Any) -> dict[str, Any]:
     """Outputs of two collections by feature."""
     parts = [
-        part.to_dict() if hasattr(part, "to_dict") else dict(part.items())
-        for part in (own, managed)
-        if part is not None
+        part.to_dict() if hasattr(part, "to_dict") else dict(part.items()) for part in (plain, zch) if part is not None
     ]
     return {name: value for part in parts for name, value in part.items()}
 
@@ -87,7 +85,7 @@ def _joined(own: Any, managed: Any) -> dict[str, Any]:
 def pooled_embeddings(output: Pooled, ids: KeyedJaggedTensor, features: list[Feature]) -> list[torch.Tensor]:
     """[B, D] per feature in schema order, whatever order the sharding plan gave; means where the schema wants them.
 
-    output  sums of embeddings per feature; a dict where some tables are managed
+    output  sums of embeddings per feature; a dict where some tables are ZCH tables
     ids     what was looked up; an empty bag gives zeros
     """
     sums = dict(output) if isinstance(output, dict) else output.to_dict()

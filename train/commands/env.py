@@ -47,8 +47,8 @@ def command() -> None:
     versions = {name: installed(name) for name in PACKAGES}
     cuda = ask_torch() if versions["torch"] else Cuda(None, [])
     click.echo(f"python          {platform.python_version()} ({sys.executable})")
-    for name, found in versions.items():
-        click.echo(f"{name:<15} {found or 'not installed'}")
+    for name, release in versions.items():
+        click.echo(f"{name:<15} {release or 'not installed'}")
     for name, text in _machine(cuda):
         click.echo(f"{name:<15} {text}")
     problems, notes = verdict(versions, cuda, driver=shutil.which("nvidia-smi") is not None)
@@ -94,7 +94,9 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
     torch, gpu, cpu = versions["torch"], versions["fbgemm-gpu"], versions["fbgemm-gpu-cpu"]
     fbgemm, torchrec = gpu or cpu, versions["torchrec"]
     if not (torch and fbgemm and torchrec):
-        missing = [name for name, found in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", torchrec)) if not found]
+        missing = [
+            name for name, release in (("torch", torch), ("fbgemm", fbgemm), ("torchrec", torchrec)) if not release
+        ]
         return [f"{', '.join(missing)} not installed; {fix}"], []
     if cuda is None:
         return [f"torch {torch} is installed and cannot be imported (try: python -c 'import torch'); {fix}"], []
@@ -106,10 +108,10 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
             f"which fbgemm and torchrec go with torch {torch} is not known here; 2.11 to 2.13 go with 1.6 to 1.8"
         )
     else:
-        for name, found in (("fbgemm-gpu" if gpu else "fbgemm-gpu-cpu", fbgemm), ("torchrec", torchrec)):
-            if minor(found) != expected:
+        for name, release in (("fbgemm-gpu" if gpu else "fbgemm-gpu-cpu", fbgemm), ("torchrec", torchrec)):
+            if minor(release) != expected:
                 wanted = ".".join(map(str, expected))
-                problems.append(f"torch {torch} goes with {name} {wanted}, found {found}; {fix}")
+                problems.append(f"torch {torch} goes with {name} {wanted}, found {release}; {fix}")
     if gpu and cpu:
         problems.append(f"fbgemm-gpu and fbgemm-gpu-cpu are both installed and overwrite each other's files; {fix}")
     elif gpu and not cuda.built_for:
@@ -123,8 +125,8 @@ def verdict(versions: dict[str, str | None], cuda: Cuda | None, driver: bool) ->
 
 def minor(text: str) -> tuple[int, int] | None:
     """``(2, 13)`` of ``2.13.0+cpu``; None where the text starts with no such pair."""
-    found = re.match(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def matching_minor(torch: str) -> tuple[int, int] | None:

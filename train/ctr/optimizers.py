@@ -29,9 +29,7 @@ def _sparse_settings(config: Config) -> dict[str, float]:
 def fuse_sparse_optimizer(model: CTRModel, plan: ShardingPlan, config: Config) -> set[str]:
     """Give every sharded table its optimizer in backward; return the names of replicated tables, which cannot."""
     replicated = {table for table, placed in plan.tables.items() if placed.sharding_type == "data_parallel"}
-    weights = [
-        (name, p) for name, p in model.sparse.named_parameters() if p.requires_grad
-    ]  # a managed table's ids do not
+    weights = [(name, p) for name, p in model.sparse.named_parameters() if p.requires_grad]  # a ZCH table's ids do not
     fused = [p for name, p in weights if schema_name(name.split(".")[-2]) not in replicated]
     apply_in_backward(_SPARSE_OPTIMIZERS[config.sparse_optimizer.name], fused, _sparse_settings(config))
     return replicated

@@ -16,7 +16,7 @@ from train.ctr.trainable import Trainable
 def reset_tables(trainable: Trainable, seed: int, epoch: int) -> None:
     """Fill the tables with the first weights of ``epoch`` and empty their optimizer's accumulators. All ranks call it.
 
-    The rows that managed tables gave to ids stay theirs. The schedule of the learning rates goes on.
+    The rows that ZCH tables gave to ids stay theirs. The schedule of the learning rates goes on.
     """
     # Caches of rows of host memory go first: whoever asks for a state_dict has them written back over the weights.
     for module in trainable.model.modules():

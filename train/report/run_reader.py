@@ -96,10 +96,10 @@ def read_run(path: str, split: str) -> RunRecord:
 def _runs_nearby(folder: Path) -> str:
     """The runs below or beside ``folder``, to choose from."""
     below = [str(p.parent) for p in sorted(folder.glob("*/run.json"))]
-    beside = [str(p.parent) for p in sorted(folder.parent.glob("*/run.json"))]
-    if not below and (hint := nearest(str(folder), beside)):
+    neighbours = [str(p.parent) for p in sorted(folder.parent.glob("*/run.json"))]
+    if not below and (hint := nearest(str(folder), neighbours)):
         return hint
-    runs = below or beside
+    runs = below or neighbours
     more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
     return f"; runs near it: {', '.join(runs[:5])}{more}" if runs else "; make one with 'python -m train ctr'"
 

@@ -75,7 +75,7 @@ def same_buffers(towers: nn.Module) -> None:
     """Give all ranks rank 0's buffers, BatchNorm's running statistics above all. All ranks call it.
 
     DistributedDataParallel does so before each forward, so in between every rank has those of its own last rows: one
-    evaluation would mix encoders, a checkpoint, whose pieces all ranks write, too, and momentum encoders would part.
+    evaluation would mix encoders, a checkpoint, whose shards all ranks write, too, and momentum encoders would part.
     """
     buffers = [buffer for buffer in towers.buffers() if buffer.is_floating_point()]  # steps are counted alike
     if dist.get_world_size() == 1 or not buffers:
@@ -90,14 +90,14 @@ def _tokenizer(config: SCLConfig, pairs: Pairs, rows: PairRows, items: ItemConte
     """The run's vocabulary: of the train split's texts, found by rank 0 at the run's start and kept in its folder."""
     path = Path(config.run_folder) / VOCABULARY
 
-    def made() -> str:
+    def vocabulary() -> str:
         if config.run.resume and path.is_file():
             return path.read_text()
         if config.run.resume is True:
             raise InputError(f"'{path}' is missing, and a resumed run needs it; put it back, or start a new run")
         return train_tokenizer(_texts(pairs, rows, items), config.model.text.vocabulary).to_str()
 
-    return Tokenizer.from_str(on_first(ranks, made))
+    return Tokenizer.from_str(on_first(ranks, vocabulary))
 
 
 def _texts(pairs: Pairs, rows: PairRows, items: ItemContents) -> Iterator[str]:

@@ -171,8 +171,8 @@ def count_own_bags(
 @triton.jit
 def _add_group(packed, tier, group, groups):
     """Count tiers 4 * group to 4 * group + 3 of each row into column ``group``, a byte for each tier."""
-    found = tl.sum(tl.where(tier >> 2 == group, 1 << ((tier & 3) * 8), 0), 1)
-    return packed + tl.where(groups[None, :] == group, found[:, None], 0)
+    counted = tl.sum(tl.where(tier >> 2 == group, 1 << ((tier & 3) * 8), 0), 1)
+    return packed + tl.where(groups[None, :] == group, counted[:, None], 0)
 
 
 @triton.jit(do_not_specialize=["targets", "bags", "table_rows"])
@@ -214,8 +214,8 @@ def count_shared_bags(
     """
     tile = tl.program_id(0)
     if tile == 0:
-        found = tl.load(firsts + bags) - tl.load(firsts)
-        tl.device_assert(found == targets, "bag_index: no such bag")
+        targets_of_bags = tl.load(firsts + bags) - tl.load(firsts)
+        tl.device_assert(targets_of_bags == targets, "bag_index: no such bag")
     bag = tile.to(tl.int64)
     position = (tile - bags).to(tl.int64) * BLOCK_B
     if tile >= bags:
