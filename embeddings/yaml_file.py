@@ -1,4 +1,4 @@
-"""Reads YAML files of settings: one reader for configs, schemas, pairs, hardware and assumptions."""
+"""YAML files of settings: one reader, one writer, for configs, schemas, pairs, hardware and assumptions."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._yaml import get_yaml_loader
 
+from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
 
 _BOOL = "tag:yaml.org,2002:bool"
@@ -52,3 +53,9 @@ def read_yaml(path: str | Path, what: str) -> Any:
         return OmegaConf.to_container(load_yaml(path), resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
         raise InputError(f"{what} '{path}' is not readable YAML: {' '.join(str(error).split())}") from error
+
+
+def write_yaml(path: str | Path, value: Any) -> None:
+    """``value``, plain data, as YAML at ``path``, atomically. Raises OSError."""
+    with atomic_write(path) as out:
+        out.write(OmegaConf.to_yaml(OmegaConf.create(value)).encode())

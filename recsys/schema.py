@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from omegaconf import OmegaConf
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
-from embeddings.yaml_file import read_yaml
+from embeddings.yaml_file import read_yaml, write_yaml
 from recsys.validation import Strict, validated
 
 _NAME = re.compile(r"[^\W_][\w-]*")
@@ -193,4 +192,4 @@ def load_schema(folder: str) -> Schema:
 def save_schema(schema: Schema, folder: str) -> None:
     """Write ``folder/schema.yaml``."""
     raw = schema.model_dump(exclude_none=True, exclude_defaults=False)
-    OmegaConf.save(OmegaConf.create(raw), Path(folder) / "schema.yaml")
+    write_yaml(Path(folder) / "schema.yaml", raw)

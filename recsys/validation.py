@@ -94,16 +94,22 @@ def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
     return f"{place or 'top level'}: {message}, got {error['input']!r}"
 
 
-def todays_key(model: type[BaseModel], raw: Any, key: str) -> str:
-    """``key.sub`` of ``raw`` with each part under its name today; a note on standard error says which was renamed."""
-    parts: list[str] = []
-    for part in key.split("."):
-        section = _section(model, raw, parts)
-        renamed = section.RENAMED if isinstance(section, type) and issubclass(section, Strict) else {}
-        if part in renamed:
-            say_renamed(f"key '{part}'", f"'{renamed[part]}'")
-        parts.append(renamed.get(part, part))
-    return ".".join(parts)
+def todays_names(model: type[BaseModel], raw: Any, layer: dict[str, Any], *path: str) -> dict[str, Any]:
+    """``layer``, a part of ``raw`` at ``path``, with each key under its name today, so that layers can be merged.
+
+    A key that is there under both names stays, for ``validated`` to refuse.
+    """
+    section = _section(model, raw, list(path))
+    names = section.RENAMED if isinstance(section, type) and issubclass(section, Strict) else {}
+    renamed = {}
+    for key, value in layer.items():
+        name = names.get(key, key)
+        if name in layer:
+            name = key
+        if name != key:
+            say_renamed(f"key '{key}'", f"'{name}'")
+        renamed[name] = todays_names(model, raw, value, *path, name) if isinstance(value, dict) else value
+    return renamed
 
 
 def _fields_at(model: Any, raw: Any, path: list) -> set[str]:

@@ -4,16 +4,16 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, nearest
 from embeddings.planner.sharding_types import ShardingType
 from embeddings.planner.table_constraint import TableConstraint
-from embeddings.yaml_file import load_yaml, parse_yaml
+from embeddings.yaml_file import load_yaml, parse_yaml, write_yaml
 from recsys.models.config import ArchConfig
 from recsys.schema import Schema
-from recsys.validation import Strict, todays_key, validated
+from recsys.validation import Strict, todays_names, validated
 
 
 class DenseOptimizerConfig(Strict):
@@ -189,15 +189,16 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         if "=" not in item:
             raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
     try:
-        merged: Any = load_yaml(path)  # a DictConfig, or what is refused below
-        if command:
-            own = merged.pop(command, {})
-            merged = OmegaConf.merge(merged, own)
-        given, plain = OmegaConf.create(), OmegaConf.to_container(merged)
+        base = load_yaml(path)
+        if not isinstance(base, DictConfig):
+            raise ValueError(f"it is {base!r}")
+        layers = [base, base.pop(command, None) or {}] if command else [base]
+        given = OmegaConf.create()
         for item in overrides:
             key, _, value = item.partition("=")
-            OmegaConf.update(given, todays_key(model, plain, key), parse_yaml(value))
-        merged = OmegaConf.merge(merged, given)
+            OmegaConf.update(given, key, parse_yaml(value))
+        plain: list[Any] = [OmegaConf.to_container(OmegaConf.create(layer)) for layer in (*layers, given)]
+        merged = OmegaConf.merge(*(todays_names(model, plain[0], layer) for layer in plain))
         raw: Any = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # the YAML parsers raise many kinds
         reason = " ".join(str(error).split())
@@ -223,5 +224,5 @@ def check_names(config: Config, schema: Schema) -> None:
 
 
 def save_config(config: RunSettings, path: str) -> None:
-    """Write the resolved config as YAML."""
-    OmegaConf.save(OmegaConf.create(config.model_dump()), path)
+    """Write the resolved config as YAML, atomically."""
+    write_yaml(path, config.model_dump())

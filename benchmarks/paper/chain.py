@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
-from omegaconf import OmegaConf
 
 from benchmarks.harness import append_all, run_command
 from benchmarks.paper import chain_rows
@@ -22,6 +21,7 @@ from benchmarks.paper.chain_rows import ROWS, SEARCHES
 from benchmarks.ranks import launch_command
 from embeddings.atomic_file import write_json
 from embeddings.errors import InputError
+from embeddings.yaml_file import read_yaml, write_yaml
 
 ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")}  # modality -> column, baseline
 # kind of vectors -> settings of its encoders' training; none are trained for raw ones
@@ -125,10 +125,10 @@ class Chain:
             for split in SPLITS:
                 if not (folder / split).is_symlink():
                     (folder / split).symlink_to(Path("..") / ".." / split)
-            schema = OmegaConf.load(self.data / "schema.yaml")
+            schema = read_yaml(self.data / "schema.yaml", "schema")
             item = {"target": "item", "history": "history"}
-            schema.modalities = {kind: {"store": f"frozen/{kind}", **item} for kind in ENCODERS}
-            OmegaConf.save(schema, folder / "schema.yaml")
+            schema["modalities"] = {kind: {"store": f"frozen/{kind}", **item} for kind in ENCODERS}
+            write_yaml(folder / "schema.yaml", schema)
 
     def train_make(self) -> None:
         for vectors in self.vectors:

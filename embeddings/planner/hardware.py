@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, nearest
-from embeddings.yaml_file import read_yaml
+from embeddings.yaml_file import read_yaml, write_yaml
 
 SHIPPED = Path(__file__).with_name("hardware")
 GIB = 2**30
@@ -137,8 +134,7 @@ def load_hardware(name: str) -> Hardware:
 
 def save_hardware(hardware: Hardware, path: Path) -> None:
     """Write a file that ``load_hardware`` reads, atomically. Raises OSError."""
-    with atomic_write(path) as out:
-        out.write(OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(hardware))).encode())
+    write_yaml(path, dataclasses.asdict(hardware))
 
 
 def _filled(model: type, raw: dict, path: Path, prefix: str) -> Any:

@@ -8,11 +8,10 @@ FOLDER/items/*.parquet                                                        on
 from pathlib import Path
 from typing import Literal
 
-from omegaconf import OmegaConf
 from pydantic import Field
 
 from embeddings.errors import InputError
-from embeddings.yaml_file import read_yaml
+from embeddings.yaml_file import read_yaml, write_yaml
 from recsys.validation import Strict, validated
 
 Kind = Literal["image", "text"]
@@ -67,4 +66,4 @@ def load_pairs(folder: str | Path) -> Pairs:
 
 def save_pairs(pairs: Pairs, folder: str | Path) -> None:
     """Write ``folder/pairs.yaml``."""
-    OmegaConf.save(OmegaConf.create(pairs.model_dump()), Path(folder) / PAIRS_FILE)
+    write_yaml(Path(folder) / PAIRS_FILE, pairs.model_dump())

@@ -125,7 +125,7 @@ def test_old_names_of_the_model_are_read(path, capsys, monkeypatch):
     assert load_config(str(path), old) == load_config(str(path), new) and not capsys.readouterr().err
 
 
-def test_an_override_by_an_old_name_goes_over_the_file(path, tmp_path, capsys, monkeypatch):
+def test_old_names_of_one_layer_go_over_new_ones_of_another(path, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(validation, "_SAID", set())
     (tmp_path / "new.yaml").write_text(
         "data: {path: somewhere}\nmodel: {multimodal: {make: {modality_dropout: 0.5}}}\nmake: {train: {epochs: 3}}\n"
@@ -135,11 +135,32 @@ def test_an_override_by_an_old_name_goes_over_the_file(path, tmp_path, capsys, m
     assert capsys.readouterr().err == (
         "note: key 'withheld' is now called 'modality_dropout'; the old name is read too\n"
     )
+    for file, section in (("modality_dropout", "withheld"), ("withheld", "modality_dropout"), ("withheld", "withheld")):
+        (tmp_path / "section.yaml").write_text(
+            f"data: {{path: somewhere}}\nmodel: {{multimodal: {{make: {{{file}: 0.5}}}}}}\n"
+            f"make: {{model: {{multimodal: {{make: {{{section}: 0.2}}}}}}}}\n"
+        )
+        config = load_config(str(tmp_path / "section.yaml"), command="make")
+        assert config.model.multimodal.make.modality_dropout == 0.2
     with pytest.raises(InputError, match="'withheld' is the old name of 'modality_dropout', and both are given"):
         (tmp_path / "both.yaml").write_text(
             "data: {path: somewhere}\nmodel: {multimodal: {make: {modality_dropout: 0.5, withheld: 0.3}}}\n"
         )
         load_config(str(tmp_path / "both.yaml"))
+
+
+def test_a_config_is_written_whole_or_not_at_all(path, tmp_path, monkeypatch):
+    save_config(load_config(str(path)), str(tmp_path / "config.yaml"))
+    before = (tmp_path / "config.yaml").read_text()
+    assert load_config(str(tmp_path / "config.yaml")) == load_config(str(path), ("run.name=mine",))
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError):
+        save_config(load_config(str(path), ("train.epochs=9",)), str(tmp_path / "config.yaml"))
+    assert (tmp_path / "config.yaml").read_text() == before
 
 
 def test_a_config_of_a_make_alone_of_old_is_of_arch_make(path, tmp_path, capsys, monkeypatch):
