@@ -32,7 +32,7 @@ def config(tmp_path: Path, data: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def own(tmp_path) -> Path:
+def own_data(tmp_path) -> Path:
     """A data folder that the test may spoil."""
     from tests.train import tiny
 

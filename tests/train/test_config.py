@@ -217,6 +217,6 @@ print(json.dumps({"heavy": heavy, "commands": list(seconds)}), file=sys.stderr)
 def test_help_of_every_command_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stderr.splitlines()[-1])
-    assert "torch" not in found["heavy"] and {"ctr", "evaluate", "predict", "check"} <= set(found["commands"])
-    assert done.stdout.count("Usage: python -m train") == len(found["commands"])
+    report = json.loads(done.stderr.splitlines()[-1])
+    assert "torch" not in report["heavy"] and {"ctr", "evaluate", "predict", "check"} <= set(report["commands"])
+    assert done.stdout.count("Usage: python -m train") == len(report["commands"])

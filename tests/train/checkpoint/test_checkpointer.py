@@ -246,14 +246,14 @@ def test_a_disk_that_is_full_to_the_last_byte(config, small_disk):
 
 
 def test_names_are_those_of_steps(tmp_path):
-    made = CheckpointFolder(tmp_path / "checkpoints", keep=2)
-    assert made.newest() is None and made.best() is None
+    folder = CheckpointFolder(tmp_path / "checkpoints", keep=2)
+    assert folder.newest() is None and folder.best() is None
     for name in ("step-00000009", "step-00000010", ".writing-step-00000011"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     (tmp_path / "checkpoints" / "step-00000012").write_text("a file, not a checkpoint")
-    assert made.newest() == tmp_path / "checkpoints" / "step-00000010"
+    assert folder.newest() == tmp_path / "checkpoints" / "step-00000010"
     with pytest.raises(InputError, match=r"is damaged: .*No such file"):
-        read_progress(made.newest())
+        read_progress(folder.newest())
 
 
 def test_each_rank_tells_its_own_part_of_a_failure(tmp_path):
@@ -264,8 +264,8 @@ def test_each_rank_tells_its_own_part_of_a_failure(tmp_path):
     wrapped.__context__ = full
 
     def part(rank: int, failures: dict):
-        made = Checkpointer(tmp_path, type("Ranks", (), {"rank": rank})(), keep=1)
-        return made._own_part(CheckpointException("save", {r: (f, None) for r, f in failures.items()}))
+        checkpointer = Checkpointer(tmp_path, type("Ranks", (), {"rank": rank})(), keep=1)
+        return checkpointer._own_part(CheckpointException("save", {r: (f, None) for r, f in failures.items()}))
 
     assert part(0, {0: wrapped}) is full and part(1, {0: other, 1: full}) is full and part(0, {0: other}) is other
     assert isinstance(part(1, {0: wrapped}), SystemExit) and part(1, {0: wrapped}).code == 2

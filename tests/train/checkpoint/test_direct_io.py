@@ -20,13 +20,13 @@ PLACES = [None, *([Path("/dev/shm")] if Path("/dev/shm").is_dir() else [])]  # a
 )
 def test_what_is_written_is_there(tmp_path, place, parts):
     path = (place or tmp_path) / f"tierwise-test-{os.getpid()}"
-    pieces = [np.random.default_rng(n).integers(0, 256, n, np.uint8).tobytes() for n in parts]
+    chunks = [np.random.default_rng(n).integers(0, 256, n, np.uint8).tobytes() for n in parts]
     files = _Files()
     try:
         with files.create_stream(path, "wb") as stream:
-            for piece, before in zip(pieces, np.cumsum([0, *parts]), strict=False):
-                assert stream.tell() == before and stream.write(piece) == len(piece)
-        whole = b"".join(pieces)
+            for chunk, before in zip(chunks, np.cumsum([0, *parts]), strict=False):
+                assert stream.tell() == before and stream.write(chunk) == len(chunk)
+        whole = b"".join(chunks)
         assert path.read_bytes() == whole
         assert files.written == {path.name: [len(whole), zlib.crc32(whole)]}
         files.rename(path, path.with_suffix(".named"))

@@ -72,9 +72,9 @@ def test_a_sample_says_so_and_reads_twice(config, monkeypatch, capsys):
     status, text, _ = run(monkeypatch, capsys, "--config", str(config), "--share", "0.5")
     assert status == 0
     first, modulo, hashed = text.splitlines()[:3]
-    found = int(first.split("lookups of ")[1].split(" ")[0].replace(",", ""))
+    distinct = int(first.split("lookups of ")[1].split(" ")[0].replace(",", ""))
     error = int(first.split("+- ")[1].split(" ")[0])
-    assert "of them) distinct ids" in first and 0 < error < 400 and abs(found - 3000) < 5 * error
+    assert "of them) distinct ids" in first and 0 < error < 400 and abs(distinct - 3000) < 5 * error
     assert "modulo  100.0000% of ids" in modulo
     share = float(hashed.split("%")[0].split()[-1])
     assert 40 < share < 65, "by chance 52 %, most of the company not in the sample"

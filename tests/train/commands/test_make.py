@@ -77,8 +77,8 @@ def test_weights_of_every_epoch_and_what_they_are(trained, data):
     assert all(r["lr_dense"] <= 0.01 and "lr_sparse" not in r for r in rows(trained / "text"))
     done = cli("evaluate", trained / "text", "--split", "validation")
     assert done.status == 0, done.err
-    found = json.loads((trained / "text" / "evaluation" / "validation.json").read_text())
-    assert found["overall"]["auc"] == pytest.approx(max(e["auc"] for e in evaluations), abs=1e-6)
+    evaluation = json.loads((trained / "text" / "evaluation" / "validation.json").read_text())
+    assert evaluation["overall"]["auc"] == pytest.approx(max(e["auc"] for e in evaluations), abs=1e-6)
 
 
 def test_a_frozen_make_stays_as_it_came_and_a_tuned_one_moves(trained, config, tmp_path):
@@ -113,7 +113,7 @@ def spoilt(folder: Path, **facts: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
 
 
-def test_a_make_that_does_not_fit_is_refused(trained, config, own, tmp_path):
+def test_a_make_that_does_not_fit_is_refused(trained, config, own_data, tmp_path):
     copy = tmp_path / "copied"
     taken = ["--config", config(), *JOINED, f"model.multimodal.make.run={copy}"]
     for facts, words in (
@@ -136,11 +136,11 @@ def test_a_make_that_does_not_fit_is_refused(trained, config, own, tmp_path):
     one_line(cli("make", "--config", config(), "--modality", "txt"), "'txt' is not in the schema", "did you mean")
 
 
-def test_other_vectors_are_refused(trained, config, own):
-    shutil.rmtree(own / "frozen" / "text")
+def test_other_vectors_are_refused(trained, config, own_data):
+    shutil.rmtree(own_data / "frozen" / "text")
     vectors = np.random.default_rng(1).normal(size=(tiny.ITEMS, tiny.WIDTH))
-    build_store(str(own / "frozen" / "text"), np.arange(tiny.ITEMS), vectors, dtype="float32")
-    done = cli("ctr", "--config", config(own), *JOINED, f"model.multimodal.make.run={trained}")
+    build_store(str(own_data / "frozen" / "text"), np.arange(tiny.ITEMS), vectors, dtype="float32")
+    done = cli("ctr", "--config", config(own_data), *JOINED, f"model.multimodal.make.run={trained}")
     one_line(done, "has store", "bring that store back")
 
 

@@ -103,9 +103,9 @@ def test_find_world_size(plan, capsys) -> None:
     status, out, _ = plan(
         capsys, "--find-world-size", "--hardware", "l4", "model.embedding_dim=512", "data.eval_batch_size=1"
     )
-    found = re.match(r"the smallest world size that fits: (\d+) of l4\n", out)
-    assert status == 0 and found and found[1] == "3"  # 57.2 GiB of table, 20.1 GiB a device
-    assert f"{found[1]} ranks of l4" in out
+    match = re.match(r"the smallest world size that fits: (\d+) of l4\n", out)
+    assert status == 0 and match and match[1] == "3"  # 57.2 GiB of table, 20.1 GiB a device
+    assert f"{match[1]} ranks of l4" in out
 
 
 def test_nothing_fits(plan, capsys) -> None:

@@ -56,17 +56,17 @@ def test_predictions_give_the_runs_own_test_metrics(folder, run, tmp_path):
     for mine, theirs in (("user", "user"), ("target", "item"), ("label", "label")):
         assert scores[mine].to_pylist() == wanted[theirs].to_pylist(), "rows are in the files' order"
     labels, p = scores["label"].to_numpy(), scores["score"].to_numpy().astype(np.float64)
-    own = json.loads((run / "evaluation" / "test.json").read_text())["overall"]
-    assert own["auc"] == pytest.approx(roc_auc_score(labels, p), abs=1e-6)
-    assert own["log_loss"] == pytest.approx(log_loss(labels, p), abs=1e-6)
-    assert own["calibration"] == pytest.approx(p.mean() / labels.mean(), abs=1e-5)
+    metrics = json.loads((run / "evaluation" / "test.json").read_text())["overall"]
+    assert metrics["auc"] == pytest.approx(roc_auc_score(labels, p), abs=1e-6)
+    assert metrics["log_loss"] == pytest.approx(log_loss(labels, p), abs=1e-6)
+    assert metrics["calibration"] == pytest.approx(p.mean() / labels.mean(), abs=1e-5)
     users, weighted, total = scores["user"].to_numpy(), 0.0, 0
     for user in np.unique(users):
         mine = users == user
         if 0 < labels[mine].sum() < mine.sum():
             weighted += mine.sum() * roc_auc_score(labels[mine], p[mine])
             total += mine.sum()
-    assert own["gauc"] == pytest.approx(weighted / total, abs=1e-6)
+    assert metrics["gauc"] == pytest.approx(weighted / total, abs=1e-6)
 
 
 def test_each_row_keeps_its_score(folder, run, tmp_path):
@@ -89,10 +89,10 @@ def test_evaluate_repeats_the_runs_evaluation(run):
 def test_evaluate_another_split_and_checkpoint(run):
     done = cli("evaluate", run, "--split", "validation", "--checkpoint", "step-00000012")
     assert done.status == 0, done.err
-    found = json.loads((run / "evaluation" / "validation.json").read_text())
+    again = json.loads((run / "evaluation" / "validation.json").read_text())
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    own = next(row for row in lines if row["kind"] == "evaluation" and row["step"] == 12)
-    assert found["epoch"] == 1 and found["overall"]["auc"] == own["auc"] and found["overall"]["ne"] == own["ne"]
+    logged = next(row for row in lines if row["kind"] == "evaluation" and row["step"] == 12)
+    assert again["epoch"] == 1 and again["overall"]["auc"] == logged["auc"] and again["overall"]["ne"] == logged["ne"]
 
 
 def test_predict_data_without_labels(run, tmp_path):
@@ -178,9 +178,9 @@ def test_two_ranks_and_one_agree(folder, run, tmp_path):
     done = finished(start_launched_ranks(2, *config))
     assert done.status == 0, done.err
     path = folder / "runs" / "two" / "evaluation" / "test.json"
-    own = json.loads(path.read_text())
+    evaluation = json.loads(path.read_text())
     assert cli("evaluate", folder / "runs" / "two").status == 0
     again = json.loads(path.read_text())
-    assert again["epoch"] == own["epoch"] and again["overall"]["rows"] == own["overall"]["rows"] == 201
+    assert again["epoch"] == evaluation["epoch"] and again["overall"]["rows"] == evaluation["overall"]["rows"] == 201
     for name in ("auc", "gauc", "ne", "log_loss"):
-        assert again["overall"][name] == pytest.approx(own["overall"][name], rel=1e-5)
+        assert again["overall"][name] == pytest.approx(evaluation["overall"][name], rel=1e-5)

@@ -74,10 +74,13 @@ def test_an_existing_folder_needs_overwrite(tmp_path):
 
 def test_help_names_every_data_set():
     assert set(command.commands) == set(DATASETS)
-    own, whole = CliRunner().invoke(command, ["--help"]).output, CliRunner().invoke(main, ["--help"]).output
-    listed = [line.split()[0] for line in own.split("Commands:")[1].splitlines() if line.strip()]
+    prepare_help, main_help = (
+        CliRunner().invoke(command, ["--help"]).output,
+        CliRunner().invoke(main, ["--help"]).output,
+    )
+    listed = [line.split()[0] for line in prepare_help.split("Commands:")[1].splitlines() if line.strip()]
     assert listed == list(DATASETS)
-    assert ", ".join(DATASETS) in " ".join(whole.split())
+    assert ", ".join(DATASETS) in " ".join(main_help.split())
 
 
 @pytest.mark.parametrize("part", [[], *([name] for name in DATASETS)], ids=str)

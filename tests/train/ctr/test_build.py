@@ -41,11 +41,11 @@ def test_training_rows_are_shuffled_by_the_seed_and_others_are_not(task):
     assert evaluated[0] == evaluated[1]
 
 
-def test_every_split_is_read_by_its_name(task, data, own):
-    (own / "train").rename(own / "learn")
-    (own / "validation").rename(own / "judge")
-    (own / "test").rename(own / "report")
-    built = task(f"data.path={own}", "data.train=learn", "data.validation=judge", "data.test=report")
+def test_every_split_is_read_by_its_name(task, data, own_data):
+    (own_data / "train").rename(own_data / "learn")
+    (own_data / "validation").rename(own_data / "judge")
+    (own_data / "test").rename(own_data / "report")
+    built = task(f"data.path={own_data}", "data.train=learn", "data.validation=judge", "data.test=report")
     assert (built.reader.split, sorted(built._evaluated)) == ("learn", ["judge", "report"])
     assert list(task("data.test=null")._evaluated) == ["validation"]
 

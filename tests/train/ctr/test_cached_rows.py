@@ -34,8 +34,8 @@ def cache(model: torch.nn.Module) -> dict[str, bool]:
 
     lookups = [lookup for m in model.modules() for lookup in getattr(m, "_lookups", ())]
     for lookup in lookups:
-        found = getattr(lookup, "module", lookup)  # of a replicated table
-        found.flush, found.purge = flush, lambda: state.update(holds=False)
+        kernels = getattr(lookup, "module", lookup)  # of a replicated table
+        kernels.flush, kernels.purge = flush, lambda: state.update(holds=False)
     return state
 
 
@@ -51,9 +51,9 @@ def test_weights_that_are_loaded_are_those_of_the_checkpoint(config, tmp_path, m
         assert cli(*settings, "train.max_steps=5").status == 0
 
         def built(*arguments):
-            made = build(*arguments)
-            cache(made.model)
-            return made
+            trainable = build(*arguments)
+            cache(trainable.model)
+            return trainable
 
         monkeypatch.setattr(task, "build", built)
     done = cli(*settings, *["run.resume=true"] * (then == "trained"))

@@ -56,16 +56,18 @@ def test_a_plan_of_another_model_or_world_is_refused(config, tmp_path: Path) -> 
     assert not (tmp_path / "runs" / "c" / "plan.json").exists()
 
 
-def test_where_nothing_fits_the_trainer_advises_as_the_planner_does(config, own: Path, capsys) -> None:
-    schema = (own / "schema.yaml").read_text()
+def test_where_nothing_fits_the_trainer_advises_as_the_planner_does(config, own_data: Path, capsys) -> None:
+    schema = (own_data / "schema.yaml").read_text()
     assert schema.count(f"num_embeddings: {tiny.ITEMS}") == 1
-    (own / "schema.yaml").write_text(schema.replace(f"num_embeddings: {tiny.ITEMS}", "num_embeddings: 1000000000000"))
-    done = cli("ctr", "--config", config(own))
+    (own_data / "schema.yaml").write_text(
+        schema.replace(f"num_embeddings: {tiny.ITEMS}", "num_embeddings: 1000000000000")
+    )
+    done = cli("ctr", "--config", config(own_data))
     assert done.status == 2 and "Traceback" not in done.err, done.err
     first, *changes = done.errors
     assert first.startswith("error: no plan fits 1 rank of cpu-host: ")
     assert changes[0] in ("each of these makes it fit:", "this makes it fit:") and changes[1].startswith("  1. ")
-    assert plan(config(own), "--world-size", 1) == 2
+    assert plan(config(own_data), "--world-size", 1) == 2
     assert capsys.readouterr().err.splitlines() == done.errors
 
 
@@ -77,18 +79,18 @@ def test_the_planners_question_is_the_run(config, data: Path) -> None:
     run = load_config(str(config()), ("sparse_optimizer.name=adagrad", "sharding.tables.tag.min_partition=4"))
     schema = load_schema(str(data))
     lengths, stores, notes = facts(run, schema, Assumptions())
-    found = build_planner_input(run, schema, lengths, stores)
-    tables = {t.name: (t.rows, t.columns, t.module, t.pooled) for t in found.tables}
+    planner_input = build_planner_input(run, schema, lengths, stores)
+    tables = {t.name: (t.rows, t.columns, t.module, t.pooled) for t in planner_input.tables}
     assert tables == {
         "user": (tiny.USERS, 4, "sparse.bags", True),
         "item": (tiny.ITEMS, 4, "sparse.sequences", False),
         "tag": (16, 4, "sparse.bags", True),
     }
-    assert notes == [] and found.batch_size == 32 and found.optimizer == "adagrad"
-    assert found.constraints["tag"].min_partition == 4
-    (text,) = found.frozen
+    assert notes == [] and planner_input.batch_size == 32 and planner_input.optimizer == "adagrad"
+    assert planner_input.constraints["tag"].min_partition == 4
+    (text,) = planner_input.frozen
     assert (text.rows, text.width, text.dtype, text.results) == (tiny.ITEMS, tiny.WIDTH, "float32", 20)
-    assert 1 < text.mean_length < 6 and found.table("item").mean_length == (1.0, text.mean_length)
+    assert 1 < text.mean_length < 6 and planner_input.table("item").mean_length == (1.0, text.mean_length)
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,9 @@ def test_shares_are_written_and_a_refused_resume_leaves_the_run(tmp_path: Path, 
     ]
     with process_group(config.process) as ranks:
         train_ctr(config, ranks)
-        found = json.loads((tmp_path / "r" / "evaluation" / "test.json").read_text())["reading"]
-        assert found["truncated/history"] == pytest.approx(cut)
-        assert found["missing/text"] == pytest.approx(np.mean(np.array(looked) >= tiny.ITEMS // 2))
+        reading = json.loads((tmp_path / "r" / "evaluation" / "test.json").read_text())["reading"]
+        assert reading["truncated/history"] == pytest.approx(cut)
+        assert reading["missing/text"] == pytest.approx(np.mean(np.array(looked) >= tiny.ITEMS // 2))
         assert "missing/text" in capsys.readouterr().out
         before = {name: (tmp_path / "r" / name).read_bytes() for name in ("config.yaml", "run.json", "metrics.jsonl")}
         with pytest.raises(InputError):
@@ -56,10 +56,10 @@ def test_a_store_may_be_a_uri(monkeypatch) -> None:
     assert opened == ["s3://bucket/text", "data/frozen/text"]
 
 
-def test_what_was_corrupt_is_reported(config, own, tmp_path):
-    path, run = config(own), tmp_path / "runs" / "run"
+def test_what_was_corrupt_is_reported(config, own_data, tmp_path):
+    path, run = config(own_data), tmp_path / "runs" / "run"
     for split in ("train", "validation"):
-        place = own / split / "part-0.parquet"
+        place = own_data / split / "part-0.parquet"
         pq.write_table(pq.read_table(place), place, row_group_size=64, write_page_checksum=True)
         spoil(place, 1)
     one_line(cli("ctr", "--config", path), "row group 1 of 6: data cannot be read")

@@ -63,9 +63,9 @@ def test_two_ranks_then_one_then_four(config, tmp_path, optimizer):
     done = trained(third[0], path, sparse, "run.resume=true", *third[1])
     assert "resumed from step-00000014: epoch 2, step 14" in done.out
     assert "going on in the order of 2 ranks with 16 rows each" in done.err
-    found, wanted = figures(runs / "run"), figures(runs / "whole")
-    assert len(wanted) == 24 and kinds(runs / "run") != kinds(runs / "whole")
-    torch.testing.assert_close(found, wanted, rtol=2e-5, atol=0)
+    resumed, whole = figures(runs / "run"), figures(runs / "whole")
+    assert len(whole) == 24 and kinds(runs / "run") != kinds(runs / "whole")
+    torch.testing.assert_close(resumed, whole, rtol=2e-5, atol=0)
     scores = [json.loads((runs / r / "evaluation" / "test.json").read_text())["overall"] for r in ("run", "whole")]
     assert scores[0]["log_loss"] == pytest.approx(scores[1]["log_loss"], rel=1e-5)
 
@@ -97,12 +97,12 @@ def test_accumulators_of_other_column_shards():
     saved = torch.tensor([[1.0, 2.0, 4.0], [10.0, 20.0, 40.0]])
 
     def regrouped(saved: torch.Tensor, columns: list[int], shards: list[tuple[int, int]]) -> torch.Tensor:
-        found = [Accumulators("t", 2, (0, a), (2, b - a), torch.full((2,), float("nan"))) for a, b in shards]
-        reading = ReshardedAccumulators(found, {"t": columns})
+        accumulators = [Accumulators("t", 2, (0, a), (2, b - a), torch.full((2,), float("nan"))) for a, b in shards]
+        reading = ReshardedAccumulators(accumulators, {"t": columns})
         assert [(p.key, p.size, p.offsets) for p in reading.shards] == [("optimizer.tables.t", saved.shape, (0, 0))]
         reading.shards[0].tensor.copy_(saved)
         reading.fill()
-        return torch.stack([a.tensor for a in found], dim=1)
+        return torch.stack([a.tensor for a in accumulators], dim=1)
 
     halves = regrouped(saved, [0, 2, 6, 8], [(0, 4), (4, 8)])
     assert halves.tolist() == [[1.5, 3.0], [15.0, 30.0]]

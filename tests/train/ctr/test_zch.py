@@ -112,6 +112,6 @@ def test_every_id_has_a_row_of_its_own_on_cuda(data, tmp_path):
     overrides = ["process.device=cuda", "data.batch_size=32", "train.epochs=1"]
     done = launched(1, "train", "ctr", "--config", str(tmp_path / "config.yaml"), *overrides)
     assert done.returncode == 0, done.stderr[-8000:]
-    found = noted(tmp_path / "runs" / "config")
-    assert len(found) == len(set(found)) and 50 <= len(found) <= tiny.ITEMS
+    ids = noted(tmp_path / "runs" / "config")
+    assert len(ids) == len(set(ids)) and 50 <= len(ids) <= tiny.ITEMS
     assert (tmp_path / "runs" / "config" / "evaluation" / "test.json").exists()

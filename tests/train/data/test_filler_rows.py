@@ -29,14 +29,14 @@ def path(tmp_path) -> Path:
 
 def test_in_order_the_rows_are_left_out(path, reader, caplog):
     spoil(path, 0, 3)
-    made = reader(batch_size=5, skip_corrupt=True)
-    batches = list(made.epoch(0))
+    row_reader = reader(batch_size=5, skip_corrupt=True)
+    batches = list(row_reader.epoch(0))
     assert [len(b) for b in batches] == [5] * 8
     assert [t for rows in times(batches) for t in rows] == [*range(8, 24), *range(32, 40)]
     filled = [t for b in batches for t in b.extra["time"][: b.repeated].tolist()]
     assert len(filled) == 16 and set(filled) <= set(range(8, 16)), "the first group that can be read stands in"
-    assert (made.counters.rows, made.counters.corrupt) == (40, 16)
-    list(made.epoch(1))
+    assert (row_reader.counters.rows, row_reader.counters.corrupt) == (40, 16)
+    list(row_reader.epoch(1))
     for group in (0, 3):
         said = [r for r in caplog.records if f"row group {group} of 5: data cannot be read" in r.message]
         assert len(said) == 1 and "data.on_corrupt=skip: its rows are skipped" in said[0].message
@@ -48,11 +48,11 @@ def test_every_rank_has_its_steps(path, reader, shuffle_rows, world):
     spoil(path, 1, 2)
     seen, sizes, corrupt = set(), [], 0
     for rank in range(world):
-        made = reader(batch_size=3, rank=rank, world_size=world, shuffle_rows=shuffle_rows, skip_corrupt=True)
-        batches = list(made.epoch(0))
+        row_reader = reader(batch_size=3, rank=rank, world_size=world, shuffle_rows=shuffle_rows, skip_corrupt=True)
+        batches = list(row_reader.epoch(0))
         sizes.append([len(b) for b in batches])
         seen |= {t for rows in times(batches) for t in rows}
-        corrupt += made.counters.corrupt
+        corrupt += row_reader.counters.corrupt
     assert all(s == sizes[0] for s in sizes)
     assert seen == {*range(8), *range(24, 40)} and corrupt in (16, 17)  # a repeated row may be one of them
 
@@ -63,9 +63,9 @@ def test_going_on_from_any_position_gives_the_same_rows(path, reader):
     whole = [b.extra["time"].tolist() for b in reader(**settings).epoch(0)]
     for stop in range(len(whole)):
         assert [b.extra["time"].tolist() for b in reader(**settings).epoch(0, start=stop)] == whole[stop:]
-    made = reader(batch_size=6, shuffle_rows=9, skip_corrupt=True)
-    made.load_state_dict(reader(**settings).state_dict(0, 5))
-    again = [t for b in made.epoch(0, made.batch_index) for t in b.extra["time"].tolist()]
+    row_reader = reader(batch_size=6, shuffle_rows=9, skip_corrupt=True)
+    row_reader.load_state_dict(reader(**settings).state_dict(0, 5))
+    again = [t for b in row_reader.epoch(0, row_reader.batch_index) for t in b.extra["time"].tolist()]
     assert sorted(again) == sorted(t for rows in whole[5:] for t in rows)
 
 

@@ -56,8 +56,8 @@ def test_an_error_in_one_thread_reaches_the_consumer_in_its_turn(tmp_path, reade
 
 def test_two_epochs_at_once(tmp_path, reader):
     write_split(tmp_path, [40])
-    made = reader()
-    one, two = made.epoch(0), made.epoch(0)
+    row_reader = reader()
+    one, two = row_reader.epoch(0), row_reader.epoch(0)
     pairs = zip(one, two, strict=True)
     assert all(a.users.tolist() == b.users.tolist() for a, b in pairs)
 

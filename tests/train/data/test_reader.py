@@ -56,17 +56,17 @@ def test_every_row_and_batches_of_the_same_sizes_on_every_rank(folders, data, se
 @pytest.mark.parametrize("shuffle_rows", [0, 16])
 def test_a_batch_holds_what_plain_python_reads(tmp_path, reader, shuffle_rows):
     rows = write_split(tmp_path, [23, 13], group=6)
-    made = reader(shuffle_rows=shuffle_rows, workers=2, batch_size=5)
-    got = [row for batch in made.epoch(0) for row in unpacked(batch)]
-    assert got == [expected(rows[row["time"]]) for row in got]
-    assert made.counters.truncated == {
+    row_reader = reader(shuffle_rows=shuffle_rows, workers=2, batch_size=5)
+    read = [row for batch in row_reader.epoch(0) for row in unpacked(batch)]
+    assert read == [expected(rows[row["time"]]) for row in read]
+    assert row_reader.counters.truncated == {
         "history": sum(len(r["history"]) > 5 for r in rows),
         "tags": sum(len(r["item_tags"]) > 2 for r in rows),
     }
     lookups = [i for r in rows for i in (expected(r)["image"][0], *expected(r)["image"][1])]
-    assert made.counters.lookups == {"image": len(lookups)}
-    assert made.counters.missing == {"image": lookups.count(-1)}
-    assert made.counters.missing_share("image") == lookups.count(-1) / len(lookups) > 0
+    assert row_reader.counters.lookups == {"image": len(lookups)}
+    assert row_reader.counters.missing == {"image": lookups.count(-1)}
+    assert row_reader.counters.missing_share("image") == lookups.count(-1) / len(lookups) > 0
 
 
 def test_tensors_have_the_types_that_torchrec_takes_as_they_are(tmp_path, reader):
@@ -140,10 +140,10 @@ def test_skipped_row_groups_are_not_read(tmp_path, reader, monkeypatch):
         return opened
 
     monkeypatch.setattr(stream, "open_file", spy)
-    made = reader()
-    plan = dataclasses.replace(made._own.plan, window_rows=8)
-    made._own = made._shards = dataclasses.replace(made._own, plan=plan)
-    assert times(made.epoch(0, start=7)) == [[28, 29, 30, 31], [32, 33, 34, 35], [36, 37, 38, 39]]
+    row_reader = reader()
+    plan = dataclasses.replace(row_reader._own.plan, window_rows=8)
+    row_reader._own = row_reader._shards = dataclasses.replace(row_reader._own, plan=plan)
+    assert times(row_reader.epoch(0, start=7)) == [[28, 29, 30, 31], [32, 33, 34, 35], [36, 37, 38, 39]]
     assert read == [6, 7, 8, 9]  # windows of two batches: batch 7 is the second of its window
 
 
@@ -163,13 +163,13 @@ def test_a_position_of_other_settings_or_files_is_refused(tmp_path, reader):
 
 def test_the_position_names_file_and_row_group(tmp_path, reader):
     write_split(tmp_path, [8, 8])
-    made = reader()
-    batches = made.epoch(2)
+    row_reader = reader()
+    batches = row_reader.epoch(2)
     for _ in range(4):
         next(batches)
     place = tmp_path / "train" / "part-1.parquet"
-    assert str(made.position()) == f"split 'train', epoch 3, batch 3, file '{place}', row group 1"
-    assert (made.position(batch=2).row_group, made.position(batch=1).file[-14:]) == (0, "part-0.parquet")
+    assert str(row_reader.position()) == f"split 'train', epoch 3, batch 3, file '{place}', row group 1"
+    assert (row_reader.position(batch=2).row_group, row_reader.position(batch=1).file[-14:]) == (0, "part-0.parquet")
     batches.close()
     shuffled = reader(shuffle_rows=8)
     shuffled.epoch(0).close()
@@ -186,9 +186,9 @@ def test_rows_without_labels(tmp_path, reader):
 
 def test_more_workers_than_rows_are_announced(tmp_path, reader, caplog):
     write_split(tmp_path, [5])
-    made = reader(world_size=2, workers=3)
+    row_reader = reader(world_size=2, workers=3)
     assert "2 reading threads a rank instead of 3, as there are only 5 rows" in caplog.text
-    assert flat(times(made.epoch(0))) == [0, 1, 2]
+    assert flat(times(row_reader.epoch(0))) == [0, 1, 2]
 
 
 def test_a_giant_row_group_is_read_in_pieces(tmp_path, reader, monkeypatch):
@@ -197,9 +197,9 @@ def test_a_giant_row_group_is_read_in_pieces(tmp_path, reader, monkeypatch):
     monkeypatch.setattr(files, "CHUNK_ROWS", (1, 32_768))
     monkeypatch.setattr(files, "CHUNK_BYTES", 1000)
     rows = write_split(tmp_path, [200], group=1000)
-    made = reader()
+    row_reader = reader()
     values = sum(6 + len(r["history"]) + len(r["item_tags"]) for r in rows)
-    assert 1 <= made._streams._chunk_rows <= 1000 * 200 / (8 * values) < 20
-    assert flat(times(made.epoch(0))) == list(range(200))
+    assert 1 <= row_reader._streams._chunk_rows <= 1000 * 200 / (8 * values) < 20
+    assert flat(times(row_reader.epoch(0))) == list(range(200))
     shares = [flat(times(reader(rank=rank, world_size=3).epoch(0))) for rank in range(3)]
     assert [share[0] for share in shares] == [0, 67, 134] and flat(shares) == list(range(200))

@@ -84,10 +84,10 @@ def test_missing_column(tmp_path, refused):
 def test_extra_columns_are_named_once_and_not_read(tmp_path, reader, caplog):
     rows = [row | {"colour": "red", "size": 1} for row in make_rows(5)]
     write_rows(tmp_path / "train" / "a.parquet", rows, types=None)
-    made = reader()
-    assert made.unread_columns == ["colour", "size"]
+    row_reader = reader()
+    assert row_reader.unread_columns == ["colour", "size"]
     for epoch in range(2):
-        list(made.epoch(epoch))
+        list(row_reader.epoch(epoch))
     reader(rank=1, world_size=2)
     (record,) = [r for r in caplog.records if r.name.startswith("train.")]
     assert record.getMessage() == (
@@ -225,19 +225,19 @@ def test_a_changed_value_is_found_by_the_page_checksum(tmp_path, refused):
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path, reader):
     write_split(tmp_path, [40])
-    made = reader()
+    row_reader = reader()
     path = tmp_path / "train" / "part-0.parquet"
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"part-0.parquet', row group \d of 10: data cannot be read .* changed since"):
-        list(made.epoch(0))
+        list(row_reader.epoch(0))
 
 
 def test_a_file_that_vanishes(tmp_path, reader):
     write_split(tmp_path, [40])
-    made = reader()
+    row_reader = reader()
     (tmp_path / "train" / "part-0.parquet").unlink()
     with pytest.raises(InputError, match=r"part-0.parquet', row group 0 of 10: data cannot be read .*No such file"):
-        list(made.epoch(0))
+        list(row_reader.epoch(0))
 
 
 def strict_schema(limit: float):
@@ -248,9 +248,9 @@ def strict_schema(limit: float):
 
 def test_items_without_a_vector(tmp_path, reader, refused):
     write_split(tmp_path, [50])
-    made = reader()
-    list(made.epoch(0))
-    share = made.counters.missing_share("image")
+    row_reader = reader()
+    list(row_reader.epoch(0))
+    share = row_reader.counters.missing_share("image")
     list(reader(strict_schema(share)).epoch(0))
     message = refused(
         "split 'train', modality 'image'",
@@ -260,16 +260,16 @@ def test_items_without_a_vector(tmp_path, reader, refused):
         "add the missing items to the store, or raise modalities.image.max_missing in schema.yaml",
         schema=strict_schema(share - 0.001),
     )
-    assert re.search(rf"{share:.1%} of {made.counters.lookups['image']} item lookups", message)
+    assert re.search(rf"{share:.1%} of {row_reader.counters.lookups['image']} item lookups", message)
 
 
 def test_the_verdict_on_missing_vectors_comes_early_in_long_epochs(tmp_path, reader, monkeypatch):
     monkeypatch.setattr("train.data.reader.LOOKUPS_BEFORE_VERDICT", 30)
     write_split(tmp_path, [400])
-    made = reader(strict_schema(0.1))
+    row_reader = reader(strict_schema(0.1))
     read = 0
     with pytest.raises(InputError, match="have no vector"):
-        for _ in made.epoch(0):
+        for _ in row_reader.epoch(0):
             read += 1
-            assert made.counters.lookups["image"] < 30
+            assert row_reader.counters.lookups["image"] < 30
     assert 0 < read < 10

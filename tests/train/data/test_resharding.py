@@ -18,18 +18,18 @@ def steps(reader, cut: Cut, shuffle_rows: int, epoch: int, state: dict | None = 
     ranks, batch_size, workers = cut
     per_rank, states, at_ends = [], [], []
     for rank in range(ranks):
-        made = reader(
+        row_reader = reader(
             batch_size=batch_size, workers=workers, world_size=ranks, rank=rank, shuffle_rows=shuffle_rows, seed=3
         )
         if state:
-            made.load_state_dict(state)
-        start = made.batch_index if state and state["epoch"] == epoch else 0
-        batches = made.epoch(epoch, start)
-        stop = made.num_batches if limit is None else min(start + limit, made.num_batches)
+            row_reader.load_state_dict(state)
+        start = row_reader.batch_index if state and state["epoch"] == epoch else 0
+        batches = row_reader.epoch(epoch, start)
+        stop = row_reader.num_batches if limit is None else min(start + limit, row_reader.num_batches)
         per_rank.append([next(batches).extra["time"].tolist() for _ in range(start, stop)])
         batches.close()
-        states.append(made.state_dict(epoch, stop))
-        at_ends.append(stop == made.num_batches)
+        states.append(row_reader.state_dict(epoch, stop))
+        at_ends.append(stop == row_reader.num_batches)
     assert all(s == states[0] for s in states) and len({len(p) for p in per_rank}) == 1
     for step in zip(*per_rank, strict=True):
         assert len({len(rows) for rows in step}) == 1, "ranks have batches of one size"

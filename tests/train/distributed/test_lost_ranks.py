@@ -103,12 +103,12 @@ def test_a_rank_that_stands_still_under_the_launcher(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_rank_whose_reader_hangs_is_named(config, tmp_path, own):
+def test_a_rank_whose_reader_hangs_is_named(config, tmp_path, own_data):
     """Its process beats, but its rows do not come."""
     run = tmp_path / "runs" / "run"
     settings = [*LONG, "process.timeout_s=10", "data.shuffle_rows=0"]
     processes = start_bare_ranks(
-        2, "ctr", "--config", config(own), *settings, module="tests.train.distributed.hanging_reader"
+        2, "ctr", "--config", config(own_data), *settings, module="tests.train.distributed.hanging_reader"
     )
     end = finished(processes[0], 60)
     one_line(end, "rank 1 is alive, but did not arrive; it was last seen ", "waiting for its reader", status=75)
@@ -120,11 +120,11 @@ def test_a_rank_whose_reader_hangs_is_named(config, tmp_path, own):
 def ranks_of(launcher: subprocess.Popen) -> list[int]:
     """Process ids of the launcher's ranks, by rank."""
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(launcher.pid)], capture_output=True, text=True)
-    found = {}
+    pids = {}
     for pid in map(int, listed.stdout.split()):
         variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-        found[next(v for v in variables if v.startswith("RANK="))] = pid
-    return [found[f"RANK={r}"] for r in range(2)]
+        pids[next(v for v in variables if v.startswith("RANK="))] = pid
+    return [pids[f"RANK={r}"] for r in range(2)]
 
 
 def own_words(done: Done) -> list[str]:
@@ -149,10 +149,10 @@ def test_a_killed_rank_under_the_launcher(config, tmp_path, victim):
 
 
 @pytest.fixture
-def half_corrupt(own) -> Path:
+def half_corrupt(own_data) -> Path:
     """Training data whose last row group, which only rank 1 of two reads without a shuffle, has a bad id."""
-    tiny.spoil(own, "item", tiny.ITEMS + 7, 380)
-    return own
+    tiny.spoil(own_data, "item", tiny.ITEMS + 7, 380)
+    return own_data
 
 
 @pytest.mark.slow

@@ -85,12 +85,12 @@ def test_a_later_signal_ends_what_swallowed_the_first(monkeypatch, check):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("grace_s", "apart_s"), [(3, 0.2), (600, 2.5)])
-def test_ranks_that_stand_still_end_all_the_same(config, tmp_path, own, grace_s, apart_s):
+def test_ranks_that_stand_still_end_all_the_same(config, tmp_path, own_data, grace_s, apart_s):
     """By the end of the grace, or by a second signal: one rank's reader gives nothing more, the other waits for it."""
     run = tmp_path / "runs" / "run"
     settings = [*ENDLESS, f"process.grace_s={grace_s}", "process.timeout_s=500", "data.shuffle_rows=0"]
     processes = start_bare_ranks(
-        2, "ctr", "--config", config(own), *settings, module="tests.train.distributed.hanging_reader"
+        2, "ctr", "--config", config(own_data), *settings, module="tests.train.distributed.hanging_reader"
     )
     wait_for_step(run, 20, processes[0])
     time.sleep(3)  # until it hangs

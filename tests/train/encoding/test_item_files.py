@@ -17,26 +17,26 @@ def test_any_run_of_parts_is_the_same_rows(tmp_path, monkeypatch, files, group):
     monkeypatch.setattr(module, "PART_ROWS", (8, 8))
     monkeypatch.setattr(module, "READ_ROWS", 3)
     titles = [f"t{n}" for n in range(61)]
-    found = find_items(
+    items = find_items(
         str(write_items(tmp_path / "i", range(61), titles, "title", files, group)), "item", "title", "text"
     )
-    assert (found.parts, found.rows(0), found.rows(7)) == (8, 8, 5)
+    assert (items.parts, items.rows(0), items.rows(7)) == (8, 8, 5)
     for run in (range(0, 8), range(0, 1), range(3, 5), range(7, 8)):
-        contents = [c for some in found.contents(run) for c in some]
+        contents = [c for some in items.contents(run) for c in some]
         assert contents == titles[run.start * 8 : run.stop * 8]
 
 
 def test_batches_begin_with_their_part(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PART_ROWS", (8, 8))
     source = write_items(tmp_path / "i", range(20), [f"t{n}" for n in range(19)] + [None], "title", group=6)
-    found = find_items(str(source), "item", "title", "text")
+    items = find_items(str(source), "item", "title", "text")
 
     def decode(text: str) -> str:
         if text == "t4":
             raise ValueError("four")
         return text.upper()
 
-    batches = list(decoded_batches(found, [range(0, 1), range(2, 3)], decode, 5, 2))
+    batches = list(decoded_batches(items, [range(0, 1), range(2, 3)], decode, 5, 2))
     assert [(b.part, b.ids.tolist(), b.last) for b in batches] == [
         (0, [0, 1, 2, 3, 4], False), (0, [5, 6, 7], True), (2, [16, 17, 18, 19], True)
     ]  # fmt: skip

@@ -34,7 +34,7 @@ def evaluation(**overall):
     }
 
 
-def write_run(folder, mode="simtier", seed=0, found=None, status="done", config=(), **about):
+def write_run(folder, mode="simtier", seed=0, test_evaluation=None, status="done", config=(), **about):
     """A run folder of the documented format."""
     name = about.pop("name", folder.name)
     (folder / "evaluation").mkdir(parents=True)
@@ -68,8 +68,8 @@ def write_run(folder, mode="simtier", seed=0, found=None, status="done", config=
     ]
     rows += [{"kind": "evaluation", "step": 50 * e, "epoch": e, "split": "validation", **METRICS} for e in (1, 2)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    if found is not None:
-        (folder / "evaluation" / "test.json").write_text(json.dumps(found))
+    if test_evaluation is not None:
+        (folder / "evaluation" / "test.json").write_text(json.dumps(test_evaluation))
     return folder
 
 
@@ -128,4 +128,4 @@ class Page(HTMLParser):
 
 def four_runs(root):
     modes = {"simtier": 0.7371, "none": 0.63, "simscore": 0.7182, "vector": 0.6489}
-    return [write_run(root / mode, mode, found=evaluation(gauc=gauc)) for mode, gauc in modes.items()]
+    return [write_run(root / mode, mode, test_evaluation=evaluation(gauc=gauc)) for mode, gauc in modes.items()]

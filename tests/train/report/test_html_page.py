@@ -53,8 +53,11 @@ def test_the_markdown_file_holds_the_table_alone(tmp_path):
 def test_names_are_escaped_everywhere(tmp_path):
     evil = "<script>alert(1)</script>|$x_{$"
     config = {"data": {"path": evil}}.items()
-    runs = [write_run(tmp_path / f"r{k}", mode, found=evaluation(), name=evil) for k, mode in enumerate(("none", evil))]
-    runs.append(write_run(tmp_path / "r2", "none", found=evaluation(), config=config))
+    runs = [
+        write_run(tmp_path / f"r{k}", mode, test_evaluation=evaluation(), name=evil)
+        for k, mode in enumerate(("none", evil))
+    ]
+    runs.append(write_run(tmp_path / "r2", "none", test_evaluation=evaluation(), config=config))
     output = report(*runs)
     assert "\\|$x" in output
     page = Page(tmp_path / "report.html")
@@ -64,7 +67,7 @@ def test_names_are_escaped_everywhere(tmp_path):
 
 
 def test_an_unfinished_run_is_marked_and_its_curves_are_shown(tmp_path):
-    runs = [write_run(tmp_path / "done", "none", found=evaluation())]
+    runs = [write_run(tmp_path / "done", "none", test_evaluation=evaluation())]
     runs.append(write_run(tmp_path / "broken", "simtier", status="failed", best_epoch=None, examples_per_s=None))
     with open(tmp_path / "broken" / "metrics.jsonl", "a") as out:
         out.write('{"kind": "train", "st')
@@ -87,14 +90,14 @@ def test_a_run_that_has_only_begun_gives_a_page_without_plots(tmp_path):
 
 def test_undefined_metrics_are_dashes(tmp_path):
     nothing = dict.fromkeys(METRICS)
-    runs = [write_run(tmp_path / m, m, found=evaluation(**nothing)) for m in ("none", "simtier")]
+    runs = [write_run(tmp_path / m, m, test_evaluation=evaluation(**nothing)) for m in ("none", "simtier")]
     row = cells(report(*runs))["ID + SimTier"]
     assert [row[k] for k in ("GAUC", "gain over ID", "AUC", "NE", "log loss")] == ["-"] * 5
     assert list(Page(tmp_path / "report.html").images) == ["curves", "reliability"]
 
 
 def test_another_split(tmp_path):
-    run = write_run(tmp_path / "r", found=evaluation())
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
     (run / "evaluation" / "validation.json").write_text(json.dumps(evaluation(gauc=0.5)))
     assert cells(report(run, "--split", "validation"))["ID + SimTier"]["GAUC"] == "0.5000"
     assert "evaluated on validation" in Page(run / "report.html").text

@@ -8,12 +8,12 @@ from train.report.plots import _bars, _downsample, draw_plots
 
 
 def test_the_same_runs_give_the_same_plots(tmp_path):
-    run = comparison(write_run(tmp_path / "r", found=evaluation()))
+    run = comparison(write_run(tmp_path / "r", test_evaluation=evaluation()))
     assert draw_plots(run) == draw_plots(run)
 
 
 def test_gain_by_frequency_with_its_whisker(tmp_path):
-    runs = [write_run(tmp_path / "id", "none", found=evaluation(auc=0.5))]
+    runs = [write_run(tmp_path / "id", "none", test_evaluation=evaluation(auc=0.5))]
     runs += [write_run(tmp_path / f"t{s}", "simtier", s, evaluation(auc=a)) for s, a in ((0, 0.6), (1, 0.7))]
     rows = comparison(*runs).rows
     bars = _bars(rows[1], rows, by_frequency(rows, "auc"), relative=True)
@@ -22,7 +22,9 @@ def test_gain_by_frequency_with_its_whisker(tmp_path):
 
 
 def test_a_single_run_shows_auc_itself(tmp_path):
-    captions = {p.name: p.caption for p in draw_plots(comparison(write_run(tmp_path / "r", found=evaluation())))}
+    captions = {
+        p.name: p.caption for p in draw_plots(comparison(write_run(tmp_path / "r", test_evaluation=evaluation())))
+    }
     assert list(captions) == PLOTS and "AUC itself" in captions["frequency"]
 
 

@@ -111,9 +111,9 @@ BASE = Config.model_validate(EVERYTHING)
 @pytest.mark.parametrize(("key", "value", "annotation"), [pytest.param(*leaf, id=leaf[0]) for leaf in leaves(BASE)])
 def test_every_leaf_tells_runs_apart_unless_it_is_without_effect(tmp_path, key, value, annotation):
     other = changed(BASE, key, other_value(value, annotation))
-    found = rows(tmp_path, BASE.model_dump(), other)
-    assert len(found) == (1 if key in WITHOUT_EFFECT else 2)
-    assert len(found) == 1 or all(key in title for title in found), found
+    titles = rows(tmp_path, BASE.model_dump(), other)
+    assert len(titles) == (1 if key in WITHOUT_EFFECT else 2)
+    assert len(titles) == 1 or all(key in title for title in titles), titles
 
 
 def multimodal(mode, **settings):
@@ -138,10 +138,10 @@ WIDTHS = {"make": {"attention_hidden": 16}}, {"make": {"attention_hidden": 32}}
     ],
 )  # fmt: skip
 def test_settings_of_a_part_count_where_a_modality_has_that_part(tmp_path, mode, sa_ta, settings, apart):
-    configs = [multimodal(mode, sa_ta=sa_ta, **own) for own in settings]
+    configs = [multimodal(mode, sa_ta=sa_ta, **setting) for setting in settings]
     parts = ([] if mode == "none" else mode.split("+")) + ["sa_ta"] * sa_ta
-    found = rows(tmp_path, *configs, modes={"image": "+".join(parts) or "none"})
-    assert len(found) == 1 + apart
+    titles = rows(tmp_path, *configs, modes={"image": "+".join(parts) or "none"})
+    assert len(titles) == 1 + apart
 
 
 def test_the_settings_for_all_modalities_count_where_one_has_no_settings_of_its_own(tmp_path):
@@ -235,7 +235,9 @@ def test_a_config_that_this_version_cannot_read_is_compared_as_it_stands(tmp_pat
 
 def test_other_vectors_and_another_precision_tell_runs_apart(tmp_path):
     def run(name, **about):
-        return write_run(tmp_path / name, "simtier", found=evaluation(), config=multimodal("simtier").items(), **about)
+        return write_run(
+            tmp_path / name, "simtier", test_evaluation=evaluation(), config=multimodal("simtier").items(), **about
+        )
 
     runs = [run("a", stores={"image": "a" * 64}), run("b", stores={"image": "b" * 64})]
     assert list(cells(text(*runs))) == [

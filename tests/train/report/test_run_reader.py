@@ -11,7 +11,7 @@ from tests.train.report.run_folders import PLOTS, Page, cells, evaluation, repor
 
 
 def test_no_such_run_names_the_nearest(tmp_path):
-    write_run(tmp_path / "shop-simtier", found=evaluation())
+    write_run(tmp_path / "shop-simtier", test_evaluation=evaluation())
     with pytest.raises(InputError, match=r"no run in '.*shop-simteir'.*did you mean '.*shop-simtier'"):
         text(tmp_path / "shop-simteir")
     with pytest.raises(InputError, match=r"no run in .*; runs near it: .*shop-simtier"):
@@ -21,7 +21,7 @@ def test_no_such_run_names_the_nearest(tmp_path):
 
 
 def test_a_finished_run_without_the_evaluation_names_the_command(tmp_path):
-    run = write_run(tmp_path / "r", found=evaluation())
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
     command_line = f"python -m train evaluate {run} --split validation"
     with pytest.raises(InputError, match=rf"no evaluation of split 'validation'; found: test; .*{command_line}"):
         text(run, split="validation")
@@ -37,7 +37,7 @@ def test_a_run_without_a_test_split_says_so(tmp_path):
 
 @pytest.mark.parametrize("status", ["done", "running"])
 def test_a_run_of_contrastive_learning_is_refused_in_one_line(tmp_path, status):
-    runs = [write_run(tmp_path / "a", found=evaluation()), write_run(tmp_path / "b", "scl", status=status)]
+    runs = [write_run(tmp_path / "a", test_evaluation=evaluation()), write_run(tmp_path / "b", "scl", status=status)]
     with pytest.raises(
         InputError, match=r"^'.*/b' is a run of contrastive learning.*; its Acc@N .*'.*metrics\.jsonl'$"
     ):
@@ -59,7 +59,7 @@ def test_a_run_of_contrastive_learning_is_refused_in_one_line(tmp_path, status):
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path, file, content, message):
-    run = write_run(tmp_path / "r", found=evaluation())
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
     (run / file).write_text(content)
     with pytest.raises(InputError, match=message):
         text(run)
@@ -67,7 +67,7 @@ def test_a_broken_file_is_named_with_its_line(tmp_path, file, content, message):
 
 
 def test_text_that_is_not_utf_8_and_a_missing_config(tmp_path):
-    run = write_run(tmp_path / "r", found=evaluation())
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
     (run / "metrics.jsonl").write_bytes(b'{"kind": "train"}\n\xff\n')
     with pytest.raises(InputError, match=r"metrics\.jsonl', line 2: not UTF-8"):
         text(run)
@@ -78,7 +78,7 @@ def test_text_that_is_not_utf_8_and_a_missing_config(tmp_path):
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
-    run = write_run(tmp_path / "r", found=evaluation())
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
     with pytest.raises(InputError, match=r"cannot write '.*report\.html' \(Not a directory|File exists"):
         report(run, "--out", run / "run.json")
 
@@ -89,7 +89,7 @@ def test_help_needs_nothing_heavy():
 
 
 def test_a_report_needs_no_torch(tmp_path):
-    run = write_run(tmp_path / "r", found=evaluation())
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
     code = f"""
 import sys
 from train.__main__ import main
@@ -108,7 +108,7 @@ def test_a_real_evaluation_can_be_reported(tmp_path):
     random = np.random.default_rng(0)
     logits, users = random.normal(size=500), random.integers(0, 40, 500)
     labels, counts = random.random(500) < 0.3, random.integers(0, 30, 500)
-    found = {"split": "test", "epoch": 1, **evaluate_predictions(labels, logits, users, counts)}
-    runs = [write_run(tmp_path / m, m, found=found) for m in ("none", "simtier")]
+    real = {"split": "test", "epoch": 1, **evaluate_predictions(labels, logits, users, counts)}
+    runs = [write_run(tmp_path / m, m, test_evaluation=real) for m in ("none", "simtier")]
     assert cells(report(*runs))["ID + SimTier"]["gain over ID"] == "+0.00 %"
     assert list(Page(tmp_path / "report.html").images) == PLOTS

@@ -4,10 +4,10 @@ from tests.train.report.run_folders import cells, evaluation, four_runs, text, w
 
 
 def test_one_row_a_run_in_the_paper_s_order_with_gains_over_id(tmp_path):
-    found = cells(text(*four_runs(tmp_path)))
-    assert list(found) == ["ID", "ID + Vector", "ID + SimScore", "ID + SimTier"]
-    assert [row["GAUC"] for row in found.values()] == ["0.6300", "0.6489", "0.7182", "0.7371"]
-    assert [row["gain over ID"] for row in found.values()] == ["-", "+3.00 %", "+14.00 %", "+17.00 %"]
+    table = cells(text(*four_runs(tmp_path)))
+    assert list(table) == ["ID", "ID + Vector", "ID + SimScore", "ID + SimTier"]
+    assert [row["GAUC"] for row in table.values()] == ["0.6300", "0.6489", "0.7182", "0.7371"]
+    assert [row["gain over ID"] for row in table.values()] == ["-", "+3.00 %", "+14.00 %", "+17.00 %"]
     rest = {
         "AUC": "0.7000",
         "NE": "0.9000",
@@ -16,12 +16,12 @@ def test_one_row_a_run_in_the_paper_s_order_with_gains_over_id(tmp_path):
         "best epoch": "2",
         "runs": "1",
     }
-    assert found["ID"].items() >= rest.items()
+    assert table["ID"].items() >= rest.items()
 
 
 def test_seeds_share_a_row_of_mean_and_standard_deviation(tmp_path):
     runs = [
-        write_run(tmp_path / f"s{s}", seed=s, found=evaluation(gauc=g), best_epoch=e, examples_per_s=v)
+        write_run(tmp_path / f"s{s}", seed=s, test_evaluation=evaluation(gauc=g), best_epoch=e, examples_per_s=v)
         for s, g, e, v in ((0, 0.70, 1, 40_000.0), (1, 0.71, 3, 50_000.0), (2, 0.75, 1, 60_000.0))
     ]
     (row,) = cells(text(*runs)).values()

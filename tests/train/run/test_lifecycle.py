@@ -24,8 +24,8 @@ def test_a_run_folder_that_exists(config, tmp_path):
     assert about(tmp_path / "runs" / "run") == before
 
 
-def test_overwriting_waits_until_the_new_run_can_begin(config, tmp_path, own):
-    path, run = config(own), tmp_path / "runs" / "run"
+def test_overwriting_waits_until_the_new_run_can_begin(config, tmp_path, own_data):
+    path, run = config(own_data), tmp_path / "runs" / "run"
     assert cli("ctr", "--config", path, "train.max_steps=2").status == 0
     for mistake in ("data.path=nowhere", "data.train=nosuch", "sharding.tables.usr.sharding_types=[row_wise]"):
         assert cli("ctr", "--config", path, "run.overwrite=true", mistake).status == 2
@@ -45,17 +45,17 @@ def test_overwriting_something_that_is_no_run(config, tmp_path):
     one_line(cli("ctr", "--config", config(), "run.name=file"), "runs/file' is a file")
 
 
-def test_a_run_that_could_not_begin_can_be_repeated(config, own):
-    path = config(own)
-    shutil.move(own / "validation", own / "hidden")
+def test_a_run_that_could_not_begin_can_be_repeated(config, own_data):
+    path = config(own_data)
+    shutil.move(own_data / "validation", own_data / "hidden")
     one_line(cli("ctr", "--config", path), "split 'validation' is not in")
-    shutil.move(own / "hidden", own / "validation")
+    shutil.move(own_data / "hidden", own_data / "validation")
     assert cli("ctr", "--config", path, "train.max_steps=1").status == 0
 
 
 @pytest.mark.parametrize("log_every", [1, 50])
-def test_a_loss_that_is_not_finite(config, tmp_path, own, log_every):
-    path, run = config(own), tmp_path / "runs" / "run"
+def test_a_loss_that_is_not_finite(config, tmp_path, own_data, log_every):
+    path, run = config(own_data), tmp_path / "runs" / "run"
     settings = [f"train.log_every={log_every}", "train.checkpoint_every=2", "data.shuffle_rows=0"]
     assert cli("ctr", "--config", path, *settings, "train.max_steps=4").status == 0
     again = ["ctr", "--config", path, *settings, "run.resume=true"]
@@ -65,7 +65,8 @@ def test_a_loss_that_is_not_finite(config, tmp_path, own, log_every):
     step = int(done.err.split("at step ")[1].split(":")[0])
     batch = step - 1  # of the first epoch
     assert (
-        f"split 'train', epoch 1, batch {batch}, file '{own}/train/part-0.parquet', row group {batch // 2};" in done.err
+        f"split 'train', epoch 1, batch {batch}, file '{own_data}/train/part-0.parquet', row group {batch // 2};"
+        in done.err
     )
     assert about(run)["status"] == "failed"
     done = cli(*again)  # no checkpoint holds bad weights
@@ -86,38 +87,38 @@ def test_weights_that_a_step_made_bad_are_not_saved(config, tmp_path, monkeypatc
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-00000002"]
 
 
-def test_dense_values_at_the_edge_of_float32(config, tmp_path, own):
+def test_dense_values_at_the_edge_of_float32(config, tmp_path, own_data):
     for row in range(64, 128):
-        tiny.spoil(own, "price", 3.4e38, row)
+        tiny.spoil(own_data, "price", 3.4e38, row)
     settings = ["data.shuffle_rows=0", "train.checkpoint_every=1", "model.interaction=dcn", "model.cross_rank=4"]
-    done = cli("ctr", "--config", config(own), *settings)
+    done = cli("ctr", "--config", config(own_data), *settings)
     one_line(done, "the loss is not finite at step 3: split 'train', epoch 1, batch 2,", "look for extreme values")
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
     kept = sorted(p.name for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))
     assert kept == ["step-00000001", "step-00000002"]  # the values are in the third batch
 
 
-def test_a_metric_that_validation_cannot_give(config, own, tmp_path):
-    table = pq.read_table(own / "validation" / "part-0.parquet")
+def test_a_metric_that_validation_cannot_give(config, own_data, tmp_path):
+    table = pq.read_table(own_data / "validation" / "part-0.parquet")
     zeros = np.zeros(table.num_rows, np.int8)
-    tiny.write_split(own, "validation", table.set_column(0, "label", [zeros]))
-    done = cli("ctr", "--config", config(own), "train.max_steps=1")
+    tiny.write_split(own_data, "validation", table.set_column(0, "label", [zeros]))
+    done = cli("ctr", "--config", config(own_data), "train.max_steps=1")
     one_line(done, "validation split 'validation' gives no auc", "(200 rows, 0 positive); set train.select to another")
 
 
-def test_items_without_a_vector_above_the_limit(config, own, tmp_path):
+def test_items_without_a_vector_above_the_limit(config, own_data, tmp_path):
     from embeddings.frozen.store import build_store
 
     few = np.arange(tiny.ITEMS)[::3]
-    build_store(str(own / "frozen" / "text"), few, np.eye(tiny.ITEMS, tiny.WIDTH)[:20] + 1, overwrite=True)
-    done = cli("ctr", "--config", config(own))
+    build_store(str(own_data / "frozen" / "text"), few, np.eye(tiny.ITEMS, tiny.WIDTH)[:20] + 1, overwrite=True)
+    done = cli("ctr", "--config", config(own_data))
     one_line(done, "modality 'text'", "item lookups have no vector", "at most 50.0% are allowed", "max_missing")
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
 
 
-def test_a_row_that_cannot_be_used_ends_the_run(config, own, tmp_path):
-    tiny.spoil(own, "item", tiny.ITEMS, 300)
-    done = cli("ctr", "--config", config(own), "data.shuffle_rows=0", "train.checkpoint_every=5")
+def test_a_row_that_cannot_be_used_ends_the_run(config, own_data, tmp_path):
+    tiny.spoil(own_data, "item", tiny.ITEMS, 300)
+    done = cli("ctr", "--config", config(own_data), "data.shuffle_rows=0", "train.checkpoint_every=5")
     one_line(done, "row group 4, feature 'item': got id 60 (1 such), allowed are 0 to 59")
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
 
@@ -139,13 +140,13 @@ def test_what_the_system_refuses_is_one_line(config, tmp_path, monkeypatch, numb
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
 
 
-def test_the_cause_is_told_where_the_end_cannot_be_written_either(config, own, monkeypatch):
+def test_the_cause_is_told_where_the_end_cannot_be_written_either(config, own_data, monkeypatch):
     def refuse(self, status):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run.json")
 
-    tiny.spoil(own, "item", tiny.ITEMS, 300)
+    tiny.spoil(own_data, "item", tiny.ITEMS, 300)
     monkeypatch.setattr(loop.Trainer, "end", refuse)
-    one_line(cli("ctr", "--config", config(own)), "feature 'item': got id 60 (1 such)")
+    one_line(cli("ctr", "--config", config(own_data)), "feature 'item': got id 60 (1 such)")
 
 
 def test_other_system_errors_are_defects(config, monkeypatch):
@@ -207,10 +208,10 @@ def test_sigterm_that_cannot_be_honoured_in_time(config, tmp_path, monkeypatch):
 
 
 def test_checkpoints_by_the_clock(config, tmp_path, monkeypatch):
-    from train.run import checkpoint_schedule as pace
+    from train.run import checkpoint_schedule
 
     now = iter(range(0, 100_000, 20))
-    monkeypatch.setattr(pace.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(checkpoint_schedule.time, "monotonic", lambda: next(now))
     monkeypatch.setattr("train.run.checkpoint_schedule.Consensus.due", lambda self: True)
     done = cli("ctr", "--config", config(), "train.checkpoint_minutes=1", "train.epochs=1", "train.keep=99")
     assert done.status == 0, done.err

@@ -11,53 +11,53 @@ from train.run.run_folder import RunFolder, claim, git_state, versions
 
 
 @pytest.fixture
-def made(tmp_path):
+def config_with(tmp_path):
     """A config whose run goes to tmp_path/runs/mine; takes overrides."""
     (tmp_path / "mine.yaml").write_text(f"data: {{path: none}}\nrun: {{root: {tmp_path / 'runs'}}}\n")
     return lambda *overrides: load_config(str(tmp_path / "mine.yaml"), overrides)
 
 
-def test_a_new_folder_is_claimed_with_its_parents(made, tmp_path):
-    claim(made("run.name=a/b"))
+def test_a_new_folder_is_claimed_with_its_parents(config_with, tmp_path):
+    claim(config_with("run.name=a/b"))
     assert (tmp_path / "runs" / "a" / "b").is_dir()
-    claim(made("run.name=a/b"))  # nothing was written into it
+    claim(config_with("run.name=a/b"))  # nothing was written into it
 
 
-def test_a_folder_in_use(made, tmp_path):
+def test_a_folder_in_use(config_with, tmp_path):
     folder = tmp_path / "runs" / "mine"
-    claim(made())
+    claim(config_with())
     (folder / "run.json").write_text("{}")
     with pytest.raises(
         InputError, match=r"run folder '.*mine' exists; set run.name .* run.resume=true .* run.overwrite"
     ):
-        claim(made())
+        claim(config_with())
     with pytest.raises(InputError, match=r"run.resume is set, but '.*mine' has no checkpoint"):
-        claim(made("run.resume=true"))
-    claim(made("run.overwrite=true"))
+        claim(config_with("run.resume=true"))
+    claim(config_with("run.overwrite=true"))
     assert (folder / "run.json").exists(), "claiming deletes nothing"
     (folder / "run.json").unlink()
     (folder / "other.txt").write_text("")
     with pytest.raises(InputError, match=r"holds no run, and run.overwrite deletes runs only"):
-        claim(made("run.overwrite=true"))
+        claim(config_with("run.overwrite=true"))
 
 
-def test_a_launcher_may_log_into_the_folder_before_the_run_and_through_its_overwriting(made, tmp_path):
+def test_a_launcher_may_log_into_the_folder_before_the_run_and_through_its_overwriting(config_with, tmp_path):
     folder = tmp_path / "runs" / "mine"
     (folder / "logs").mkdir(parents=True)
     (folder / "logs" / "stdout.log").write_text("starting")
-    claim(made())
-    RunFolder(made(), {}).close()
+    claim(config_with())
+    RunFolder(config_with(), {}).close()
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "x").write_text("")
-    config = made("run.overwrite=true")
+    config = config_with("run.overwrite=true")
     claim(config)
     RunFolder(config, {}).close()
     assert (folder / "logs" / "stdout.log").read_text() == "starting"
     assert not (folder / "checkpoints").exists()
 
 
-def test_what_a_run_writes(made, tmp_path):
-    config = made("train.seed=5")
+def test_what_a_run_writes(config_with, tmp_path):
+    config = config_with("train.seed=5")
     claim(config)
     folder = RunFolder(config, {"mode": "simtier"})
     folder.log({"kind": "train", "step": 3, "epoch": 1, "loss": 0.5, "ne": None})
@@ -78,9 +78,9 @@ def test_what_a_run_writes(made, tmp_path):
     assert [(e.step, e.value) for e in events.Scalars("validation/auc")] == [(3, 0.75)]
 
 
-def test_rewind_drops_later_rows_and_one_that_was_cut_short(made, tmp_path):
-    claim(made())
-    folder = RunFolder(made(), {})
+def test_rewind_drops_later_rows_and_one_that_was_cut_short(config_with, tmp_path):
+    claim(config_with())
+    folder = RunFolder(config_with(), {})
     assert folder.rewind(9) == []
     for step in (1, 2, 3):
         folder.log({"kind": "train", "step": step})
@@ -95,8 +95,8 @@ def test_rewind_drops_later_rows_and_one_that_was_cut_short(made, tmp_path):
     folder.close()
 
 
-def test_overwriting_begins_with_an_empty_folder(made, tmp_path):
-    config = made("run.overwrite=true")
+def test_overwriting_begins_with_an_empty_folder(config_with, tmp_path):
+    config = config_with("run.overwrite=true")
     claim(config)
     RunFolder(config, {}).close()
     (tmp_path / "runs" / "mine" / "checkpoints").mkdir()

@@ -137,7 +137,7 @@ def test_the_times_of_the_process_reach_checkpoints_and_the_end(run, monkeypatch
     seen = []
     checkpointer, to_end = trainer_module.Checkpointer, trainer_module.run_to_end
 
-    def made(folder, ranks, keep, timeout_s):
+    def open_checkpointer(folder, ranks, keep, timeout_s):
         seen.append((keep, timeout_s))
         return checkpointer(folder, ranks, keep, timeout_s)
 
@@ -145,7 +145,7 @@ def test_the_times_of_the_process_reach_checkpoints_and_the_end(run, monkeypatch
         seen.append(grace_s)
         to_end(run, grace_s)
 
-    monkeypatch.setattr(trainer_module, "Checkpointer", made)
+    monkeypatch.setattr(trainer_module, "Checkpointer", open_checkpointer)
     monkeypatch.setattr(trainer_module, "run_to_end", ended)
     run([0.5], process={"timeout_s": 77, "grace_s": 33}, keep=5)
     assert seen == [(5, 77), 33]

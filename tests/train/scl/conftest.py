@@ -8,12 +8,12 @@ from tests.train.scl import tiny
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def own_pairs(tmp_path: Path) -> Path:
     """A folder of pairs that the test may spoil."""
     return tiny.make_pairs(tmp_path / "pairs")
 
 
 @pytest.fixture
-def config(tmp_path: Path, own: Path) -> Path:
+def config(tmp_path: Path, own_pairs: Path) -> Path:
     """A config on it."""
-    return tiny.write_config(tmp_path, own)
+    return tiny.write_config(tmp_path, own_pairs)

@@ -44,16 +44,16 @@ def main() -> None:
     towers = Towers(build_encoder("image", config.model), None, 0.07)
     trainable = build_trainable(config, towers, ranks)
     step = SCLStep(trainable, config.model, ranks, autocast=False, clip=None)
-    found = []
+    states = []
     for number, epoch in enumerate(EPOCHS):
-        own = [buffer.clone() for buffer in towers.buffers()]
+        buffers = [buffer.clone() for buffer in towers.buffers()]
         same_buffers(towers)  # to look at rank 0's alone
         before = state(towers)
-        for buffer, value in zip(towers.buffers(), own, strict=True):
+        for buffer, value in zip(towers.buffers(), buffers, strict=True):
             buffer.copy_(value)
         step(batch(rank, number), 0.1, epoch)
-        found.append((before, state(trainable.momentum_encoder.towers)))
-    torch.save({"steps": found, "filled": int(trainable.bank.filled.sum())}, Path(sys.argv[1], f"{rank}.pt"))
+        states.append((before, state(trainable.momentum_encoder.towers)))
+    torch.save({"steps": states, "filled": int(trainable.bank.filled.sum())}, Path(sys.argv[1], f"{rank}.pt"))
     del step, trainable  # before the process group that they use
     dist.destroy_process_group()
 

@@ -15,8 +15,8 @@ def test_ranks_have_the_firsts(tmp_path):
         assert done.status == 0, done.err
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert not torch.equal(first["before"][0], second["before"][0])
-    for a, b, own in zip(first["after"], second["after"], first["before"], strict=True):
-        assert torch.equal(a, own) and torch.equal(b, own)
+    for a, b, wanted in zip(first["after"], second["after"], first["before"], strict=True):
+        assert torch.equal(a, wanted) and torch.equal(b, wanted)
 
 
 def test_they_are_made_equal_before_an_evaluation_and_a_checkpoint(monkeypatch):

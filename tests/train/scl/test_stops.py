@@ -16,9 +16,9 @@ from train.run import trainer as loop
 def test_the_last_epoch_is_validated_by_whoever_goes_on(config, tmp_path, monkeypatch):
     validate, run = loop.Trainer._validate, tmp_path / "runs" / "run"
 
-    def strike(self, pace):
+    def strike(self, schedule):
         os.kill(os.getpid(), signal.SIGTERM)
-        return validate(self, pace)
+        return validate(self, schedule)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_validate", strike)
@@ -35,9 +35,9 @@ def test_what_max_steps_left_is_validated_by_whoever_goes_on(config, tmp_path, m
     validate, run = loop.Trainer._validate, tmp_path / "runs" / "run"
     settings = ["train.epochs=2", "train.max_steps=3"]
 
-    def strike(self, pace):
+    def strike(self, schedule):
         os.kill(os.getpid(), signal.SIGTERM)
-        return validate(self, pace)
+        return validate(self, schedule)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_validate", strike)
@@ -53,9 +53,9 @@ def test_what_max_steps_left_is_validated_by_whoever_goes_on(config, tmp_path, m
 def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_path, monkeypatch):
     now, validate = [0.0], loop.Trainer._validate
 
-    def slowly(self, pace):
+    def slowly(self, schedule):
         now[0] += 61
-        return validate(self, pace)
+        return validate(self, schedule)
 
     monkeypatch.setattr("train.run.checkpoint_schedule.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(loop.Trainer, "_validate", slowly)

@@ -45,8 +45,8 @@ def test_max_steps_then_more_is_the_whole_run(config, tmp_path, steps):
     trained(config, "run.name=whole", late)
     trained(config, f"train.max_steps={steps}", late)
     assert f"resumed from step-{steps:08d}" in trained(config, "run.resume=true", late).out
-    found, wanted = figures(runs / "run"), figures(runs / "whole")
-    assert found[0] == wanted[0] and found[1][-1] == wanted[1][-1]
+    resumed, whole = figures(runs / "run"), figures(runs / "whole")
+    assert resumed[0] == whole[0] and resumed[1][-1] == whole[1][-1]
 
 
 def test_the_bank_waits(config, tmp_path):
@@ -115,5 +115,5 @@ def test_an_untrained_encoder_is_written_and_measured(config, tmp_path):
 
 def test_stops_early(config, tmp_path):
     trained(config, "train.epochs=40", "train.patience=2", "data.test=null")
-    found = [r["acc@1"] for r in rows(tmp_path / "runs" / "run", "evaluation")]
-    assert len(found) < 40 and max(found[-2:]) <= max(found[:-2])
+    accuracies = [r["acc@1"] for r in rows(tmp_path / "runs" / "run", "evaluation")]
+    assert len(accuracies) < 40 and max(accuracies[-2:]) <= max(accuracies[:-2])

@@ -13,11 +13,11 @@ def stream(seed: int, distinct: int, lookups: int) -> np.ndarray:
     return r.permutation(np.concatenate([ids, ids[(distinct * r.random(lookups - distinct) ** 3).astype(int)]]))
 
 
-def counted(ids: np.ndarray, limit: int, pieces: int, monkeypatch: pytest.MonkeyPatch) -> DistinctIdSample:
+def counted(ids: np.ndarray, limit: int, chunks: int, monkeypatch: pytest.MonkeyPatch) -> DistinctIdSample:
     monkeypatch.setattr("train.data.stats.distinct_ids._PENDING_IDS", 500)
     sample = DistinctIdSample(limit)
-    for piece in np.array_split(ids, pieces):
-        sample.add(piece)
+    for chunk in np.array_split(ids, chunks):
+        sample.add(chunk)
     sample.merge_pending()
     return sample
 
@@ -41,9 +41,9 @@ def test_a_sample_where_they_do_not(distinct, monkeypatch):
         "every lookup of a kept id counts"
     )
     assert np.isin(sample.ids, wanted).all()
-    found, error = sample.distinct()
+    estimate, error = sample.distinct()
     assert 0 < error < 0.07 * distinct
-    assert abs(found - distinct) < 5 * error
+    assert abs(estimate - distinct) < 5 * error
 
 
 def test_the_sample_does_not_depend_on_the_order_or_the_pieces(monkeypatch):
@@ -54,8 +54,8 @@ def test_the_sample_does_not_depend_on_the_order_or_the_pieces(monkeypatch):
 
 def test_regular_ids_are_sampled_fairly(monkeypatch):
     sample = counted(np.arange(0, 1 << 30, 1 << 14), 700, 3, monkeypatch)
-    found, error = sample.distinct()
-    assert abs(found - (1 << 16)) < 5 * error
+    estimate, error = sample.distinct()
+    assert abs(estimate - (1 << 16)) < 5 * error
 
 
 def test_nothing_seen():

@@ -31,11 +31,11 @@ def stream(distinct: int, step: int = 1) -> np.ndarray:
 def test_shares_are_those_of_all_ids(way: str, limit: int, rows: int, step: int):
     ids, table = stream(9000, step), TableSchema(num_embeddings=rows, ids=way)
     sample = DistinctIdSample(limit)
-    for piece in np.array_split(ids, 7):
-        sample.add(piece)
+    for chunk in np.array_split(ids, 7):
+        sample.add(chunk)
     counter = CollisionCounter(sample, table)
-    for piece in np.array_split(ids, 5):
-        counter.add(piece)
+    for chunk in np.array_split(ids, 5):
+        counter.add(chunk)
     distinct, counts, shared = truth(ids, table)
     kept = np.argsort(counter._ids)
     assert np.array_equal(counter._collides[kept], shared[np.isin(distinct, sample.ids)]), "of each id that was kept"
