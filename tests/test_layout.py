@@ -48,15 +48,15 @@ def imports(source: str, package: str) -> Iterator[str]:
 
 
 def wrong_imports(source: str, module: str, package: str) -> list[str]:
-    own = layer(module) if module not in FRONT_DOORS else len(LAYERS)
-    assert own is not None
+    own_layer = layer(module) if module not in FRONT_DOORS else len(LAYERS)
+    assert own_layer is not None
     wrong = []
     for imported in imports(source, package):
         other = layer(imported)
         # The errors are the one thing that every layer shares.
-        upwards = other is not None and other > own and not imported.startswith("embeddings.errors.")
+        upwards = other is not None and other > own_layer and not imported.startswith("embeddings.errors.")
         upwards = upwards or any(imported == door or imported.startswith(door + ".") for door in FRONT_DOORS)
-        if upwards or imported.split(".")[0] in OUTSIDE or (own == 0 and imported.split(".")[0] == "torchrec"):
+        if upwards or imported.split(".")[0] in OUTSIDE or (own_layer == 0 and imported.split(".")[0] == "torchrec"):
             wrong.append(imported)
     return wrong
 
@@ -110,8 +110,8 @@ def circles(sources: dict[tuple[str, str], str]) -> list[list[str]]:
         return seen
 
     after = {module: reachable(module) for module in graph}
-    found = {frozenset(m for m in after[module] if module in after[m]) for module in graph if module in after[module]}
-    return sorted(sorted(circle) for circle in found)
+    cycles = {frozenset(m for m in after[module] if module in after[m]) for module in graph if module in after[module]}
+    return sorted(sorted(circle) for circle in cycles)
 
 
 def test_circles_are_seen():

@@ -67,15 +67,15 @@ def plan() -> ShardingPlan:
 
 def whole_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Every table gathered on every rank."""
-    found = {}
+    weights = {}
     for key, value in model.state_dict().items():
         whole = torch.zeros(value.size())
         for shard in value.local_shards():
             (row, column), (height, width) = shard.metadata.shard_offsets, shard.metadata.shard_sizes
             whole[row : row + height, column : column + width] += shard.tensor
         dist.all_reduce(whole)
-        found[key.split(".")[-2]] = whole
-    return found
+        weights[key.split(".")[-2]] = whole
+    return weights
 
 
 def batch(rank: int) -> KeyedJaggedTensor:
@@ -101,14 +101,14 @@ def main() -> None:
     initialise_tables(sharded, 3)
     before = whole_weights(sharded)
     ids = batch(rank)
-    found = {feature: jagged for feature, jagged in sharded(ids).items()}
+    output = {feature: jagged for feature, jagged in sharded(ids).items()}
     loss = torch.zeros(())
     for name, (_, features, _, _) in TABLES.items():
         for feature in features:
             mine = ids[feature]
-            assert torch.equal(found[feature].values(), before[name][mine.values()]), f"{feature} of '{name}'"
-            assert torch.equal(found[feature].lengths(), mine.lengths()), feature
-            loss = loss + (found[feature].values() * upstream(feature, mine.values().numel())).sum()
+            assert torch.equal(output[feature].values(), before[name][mine.values()]), f"{feature} of '{name}'"
+            assert torch.equal(output[feature].lengths(), mine.lengths()), feature
+            loss = loss + (output[feature].values() * upstream(feature, mine.values().numel())).sum()
     loss.backward()
     after = whole_weights(sharded)
     for name, (_, features, _, _) in TABLES.items():

@@ -27,9 +27,9 @@ def by_splitmix64(seed: int, row: int, column: int, width: int) -> float:
 @pytest.mark.parametrize("seed", [0, 1, 2**32 + 7, (2**31 << 32) + 5])
 @pytest.mark.parametrize("first", [0, 3, 2**40])
 def test_equals_the_mixer_in_exact_integers(seed, first):
-    found = uniform_rows(seed, first, 4, slice(1, 6), 9)
+    rows = uniform_rows(seed, first, 4, slice(1, 6), 9)
     wanted = [[by_splitmix64(seed, first + r, c, 9) for c in range(1, 6)] for r in range(4)]
-    assert found.dtype == torch.float32 and found.tolist() == wanted
+    assert rows.dtype == torch.float32 and rows.tolist() == wanted
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_weights_follow_the_name_in_the_schema():
 
 
 def test_every_epoch_has_weights_of_its_own():
-    found = [weights(2, epoch, a=(50, 4))["a"] for epoch in range(4)]
-    for epoch, table in enumerate(found):
+    tables = [weights(2, epoch, a=(50, 4))["a"] for epoch in range(4)]
+    for epoch, table in enumerate(tables):
         assert torch.equal(weights(2, epoch, a=(50, 4))["a"], table)
-        for other in found[:epoch]:
+        for other in tables[:epoch]:
             assert not torch.isin(table, other).any()
 
 

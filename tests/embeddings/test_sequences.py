@@ -58,16 +58,16 @@ def test_replicated_tables_give_every_embedding_and_take_every_gradient(env):
         values=torch.tensor([i for bag in ids.values() for i in bag]),
         lengths=torch.tensor([n for bag in lengths.values() for n in bag]),
     )
-    found = sharded(kjt).wait()
+    output = sharded(kjt).wait()
     upstream = {name: torch.randn(len(ids[name]), 8, generator=torch.Generator().manual_seed(5)) for name in ids}
     expected = {t.name: torch.zeros(t.num_embeddings, 8) for t in TABLES}
     for t in TABLES:
         for feature in t.features:
-            assert torch.equal(found[feature].values(), before[t.name][ids[feature]]), feature
-            assert found[feature].lengths().tolist() == lengths[feature]
+            assert torch.equal(output[feature].values(), before[t.name][ids[feature]]), feature
+            assert output[feature].lengths().tolist() == lengths[feature]
             for i, gradient in zip(ids[feature], upstream[feature], strict=True):
                 expected[t.name][i] += gradient
-    sum((found[f].values() * upstream[f]).sum() for f in ids).backward()
+    sum((output[f].values() * upstream[f]).sum() for f in ids).backward()
     lookup = sharded._lookups[0].module._emb_modules[0].emb_module
     for gradient, t in zip(lookup.weights.grad.split([160, 40]), TABLES, strict=True):
         torch.testing.assert_close(gradient.view(-1, 8), expected[t.name])
@@ -79,10 +79,10 @@ def test_fbgemm_sums_an_unpooled_lookup_in_its_dense_kernel_on_cpu():
     kernel = DenseTableBatchedEmbeddingBagsCodegen(
         [(20, 8)], pooling_mode=PoolingMode.NONE, use_cpu=True, output_dtype=SparseType.FP32
     )
-    found = kernel(torch.tensor([1, 2, 3]), torch.tensor([0, 2, 3]))
+    output = kernel(torch.tensor([1, 2, 3]), torch.tensor([0, 2, 3]))
     table = kernel.split_embedding_weights()[0]
-    assert found.shape == (2, 8), "three ids gave two rows"
-    torch.testing.assert_close(found[0], table[1] + table[2])
+    assert output.shape == (2, 8), "three ids gave two rows"
+    torch.testing.assert_close(output[0], table[1] + table[2])
 
 
 def test_columns_must_be_cut_alike(env):

@@ -32,8 +32,8 @@ def ids() -> KeyedJaggedTensor:
 
 
 def test_collections_are_on_the_meta_device():
-    for made in (bag_collection(TABLES), sequence_collection([config("s", ("x",), pooled=False)])):
-        assert {p.device.type for p in made.parameters()} == {"meta"}
+    for collection in (bag_collection(TABLES), sequence_collection([config("s", ("x",), pooled=False)])):
+        assert {p.device.type for p in collection.parameters()} == {"meta"}
     assert {c.name: (c.num_embeddings, c.embedding_dim) for c in bag_collection(TABLES).embedding_bag_configs()} == {
         "a": (5, 3),
         "b": (4, 2),
@@ -46,22 +46,22 @@ def test_bags_are_sums():
     bags.to_empty(device="cpu")
     for weight in bags.parameters():
         torch.nn.init.normal_(weight)
-    found = bags(ids()).to_dict()
+    sums = bags(ids()).to_dict()
     a, b = (bags.embedding_bags[name].weight for name in ("a", "b"))
     zero = torch.zeros(3)
-    torch.testing.assert_close(found["x"], torch.stack([a[0] + a[4], zero, a[2]]))
-    torch.testing.assert_close(found["y"], torch.stack([a[1], a[1], a[3]]))
-    torch.testing.assert_close(found["z"], torch.stack([zero[:2], b[0] + b[3] + b[3], zero[:2]]))
+    torch.testing.assert_close(sums["x"], torch.stack([a[0] + a[4], zero, a[2]]))
+    torch.testing.assert_close(sums["y"], torch.stack([a[1], a[1], a[3]]))
+    torch.testing.assert_close(sums["z"], torch.stack([zero[:2], b[0] + b[3] + b[3], zero[:2]]))
 
 
 def test_sequences_are_rows_in_order():
     sequences = sequence_collection([config("s", ("x", "y"), pooled=False)])
     sequences.to_empty(device="cpu")
     torch.nn.init.normal_(sequences.embeddings["s"].weight)
-    found = sequences(ids())
+    output = sequences(ids())
     weight = sequences.embeddings["s"].weight
-    assert torch.equal(found["x"].values(), weight[[0, 4, 2]]) and found["x"].lengths().tolist() == [2, 0, 1]
-    assert torch.equal(found["y"].values(), weight[[1, 1, 3]])
+    assert torch.equal(output["x"].values(), weight[[0, 4, 2]]) and output["x"].lengths().tolist() == [2, 0, 1]
+    assert torch.equal(output["y"].values(), weight[[1, 1, 3]])
 
 
 def test_names_that_torch_has_taken_get_a_prefix():

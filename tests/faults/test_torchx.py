@@ -33,12 +33,12 @@ def job(config: Path, retries: int) -> subprocess.Popen:
 
 def rank_of(config: Path, rank: int) -> int:
     """The process id of a rank of the job that trains ``config``."""
-    (found,) = (
+    (pid,) = (
         int(p.name)
         for p in Path("/proc").iterdir()
         if p.name.isdigit() and str(config) in _read(p / "cmdline") and f"RANK={rank}" in _read(p / "environ")
     )
-    return found
+    return pid
 
 
 def _read(path: Path) -> list[str]:

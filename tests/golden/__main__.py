@@ -32,16 +32,16 @@ def main(names: tuple[str, ...], writing: bool, worlds: tuple[int, ...], threads
         for name in names or [case.name for case in CASES]:
             for ranks in sorted(worlds):
                 case, began = BY_NAME[name], time.monotonic()
-                found = runs.curves(case, ranks)
+                curves = runs.curves(case, ranks)
                 if writing:
-                    golden, found = found, runs.curves(case, ranks, afresh=True)
-                    same = deviation(found, golden) == (0, 0)
-                    write(case, ranks, found, deterministic=same)
+                    golden, curves = curves, runs.curves(case, ranks, afresh=True)
+                    same = deviation(curves, golden) == (0, 0)
+                    write(case, ranks, curves, deterministic=same)
                     wrong = []
                 else:
                     golden, same = read(case, ranks)
-                    wrong = differences(case, found, golden, same)
-                loss, metric = deviation(found, golden)
+                    wrong = differences(case, curves, golden, same)
+                loss, metric = deviation(curves, golden)
                 took = time.monotonic() - began
                 words = ("deterministic", "not deterministic") if writing else ("bit for bit", "within the tolerance")
                 click.echo(

@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
 def _native(flags: set[str]) -> str:
     """The instruction set that the native kernels take, chosen as they do; "none" where they are not built."""
     packages = [path.parent for path in ROOT.glob("*/__init__.py")]
-    if not any(found for package in packages for found in package.rglob("kernels.so")):
+    if not any(library for package in packages for library in package.rglob("kernels.so")):
         return "none"
     order = ["portable", "avx2", "avx512", "amx"]
     has = [True, {"avx2", "fma"} <= flags, flags >= AVX512, flags >= AVX512 | AMX]
@@ -79,30 +79,30 @@ def read(case: Case, ranks: int) -> tuple[Curves, bool]:
     return Curves(losses, stored["metrics"]), stored["deterministic"] and stored["machine"] == machine()
 
 
-def deviation(found: Curves, golden: Curves) -> tuple[float, float]:
+def deviation(measured: Curves, golden: Curves) -> tuple[float, float]:
     """The largest difference of a loss, over the mean of its golden curve; and of a metric, as it is."""
-    assert found.losses.keys() == golden.losses.keys() and found.metrics.keys() == golden.metrics.keys()
+    assert measured.losses.keys() == golden.losses.keys() and measured.metrics.keys() == golden.metrics.keys()
     losses = [
-        float(np.abs(found.losses[name].astype(np.float64) - curve).max() / np.abs(curve).mean(dtype=np.float64))
+        float(np.abs(measured.losses[name].astype(np.float64) - curve).max() / np.abs(curve).mean(dtype=np.float64))
         for name, curve in golden.losses.items()
     ]
-    return max(losses), max(abs(found.metrics[name] - value) for name, value in golden.metrics.items())
+    return max(losses), max(abs(measured.metrics[name] - value) for name, value in golden.metrics.items())
 
 
-def differences(case: Case, found: Curves, golden: Curves, same_bits: bool) -> list[str]:
+def differences(case: Case, measured: Curves, golden: Curves, same_bits: bool) -> list[str]:
     """What is wrong with a run, a line each; none where it holds."""
     wrong = []
     for name, curve in golden.losses.items():
         limit = 0.0 if same_bits else case.tolerance * float(np.abs(curve).mean(dtype=np.float64))
-        off = np.abs(found.losses[name].astype(np.float64) - curve)
+        off = np.abs(measured.losses[name].astype(np.float64) - curve)
         if (bad := np.flatnonzero(~(off <= limit))).size:
             first, worst = int(bad[0]), int(off.argmax())
-            values = f"{found.losses[name][first]:.9g}, golden {curve[first]:.9g}"
+            values = f"{measured.losses[name][first]:.9g}, golden {curve[first]:.9g}"
             wrong.append(
                 f"{name}: {bad.size} of {curve.size} steps are off by more than {limit:.2g}, the first is step "
                 f"{first + 1} ({values}), and step {worst + 1} by {off[worst]:.2g}"
             )
     for name, value in golden.metrics.items():
-        if not abs(found.metrics[name] - value) <= (0 if same_bits else case.metric_tolerance):
-            wrong.append(f"validation {name}: {found.metrics[name]:.9g}, golden {value:.9g}")
+        if not abs(measured.metrics[name] - value) <= (0 if same_bits else case.metric_tolerance):
+            wrong.append(f"validation {name}: {measured.metrics[name]:.9g}, golden {value:.9g}")
     return wrong

@@ -59,7 +59,7 @@ def test_losses_are_golden(case: Case, ranks: int, runs: Runs, request: pytest.F
     if case.data == "microlens":
         runs.shared_data = request.getfixturevalue("shared_data")
     golden, same_bits = read(case, ranks)
-    found = runs.curves(case, ranks)
-    wrong = differences(case, found, golden, same_bits)
+    curves = runs.curves(case, ranks)
+    wrong = differences(case, curves, golden, same_bits)
     demanded = "bit for bit" if same_bits else f"losses within {case.tolerance:.0e}, as the kind of machine is another"
     assert not wrong, "\n".join([f"{case.name} on {ranks} ranks, {demanded}:", *wrong])

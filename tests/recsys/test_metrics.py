@@ -34,12 +34,12 @@ def pairwise(labels, scores):
 
 def per_user(labels, scores, users):
     """(AUC by scikit-learn, impressions) of each user with both labels."""
-    found = []
+    aucs = []
     for user in np.unique(users):
-        own = users == user
-        if len(set(labels[own])) == 2:
-            found.append((roc_auc_score(labels[own], scores[own]), int(own.sum())))
-    return found
+        of_user = users == user
+        if len(set(labels[of_user])) == 2:
+            aucs.append((roc_auc_score(labels[of_user], scores[of_user]), int(of_user.sum())))
+    return aucs
 
 
 rows_of_users = st.lists(
@@ -59,23 +59,23 @@ def test_gauc_is_the_weighted_mean_of_pairwise_auc(rows):
     labels, scores, users = rows
     sets = [(pairwise(labels[users == u], scores[users == u]), (users == u).sum()) for u in np.unique(users)]
     used = [(a, n) for a, n in sets if a is not None]
-    found = metrics.gauc(labels, scores, users)
-    assert (found.users, found.users_left_out) == (len(used), len(sets) - len(used))
+    gauc = metrics.gauc(labels, scores, users)
+    assert (gauc.users, gauc.users_left_out) == (len(used), len(sets) - len(used))
     if not used:
-        assert found.weighted is None and found.unweighted is None
+        assert gauc.weighted is None and gauc.unweighted is None
         return
-    assert found.weighted == pytest.approx(sum(a * n for a, n in used) / sum(n for _, n in used), abs=1e-12)
-    assert found.unweighted == pytest.approx(sum(a for a, _ in used) / len(used), abs=1e-12)
+    assert gauc.weighted == pytest.approx(sum(a * n for a, n in used) / sum(n for _, n in used), abs=1e-12)
+    assert gauc.unweighted == pytest.approx(sum(a for a, _ in used) / len(used), abs=1e-12)
 
 
 def test_auc_and_gauc_against_scikit_learn():
     labels, logits, users, _ = predictions()
     assert metrics.auc(labels, logits) == pytest.approx(roc_auc_score(labels, logits), abs=1e-12)
-    found, oracle = metrics.gauc(labels, logits, users), per_user(labels, logits, users)
+    gauc, oracle = metrics.gauc(labels, logits, users), per_user(labels, logits, users)
     aucs, weights = zip(*oracle, strict=True)
-    assert found.weighted == pytest.approx(np.average(aucs, weights=weights), abs=1e-12)
-    assert found.unweighted == pytest.approx(np.mean(aucs), abs=1e-12)
-    assert found.users == len(oracle) and found.users_left_out == len(set(users)) - len(oracle) > 0
+    assert gauc.weighted == pytest.approx(np.average(aucs, weights=weights), abs=1e-12)
+    assert gauc.unweighted == pytest.approx(np.mean(aucs), abs=1e-12)
+    assert gauc.users == len(oracle) and gauc.users_left_out == len(set(users)) - len(oracle) > 0
 
 
 def mean(aucs_and_weights):
@@ -100,9 +100,9 @@ def wrong_gaucs(labels, scores, users):
 
 def test_other_definitions_of_gauc_are_told_apart():
     labels, logits, users, _ = predictions()
-    found = metrics.gauc(labels, logits, users).weighted
+    gauc = metrics.gauc(labels, logits, users).weighted
     for name, value in wrong_gaucs(labels, logits, users).items():
-        assert abs(found - value) > 1e-4, name
+        assert abs(gauc - value) > 1e-4, name
 
 
 def test_ties_earn_one_half_whatever_the_order_of_rows():
@@ -112,8 +112,8 @@ def test_ties_earn_one_half_whatever_the_order_of_rows():
 
 
 def test_equal_scores_of_two_users_are_no_tie():
-    found = metrics.gauc([1, 0, 0, 1], [5, 4, 5, 4], [1, 1, 2, 2])
-    assert found == (0.5, 0.5, 2, 0)
+    gauc = metrics.gauc([1, 0, 0, 1], [5, 4, 5, 4], [1, 1, 2, 2])
+    assert gauc == (0.5, 0.5, 2, 0)
     assert metrics.gauc([1, 0, 0], [5, 4, 4], [1, 1, 2]) == (1.0, 1.0, 1, 1)
 
 
@@ -152,11 +152,11 @@ def test_log_loss_ne_and_calibration_against_other_code():
     labels, logits, users, _ = predictions()
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
     expected = sk_log_loss(labels, probabilities)
-    found = metrics.compute_metrics(labels, logits, users)
-    assert found["log_loss"] == pytest.approx(expected, rel=1e-12)
+    values = metrics.compute_metrics(labels, logits, users)
+    assert values["log_loss"] == pytest.approx(expected, rel=1e-12)
     assert metrics.log_loss(labels, probabilities) == pytest.approx(expected, rel=1e-12)
-    assert found["ne"] == pytest.approx(expected / sk_log_loss(labels, np.full(labels.size, labels.mean())), rel=1e-12)
-    assert found["calibration"] == pytest.approx(probabilities.mean() / labels.mean(), rel=1e-12)
+    assert values["ne"] == pytest.approx(expected / sk_log_loss(labels, np.full(labels.size, labels.mean())), rel=1e-12)
+    assert values["calibration"] == pytest.approx(probabilities.mean() / labels.mean(), rel=1e-12)
     constant = np.full(labels.size, math.log(labels.mean() / (1 - labels.mean())))
     assert metrics.compute_metrics(labels, constant, users)["ne"] == pytest.approx(1.0, rel=1e-12)
 
@@ -169,25 +169,25 @@ def test_huge_logits_keep_their_loss():
     assert metrics.log_loss([0], np.float32([1])) == math.inf
     with pytest.raises(AssertionError, match="logits"):
         metrics.log_loss([0, 1], [-2.0, 0.5])
-    found = metrics.compute_metrics([0, 1], np.float32([-3e38, 3e38]), [1, 1])
-    assert (found["log_loss"], found["ne"], found["calibration"], found["auc"]) == (0, 0, 1, 1)
+    computed = metrics.compute_metrics([0, 1], np.float32([-3e38, 3e38]), [1, 1])
+    assert (computed["log_loss"], computed["ne"], computed["calibration"], computed["auc"]) == (0, 0, 1, 1)
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_leaves_what_is_undefined_null(label):
-    found = metrics.compute_metrics([label] * 3, [-1.0, 0.0, 1.0], [1, 1, 2])
-    assert found.keys() == KEYS
-    assert [found[k] for k in ("auc", "gauc", "gauc_unweighted", "ne")] == [None] * 4
-    assert (found["users"], found["users_left_out"]) == (0, 2)
-    assert found["log_loss"] > 0
-    assert (found["calibration"] is None) == (label == 0)
+    computed = metrics.compute_metrics([label] * 3, [-1.0, 0.0, 1.0], [1, 1, 2])
+    assert computed.keys() == KEYS
+    assert [computed[k] for k in ("auc", "gauc", "gauc_unweighted", "ne")] == [None] * 4
+    assert (computed["users"], computed["users_left_out"]) == (0, 2)
+    assert computed["log_loss"] > 0
+    assert (computed["calibration"] is None) == (label == 0)
 
 
 def test_no_rows_at_all():
     empty = np.zeros(0)
-    found = metrics.evaluate_predictions(empty, empty, empty.astype(np.int64), empty.astype(np.int64))
-    assert found["overall"]["rows"] == 0 and all(found["overall"][k] is None for k in METRICS)
-    assert found["frequency_groups"] == [] and found["reliability"] == []
+    evaluation = metrics.evaluate_predictions(empty, empty, empty.astype(np.int64), empty.astype(np.int64))
+    assert evaluation["overall"]["rows"] == 0 and all(evaluation["overall"][k] is None for k in METRICS)
+    assert evaluation["frequency_groups"] == [] and evaluation["reliability"] == []
 
 
 def test_scores_that_are_not_finite_are_refused():
@@ -208,8 +208,8 @@ def test_groups_keep_equal_counts_together(counts, wanted):
     index, groups = metrics.frequency_groups(np.array(counts, np.int64), wanted)
     assert len(groups) <= wanted and sum(g.rows for g in groups) == len(counts)
     for k, group in enumerate(groups):
-        own = [c for c, i in zip(counts, index, strict=True) if i == k]
-        assert len(own) == group.rows > 0 and (min(own), max(own)) == (group.low, group.high)
+        group_counts = [c for c, i in zip(counts, index, strict=True) if i == k]
+        assert len(group_counts) == group.rows > 0 and (min(group_counts), max(group_counts)) == (group.low, group.high)
         assert {i for c, i in zip(counts, index, strict=True) if group.low <= c <= group.high} == {k}
     largest = max(map(counts.count, counts), default=0)
     assert all(g.rows <= len(counts) / wanted + largest for g in groups)
@@ -228,23 +228,23 @@ def test_a_count_goes_where_its_middle_row_lies():
 
 def test_evaluation_of_every_subset_is_that_of_its_rows():
     labels, logits, users, counts = predictions()
-    found = metrics.evaluate_predictions(labels, logits, users, counts)
-    json.dumps(found, allow_nan=False)
-    assert found["overall"] == metrics.compute_metrics(labels, logits, users)
-    subsets = [(found["new_items"], counts == 0), (found["known_items"], counts > 0)]
-    subsets += [(g, (counts >= g["min_count"]) & (counts <= g["max_count"])) for g in found["frequency_groups"]]
-    assert [g["group"] for g in found["frequency_groups"]] == list(range(1, len(found["frequency_groups"]) + 1))
-    for subset, own in subsets:
-        assert subset["rows"] == own.sum() > 0
-        assert subset["auc"] == pytest.approx(roc_auc_score(labels[own], logits[own]), abs=1e-12)
+    result = metrics.evaluate_predictions(labels, logits, users, counts)
+    json.dumps(result, allow_nan=False)
+    assert result["overall"] == metrics.compute_metrics(labels, logits, users)
+    subsets = [(result["new_items"], counts == 0), (result["known_items"], counts > 0)]
+    subsets += [(g, (counts >= g["min_count"]) & (counts <= g["max_count"])) for g in result["frequency_groups"]]
+    assert [g["group"] for g in result["frequency_groups"]] == list(range(1, len(result["frequency_groups"]) + 1))
+    for subset, members in subsets:
+        assert subset["rows"] == members.sum() > 0
+        assert subset["auc"] == pytest.approx(roc_auc_score(labels[members], logits[members]), abs=1e-12)
         assert KEYS <= subset.keys()
 
 
 def test_a_subset_without_rows_is_null():
     labels, logits, users, counts = predictions()
-    found = metrics.evaluate_predictions(labels, logits, users, counts + 1)
-    assert found["new_items"]["rows"] == 0 and all(found["new_items"][k] is None for k in METRICS)
-    assert found["known_items"] == found["overall"]
+    evaluation = metrics.evaluate_predictions(labels, logits, users, counts + 1)
+    assert evaluation["new_items"]["rows"] == 0 and all(evaluation["new_items"][k] is None for k in METRICS)
+    assert evaluation["known_items"] == evaluation["overall"]
 
 
 def test_reliability_bins_by_hand():

@@ -30,5 +30,5 @@ def rendered(component: str, *arguments: str, scheduler: str = "local_cwd") -> A
 def words(info: AppDryRunInfo, program: str) -> list[str]:
     """What bash is told to run, from ``program`` on."""
     assert info._app is not None
-    found = shlex.split(info._app.roles[0].args[-1], comments=False)
-    return found[found.index(program) :]
+    tokens = shlex.split(info._app.roles[0].args[-1], comments=False)
+    return tokens[tokens.index(program) :]

@@ -82,11 +82,11 @@ def test_config_is_required():
         rendered("train.py:ctr", "-j", "1x2")
 
 
-@pytest.mark.parametrize("found", [None, "/bin/torchrun"])
-def test_torchrun_is_found_beside_python_where_no_environment_is_active(monkeypatch, config, found):
-    monkeypatch.setattr(shutil, "which", lambda name: found)
+@pytest.mark.parametrize("torchrun", [None, "/bin/torchrun"])
+def test_torchrun_is_found_beside_python_where_no_environment_is_active(monkeypatch, config, torchrun):
+    monkeypatch.setattr(shutil, "which", lambda name: torchrun)
     line = rendered("train.py:ctr", "--config", config)._app.roles[0].args[-1]
-    assert line.startswith("torchrun" if found else 'PATH="$$PATH":/')
+    assert line.startswith("torchrun" if torchrun else 'PATH="$$PATH":/')
 
 
 def test_evaluate_runs_its_command():

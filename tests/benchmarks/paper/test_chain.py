@@ -84,8 +84,8 @@ def test_each_model_reads_its_own_vectors_and_make(ran, tmp_path):
         vectors, mode = name.split("-", 1)[0], "simtier+make" if "make" in name else name.split("-")[1]
         assert f"model.multimodal.mode={mode}" in line
         assert f"data.path={tmp_path / 'data' / 'vectors' / ('raw' if vectors == 'none' else vectors)}" in line
-        made = f"model.multimodal.make.run={tmp_path / 'runs' / f'make-{vectors}'}"
-        assert (made in line) == ("make" in name)
+        make_run = f"model.multimodal.make.run={tmp_path / 'runs' / f'make-{vectors}'}"
+        assert (make_run in line) == ("make" in name)
     assert len({line.split("run.name=")[1] for line in models}) == 14
 
 

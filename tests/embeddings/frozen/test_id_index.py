@@ -39,9 +39,9 @@ def test_rows_of_held_neighbouring_and_extreme_ids(ids: list[int]) -> None:
     held = np.array(ids, dtype=np.int64)
     near = [i + d for i in ids for d in (-1, 0, 1) if LOWEST <= i + d <= HIGHEST]
     queries = np.array([*near, LOWEST, HIGHEST, 0, -1], dtype=np.int64)
-    got = RowIndex(held).rows(queries)
-    assert got.dtype == np.int64
-    assert got.tolist() == _expected(held, queries)
+    rows = RowIndex(held).rows(queries)
+    assert rows.dtype == np.int64
+    assert rows.tolist() == _expected(held, queries)
 
 
 @given(

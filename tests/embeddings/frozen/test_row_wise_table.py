@@ -49,9 +49,9 @@ def upstream(rank: int, targets: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("ranks", RANKS)
 def test_counts_are_those_of_the_whole_table(store: FrozenStore, ranks: int) -> None:
-    found = on_ranks(ranks, lambda r, group: RowWiseTable(store, group, room=ROOM).tier_counts(rows_of(r), TIERS))
+    results = on_ranks(ranks, lambda r, group: RowWiseTable(store, group, room=ROOM).tier_counts(rows_of(r), TIERS))
     whole = FrozenTable(store)
-    for rank, counts in enumerate(found):
+    for rank, counts in enumerate(results):
         expected = whole.tier_counts(rows_of(rank), TIERS)
         assert expected.sum() > 0 and counts.dtype == torch.float32
         assert torch.equal(counts, expected)
@@ -62,19 +62,19 @@ def test_attention_and_its_gradients_are_those_of_the_whole_table(store: FrozenS
     """Each rank's own loss; gradients summed over ranks, as DistributedDataParallel does."""
 
     def step(table: FrozenTable | RowWiseTable, rank: int) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-        own = parameters()
-        pooled = table.attention(rows_of(rank), *own)
+        weights = parameters()
+        pooled = table.attention(rows_of(rank), *weights)
         counts = table.tier_counts(rows_of(rank + 20), TIERS)  # takes the room of the targets that backward needs
-        return pooled.detach(), counts, list(torch.autograd.grad(pooled, own, upstream(rank, len(pooled))))
+        return pooled.detach(), counts, list(torch.autograd.grad(pooled, weights, upstream(rank, len(pooled))))
 
-    found = on_ranks(ranks, lambda r, group: step(RowWiseTable(store, group, room=ROOM), r))
+    results = on_ranks(ranks, lambda r, group: step(RowWiseTable(store, group, room=ROOM), r))
     expected = [step(FrozenTable(store), rank) for rank in range(ranks)]
-    for (pooled, counts, _), (right, right_counts, _) in zip(found, expected, strict=True):
+    for (pooled, counts, _), (right, right_counts, _) in zip(results, expected, strict=True):
         assert right.abs().sum() > 0
         torch.testing.assert_close(pooled, right, rtol=1e-5, atol=1e-5)
         assert torch.equal(counts, right_counts)
     for number in range(4):
-        summed = sum(gradients[number] for *_, gradients in found)
+        summed = sum(gradients[number] for *_, gradients in results)
         right = sum(gradients[number] for *_, gradients in expected)
         torch.testing.assert_close(summed, right, rtol=1e-4, atol=1e-4 * float(right.abs().max()))
 

@@ -43,20 +43,23 @@ def test_kernels_see_the_same_in_every_placement(store: FrozenStore, device: str
     rows = FrozenRows(*(torch.tensor(x, device=device) for x in ([1, -1, 4], [0, 5, -1, 8, 2], [0, 2, 2, 5])))
     draw = torch.Generator().manual_seed(0)
     parameters = [torch.randn(s, generator=draw).to(device) for s in [(3, 20), (3,), (3,), (3,)]]
-    host, own = (FrozenTable(store, device, placement) for placement in ("host", "replicated"))
-    assert torch.equal(host.tier_counts(rows, 6), own.tier_counts(rows, 6)) and own.tier_counts(rows, 6).sum() == 4
-    torch.testing.assert_close(host.attention(rows, *parameters), own.attention(rows, *parameters))
+    host, replicated = (FrozenTable(store, device, placement) for placement in ("host", "replicated"))
+    assert (
+        torch.equal(host.tier_counts(rows, 6), replicated.tier_counts(rows, 6))
+        and replicated.tier_counts(rows, 6).sum() == 4
+    )
+    torch.testing.assert_close(host.attention(rows, *parameters), replicated.attention(rows, *parameters))
 
 
 @pytest.mark.parametrize("placement", ["auto", "host", "replicated"])
 @pytest.mark.parametrize("device", DEVICES)
 def test_gather(store: FrozenStore, device: str, placement: str) -> None:
     rows = np.array([[3, -1, 8], [0, 3, -1]])
-    got = FrozenTable(store, device, placement).gather(torch.from_numpy(rows).to(device))
-    assert got.dtype == torch.float32 and got.device.type == device
+    vectors = FrozenTable(store, device, placement).gather(torch.from_numpy(rows).to(device))
+    assert vectors.dtype == torch.float32 and vectors.device.type == device
     scale = 1 if store.scale is None else store.scale[rows][..., None]
     expected = np.where((rows >= 0)[..., None], store.vectors[rows].astype(np.float32) * scale, 0)
-    assert np.array_equal(got.cpu().numpy(), expected)
+    assert np.array_equal(vectors.cpu().numpy(), expected)
     norms = np.linalg.norm(expected, axis=-1)
     np.testing.assert_allclose(norms, rows >= 0, atol=1e-3)
 

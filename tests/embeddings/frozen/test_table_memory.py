@@ -24,7 +24,7 @@ def array(tmp_path: Path) -> np.ndarray:
 
 def mapping(address: int) -> dict[str, list[str]]:
     """What /proc says of the mapping that holds ``address``."""
-    found: dict[str, list[str]] = {}
+    fields: dict[str, list[str]] = {}
     inside = False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         words = line.split()
@@ -32,8 +32,8 @@ def mapping(address: int) -> dict[str, list[str]]:
             first, last = (int(x, 16) for x in words[0].split("-"))
             inside = first <= address < last
         elif inside:
-            found[words[0].rstrip(":")] = words[1:]
-    return found
+            fields[words[0].rstrip(":")] = words[1:]
+    return fields
 
 
 @LINUX

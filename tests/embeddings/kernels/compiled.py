@@ -36,10 +36,10 @@ class Compiled:
             if name not in self.COUNTS or name == "stride":  # what a launch finds out: multiples of 16
                 aligned[(place,)] = [["tt.divisibility", 16]]
         source = triton.compiler.ASTSource(kernel, signature, constants, aligned)
-        found = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=launch)
-        self.ptx = found.asm["ptx"]
+        binary = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=launch)
+        self.ptx = binary.asm["ptx"]
         cubin = folder / "kernel.cubin"
-        cubin.write_bytes(found.asm["cubin"])
+        cubin.write_bytes(binary.asm["cubin"])
         tools = triton.knobs.nvidia
         usage = _output(tools.cuobjdump.path, "-res-usage", cubin)
         self.registers = int(re.search(r"REG:(\d+)", usage)[1])

@@ -43,10 +43,8 @@ def not_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(params=[True, False])
 def triton(request, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Is triton installed?"""
-    found = object() if request.param else None
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *a: found if name == "triton" else FIND_SPEC(name, *a)
-    )
+    spec = object() if request.param else None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: spec if name == "triton" else FIND_SPEC(name, *a))
     return request.param
 
 

@@ -57,11 +57,11 @@ def _answers() -> dict:
     for dtype in TABLE_DTYPES:
         for shape, options in SHAPES.items():
             for tiers in (1, 20, 256) if shape in ("odd", "shared") else (20,):
-                for own in {False, dtype == torch.int8}:
-                    case = functools.partial(random_case, 7, num_tiers=tiers, **options, dtype=dtype, own_norms=own)
-                    checks[f"simtier {dtype} {shape} {tiers} {own}"] = lambda case=case: agrees(simtier, case())
+                for norms in {False, dtype == torch.int8}:
+                    case = functools.partial(random_case, 7, num_tiers=tiers, **options, dtype=dtype, own_norms=norms)
+                    checks[f"simtier {dtype} {shape} {tiers} {norms}"] = lambda case=case: agrees(simtier, case())
                     if shape in WITH_COSINES and tiers == 20:
-                        checks[f"cosines {dtype} {shape} {own}"] = lambda case=case: cosines_agree(simtier, case())
+                        checks[f"cosines {dtype} {shape} {norms}"] = lambda case=case: cosines_agree(simtier, case())
             if "many" in shape or ("long" in shape and dtype != torch.int8):
                 continue  # the reference takes seconds
             for hiddens in {"odd": (1, 36, 70), "wider than a tile": (70,)}.get(shape, (36,)):
@@ -141,13 +141,13 @@ def _make_agrees(options: dict, dtype: torch.dtype, hiddens: int, strided: bool 
     parameters = _parameters(hiddens, width)
     given = bags.strided() if strided else bags
     gradient = torch.randn(len(bags.target_rows), width, generator=torch.Generator().manual_seed(1))
-    got = triton.make_attention(*given.arguments, *parameters)
+    result = triton.make_attention(*given.arguments, *parameters)
     grads = triton.make_attention_backward(gradient, *given.arguments, *parameters)
     expected = make_reference.make_attention(*bags.arguments, *parameters)
     expected_grads = make_reference.make_attention_backward(gradient, *bags.arguments, *parameters)
     return all(
         g.dtype == torch.float32 and g.shape == e.shape and bool(((g - e).abs() <= 1e-5 * (1 + e.abs().max())).all())
-        for g, e in zip((got, *grads), (expected, *expected_grads), strict=True)
+        for g, e in zip((result, *grads), (expected, *expected_grads), strict=True)
         if g.shape != e.shape or e.numel()
     )
 
@@ -162,13 +162,13 @@ def _report() -> dict[str, str]:
     torch.use_deterministic_algorithms(True)  # fills torch.empty with NaN, so that reading it shows
     builder = interpreter.interpreter_builder
     builder.options = replace(builder.options, debug=True)  # or assertions are skipped, whatever the launch says
-    found = {}
+    problems = {}
     for name, check in _answers().items():
         try:
-            found[name] = "" if check() else "a wrong answer"
+            problems[name] = "" if check() else "a wrong answer"
         except Exception:
-            found[name] = traceback.format_exc()
-    return found
+            problems[name] = traceback.format_exc()
+    return problems
 
 
 @pytest.fixture(scope="module")
@@ -197,22 +197,22 @@ def _kernels(dtype: torch.dtype, width: int) -> dict[str, tuple]:
     from embeddings.kernels.make_attention import triton as make
     from embeddings.kernels.simtier import triton as simtier
 
-    found = {}
+    kernels = {}
     for scaled in (False, True) if dtype == torch.int8 else (False,):
         for cosines in (False, True):
             how = (dtype, scaled, width, 20, cosines)
             also = ", scaled" * scaled + ", cosines" * cosines
             for length in (20, 1000):
-                found[f"own bags of {length}{also}"] = simtier.count_own_bags, simtier.own_options(*how, length)
+                kernels[f"own bags of {length}{also}"] = simtier.count_own_bags, simtier.own_options(*how, length)
             for targets in (8, 500):
                 name = f"shared bags, {targets} targets{also}"
-                found[name] = simtier.count_shared_bags, simtier.shared_options(*how, targets)
+                kernels[name] = simtier.count_shared_bags, simtier.shared_options(*how, targets)
     for hiddens in (36, 64):
-        found[f"attend {hiddens}"] = make.attend, make.constants(dtype, width, hiddens, False)
+        kernels[f"attend {hiddens}"] = make.attend, make.constants(dtype, width, hiddens, False)
         backward = make.constants(dtype, width, hiddens, False, backward=True)
-        found[f"attend backward {hiddens}"] = make.attend_backward, backward
+        kernels[f"attend backward {hiddens}"] = make.attend_backward, backward
     shared = make.constants(dtype, width, 64, True)
-    return found | {"attend, shared": (make.attend, shared)}
+    return kernels | {"attend, shared": (make.attend, shared)}
 
 
 @pytest.fixture
@@ -224,18 +224,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _check(name: str, dtype: torch.dtype, width: int, arch: int, folder: Path) -> None:
     kernel, options = _kernels(dtype, width)[name]
-    found = Compiled(kernel, options, dtype, arch, folder)
-    where = f"{name}, {dtype}, M = {width}, sm_{arch}: {found.registers} registers"
+    compiled = Compiled(kernel, options, dtype, arch, folder)
+    where = f"{name}, {dtype}, M = {width}, sm_{arch}: {compiled.registers} registers"
     print(where)
-    assert found.spills == 0, f"{where}, {found.spills} accesses to local memory"
+    assert compiled.spills == 0, f"{where}, {compiled.spills} accesses to local memory"
     if name.startswith("own"):
         return  # many small programs hide each other's waits
-    assert "cp.async" in found.ptx, f"{where}: the loop is not pipelined"
-    assert "mma" in found.ptx or (dtype == torch.float32 and "shared bags" in name), f"{where}: no tensor cores"
+    assert "cp.async" in compiled.ptx, f"{where}: the loop is not pipelined"
+    assert "mma" in compiled.ptx or (dtype == torch.float32 and "shared bags" in name), f"{where}: no tensor cores"
     if "500 targets" in name and dtype != torch.float32:
         kinds = {torch.int8: r"s32\.s8\.s8", torch.float16: r"f32\.f16\.f16", torch.bfloat16: r"f32\.bf16\.bf16"}
         instruction = "wgmma.mma_async" if arch == 90 else "mma.sync"
-        assert re.search(rf"{instruction}\S*{kinds[dtype]}", found.ptx), f"{where}: other inputs"
+        assert re.search(rf"{instruction}\S*{kinds[dtype]}", compiled.ptx), f"{where}: other inputs"
 
 
 @pytest.mark.parametrize(

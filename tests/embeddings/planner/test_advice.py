@@ -29,9 +29,9 @@ def failure(p: PlannerInput, ranks: int, hbm_gib: float = 1.0) -> tuple[str, str
 @pytest.mark.parametrize("hbm_gib", [6.0, 1.5, 0.4, 0.05])
 def test_the_smallest_world_size_that_fits(hbm_gib: float) -> None:
     hardware = cuda(1, hbm_gib).hardware
-    found = find_world_size(BIG, hardware)
-    size = found.topology.world_size
-    assert found.shortage == (0, 0) and size * hbm_gib > 4.9
+    costed = find_world_size(BIG, hardware)
+    size = costed.topology.world_size
+    assert costed.shortage == (0, 0) and size * hbm_gib > 4.9
     smaller = size - 1 if size <= 8 else size - 8
     assert smaller == 0 or find_plan(BIG, hardware, smaller) is None
 
@@ -55,8 +55,8 @@ def test_three_changes_each_of_which_fits():
     assert len(changes) == 3 and "each of these makes it fit:" in text
     hardware = cuda(1).hardware
     for change in changes:
-        if found := re.search(r"more ranks: (\d+)", change):
-            assert find_plan(BIG, hardware, int(found[1])) is not None
+        if match := re.search(r"more ranks: (\d+)", change):
+            assert find_plan(BIG, hardware, int(match[1])) is not None
         elif "fused_uvm_caching" in change:
             free = TableConstraint(compute_kernels=["fused_uvm_caching"])
             assert find_plan(dataclasses.replace(BIG, constraints={"big": free}), hardware, 4) is not None
@@ -82,8 +82,8 @@ def test_activations_that_are_too_large():
     p = planner_input(table("a"), model_cost=ModelCost(activations=10**7), batch_size=1024)
     text, short = failure(p, 2)
     assert short.startswith("dense part, activations and frozen tables alone need 38.1")
-    found = re.search(r"data.batch_size=(\d+)", text)
-    assert found and find_plan(dataclasses.replace(p, batch_size=int(found[1])), cuda(1).hardware, 2) is not None
+    match = re.search(r"data.batch_size=(\d+)", text)
+    assert match and find_plan(dataclasses.replace(p, batch_size=int(match[1])), cuda(1).hardware, 2) is not None
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_activations_that_are_too_large():
 def test_batches_that_are_too_large(activations: int, eval_activations: int, said: str) -> None:
     model_cost = ModelCost(activations=activations, eval_activations=eval_activations)
     p = planner_input(table("a"), model_cost=model_cost, batch_size=1024, eval_batch_size=8192)
-    found = re.search(said, failure(p, 1)[0], re.MULTILINE)
-    assert found
-    sizes = {f"{name}_size".replace("eval", "eval_batch"): int(n) for name, n in found.groupdict().items()}
+    match = re.search(said, failure(p, 1)[0], re.MULTILINE)
+    assert match
+    sizes = {f"{name}_size".replace("eval", "eval_batch"): int(n) for name, n in match.groupdict().items()}
     assert find_plan(p, cuda(1).hardware, 1) is None
     assert find_plan(dataclasses.replace(p, **sizes), cuda(1).hardware, 1) is not None
 

@@ -114,7 +114,7 @@ def test_where_nothing_fits_it_is_the_smallest():
 
 def test_they_give_way_to_tables():
     big = table("a", 11_000_000, 16)  # 0.7 GiB, on one rank
-    found = placed(cuda(4, 1.0), big, default_constraint=TableConstraint(sharding_types=["table_wise"]))
-    assert found["v"] in ("row_wise", "host")
+    placements = placed(cuda(4, 1.0), big, default_constraint=TableConstraint(sharding_types=["table_wise"]))
+    assert placements["v"] in ("row_wise", "host")
     no_room = placed(cuda(4, 0.72), big, default_constraint=TableConstraint(sharding_types=["table_wise"]))
     assert no_room == {"v": "host"}  # 0.12 GiB of rows would be too much

@@ -27,11 +27,11 @@ def test_on_cpu_a_checkpoint_is_a_second_copy():
 def test_on_cuda_it_is_pinned_memory_of_the_host():
     t = table("t", 1000, 16)
     p = planner_input(t, default_constraint=WHOLE, model_cost=ModelCost(parameters=1000), checkpoints=True)
-    found = PlanSearch(p, cuda(2)).best()
-    holder = found.plan.tables["t"].ranks[0]
-    assert found.host_bytes[holder] == found.copy_bytes[holder] == 65536 + 4096 + 6000  # 64,000 and 4,000 rounded up
+    costed = PlanSearch(p, cuda(2)).best()
+    holder = costed.plan.tables["t"].ranks[0]
+    assert costed.host_bytes[holder] == costed.copy_bytes[holder] == 65536 + 4096 + 6000  # 64,000 and 4,000 rounded up
     assert (
-        found.device_bytes == PlanSearch(dataclasses.replace(p, checkpoints=False), cuda(2)).best().device_bytes
+        costed.device_bytes == PlanSearch(dataclasses.replace(p, checkpoints=False), cuda(2)).best().device_bytes
     ).all()
 
 

@@ -32,9 +32,9 @@ def kinds(assessment) -> dict[str, str]:
 def test_a_forced_type_is_taken(sharding_type: str, topology) -> None:
     p = planner_input(table("a", columns=32), table("b", rows=50, columns=32),
                 default_constraint=TableConstraint(sharding_types=[sharding_type], min_partition=8))  # fmt: skip
-    found = PlanSearch(p, topology).best()
-    assert set(kinds(found).values()) == {sharding_type}
-    check_plan(found.plan, p, topology.world_size, topology.ranks_of_host, topology.hardware.device, "x")
+    costed = PlanSearch(p, topology).best()
+    assert set(kinds(costed).values()) == {sharding_type}
+    check_plan(costed.plan, p, topology.world_size, topology.ranks_of_host, topology.hardware.device, "x")
 
 
 def test_shards_of_a_host_stay_on_it():
@@ -131,16 +131,16 @@ def test_a_plan_fits_and_its_figures_add_up(specs, world: int, hbm_gib: float) -
     p = planner_input(*tables, model_cost=ModelCost(parameters=1000))
     topology = cuda(world, hbm_gib, local=4)
     try:
-        found = PlanSearch(p, topology).best()
+        costed = PlanSearch(p, topology).best()
     except NoPlan as none:
         assert none.shortage > 0
         return
-    assert found.device_bytes.max() <= hbm_gib * GIB and found.shortage == (0, 0)
-    check_plan(found.plan, p, world, topology.ranks_of_host, "cuda", "x")
-    of_tables = sum(float(c.device_bytes.sum()) for c in found.tables.values())
-    assert found.device_bytes.sum() == pytest.approx(of_tables + world * found.fixed.device_bytes)
-    of_tables = sum(float(c.ms.sum()) + world * c.every_rank_ms for c in found.tables.values())
-    assert found.rank_ms.sum() == pytest.approx(of_tables)
+    assert costed.device_bytes.max() <= hbm_gib * GIB and costed.shortage == (0, 0)
+    check_plan(costed.plan, p, world, topology.ranks_of_host, "cuda", "x")
+    of_tables = sum(float(c.device_bytes.sum()) for c in costed.tables.values())
+    assert costed.device_bytes.sum() == pytest.approx(of_tables + world * costed.fixed.device_bytes)
+    of_tables = sum(float(c.ms.sum()) + world * c.every_rank_ms for c in costed.tables.values())
+    assert costed.rank_ms.sum() == pytest.approx(of_tables)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -167,14 +167,14 @@ def test_small_tables_are_spread_where_one_that_is_on_every_rank_takes_longest()
     p = planner_input(
         big, *small, batch_size=1024, default_constraint=TableConstraint(sharding_types=list(SHARDING_TYPES[1:]))
     )
-    found = PlanSearch(p, cuda(64, 4.0, speed=Speed(exchange_us=1000.0))).best()
-    assert kinds(found) == {"big": "row_wise"} | dict.fromkeys([t.name for t in small], "table_row_wise")
+    costed = PlanSearch(p, cuda(64, 4.0, speed=Speed(exchange_us=1000.0))).best()
+    assert kinds(costed) == {"big": "row_wise"} | dict.fromkeys([t.name for t in small], "table_row_wise")
 
 
 def test_a_table_too_large_for_a_rank_is_split():
     p = planner_input(table("a", 10_000_000, 32))  # 1.2 GiB
-    found = PlanSearch(p, cuda(4, 0.5)).best()
-    assert kinds(found)["a"] in ("row_wise", "column_wise", "table_row_wise", "grid_shard", "table_column_wise")
+    costed = PlanSearch(p, cuda(4, 0.5)).best()
+    assert kinds(costed)["a"] in ("row_wise", "column_wise", "table_row_wise", "grid_shard", "table_column_wise")
     with pytest.raises(NoPlan):
         PlanSearch(p, cuda(2, 0.5)).best()
 
@@ -190,7 +190,7 @@ def test_the_search_counts_as_the_report_does():
     topology = cuda(4, local=2)
     p = planner_input(*(table(f"t{i}", 10_000 * (i + 1), 64, i % 2 == 0, 5.0) for i in range(5)))
     search = PlanSearch(p, topology)
-    options = {name: found[i % len(found)] for i, (name, found) in enumerate(search.options.items())}
+    options = {name: choices[i % len(choices)] for i, (name, choices) in enumerate(search.options.items())}
     ranks = RankLoads(topology, 0, 0)
     pack_shards(options, {}, ranks)
     assert search.best(options).rank_ms == pytest.approx(ranks.ms)
@@ -199,5 +199,5 @@ def test_the_search_counts_as_the_report_does():
 def test_many_tables_on_many_ranks():
     random = np.random.default_rng(0)
     tables = [table(f"t{i}", int(10 ** random.uniform(3, 8.5)), 64, i % 10 != 0, 3.0) for i in range(500)]
-    found = PlanSearch(planner_input(*tables, batch_size=4096), cuda(1024, 80.0)).best()
-    assert found.imbalance < 1.5 and found.shortage == (0, 0)
+    costed = PlanSearch(planner_input(*tables, batch_size=4096), cuda(1024, 80.0)).best()
+    assert costed.imbalance < 1.5 and costed.shortage == (0, 0)

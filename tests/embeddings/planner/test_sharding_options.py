@@ -27,7 +27,7 @@ def widths(plan: ShardingPlan) -> set[int]:
 
 def test_a_plan_has_one_width():
     search = PlanSearch(question(default_constraint=BY_COLUMNS), MACHINE)
-    assert {o.width for found in search.options.values() for o in found} == {32, 64}
+    assert {o.width for options in search.options.values() for o in options} == {32, 64}
     plan = search.best().plan
     assert len(widths(plan)) == 1
     check_plan(plan, search.planner_input, 4, 2, "cuda", "x")
@@ -35,10 +35,10 @@ def test_a_plan_has_one_width():
 
 def test_it_is_the_width_of_the_better_plan():
     whole = PlanSearch(question(default_constraint=BY_COLUMNS), MACHINE)
-    found = whole.best()
+    best = whole.best()
     for width in (32, 64):
         pinned = {n: next(o for o in whole.options[n] if o.width == width) for n in ("s0", "s1", "s2")}
-        assert found.step_ms <= whole.best(pinned).step_ms * 1.001
+        assert best.step_ms <= whole.best(pinned).step_ms * 1.001
 
 
 def test_a_width_that_one_table_must_have_is_that_of_the_others():

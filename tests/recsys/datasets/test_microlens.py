@@ -41,13 +41,13 @@ def source(tmp_path):
 
 def expected(split, history):
     """The recipe, one user and one target at a time: (user, target, history) of each positive."""
-    found = []
+    positives = []
     for user, x in SEQUENCES.items():
         for n in range(2, len(x) + 1):  # the target is x_n, counted from 1 as in the recipe
             where = "test" if n == len(x) else "validation" if n == len(x) - 1 else "train"
             if where == split:
-                found.append((user, x[n - 1], tuple(x[: n - 1][-history:])))
-    return Counter(found)
+                positives.append((user, x[n - 1], tuple(x[: n - 1][-history:])))
+    return Counter(positives)
 
 
 @pytest.mark.parametrize("history", [3, 20])

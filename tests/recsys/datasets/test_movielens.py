@@ -58,11 +58,11 @@ FORMATS = {"ml-100k": write_100k, "ml-latest-small": write_latest}
 
 def expected(history: int) -> dict[str, list[dict]]:
     """The recipe, one rating at a time."""
-    found = {"train": [], "validation": [], "test": []}
+    splits = {"train": [], "validation": [], "test": []}
     for user, movie, stars, second in RATINGS:
         before = sorted((t, i) for u, i, s, t in RATINGS if u == user and s >= 4 and t < second)
         split = next((name for name, pairs in SPLIT.items() if (user, movie) in pairs), "train")
-        found[split].append(
+        splits[split].append(
             {
                 "label": int(stars >= 4),
                 "user": user,
@@ -73,7 +73,7 @@ def expected(history: int) -> dict[str, list[dict]]:
                 "history": [i for _, i in before][-history:],
             }
         )
-    return found
+    return splits
 
 
 @pytest.mark.parametrize("name", FORMATS)

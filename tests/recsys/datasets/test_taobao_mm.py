@@ -31,13 +31,13 @@ HALF = TaobaoConfig(validation=2)
 
 def some_rows(first_user: int) -> list[tuple]:
     """Impressions of 12 users with 1 to 3 rows each, ids of both signs, and zeros and repeats in histories."""
-    found = []
+    impressions = []
     for u in range(first_user, first_user + 12):
         user = (-1) ** u * (BIG + u)
         items = [] if u % 4 == 0 else [0, 0, 30 + u, 0, -(BIG - u), 30 + u, 31][: 2 + u % 6]
         categories = [7 * n for n in range(len(items))]
-        found += [impression(user, 30 + u + n, (u + n) % 3 == 0, items, categories) for n in range(1 + u % 3)]
-    return found
+        impressions += [impression(user, 30 + u + n, (u + n) % 3 == 0, items, categories) for n in range(1 + u % 3)]
+    return impressions
 
 
 def expected(row: tuple, history: int) -> dict:

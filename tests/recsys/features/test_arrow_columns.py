@@ -37,22 +37,22 @@ def numpy_kind(kind: pa.DataType) -> np.dtype:
 @pytest.mark.parametrize("offset", [0, 2])
 @pytest.mark.parametrize("kind", INTEGERS, ids=str)
 def test_integers(kind, offset):
-    got = read(pa.array([5, 0, 127, 3], kind)[offset:], "id")
-    assert got.dtype == np.int64 and got.tolist() == [5, 0, 127, 3][offset:]
+    ids = read(pa.array([5, 0, 127, 3], kind)[offset:], "id")
+    assert ids.dtype == np.int64 and ids.tolist() == [5, 0, 127, 3][offset:]
 
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.int8(), pa.uint32(), pa.float16(), pa.float64()], ids=str)
 def test_labels(kind):
     values = [True, False, False, True] if kind == pa.bool_() else np.array([1, 0, 0, 1], numpy_kind(kind))
-    got = read(pa.array(values, kind)[1:], "label")
-    assert got.dtype == np.float32 and got.tolist() == [0, 0, 1]
+    labels = read(pa.array(values, kind)[1:], "label")
+    assert labels.dtype == np.float32 and labels.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.int64(), pa.float16(), pa.float32(), pa.float64()], ids=str)
 def test_floats(kind):
     values = [True, False] if kind == pa.bool_() else np.array([1, 0], numpy_kind(kind))
-    got = read(pa.array(values, kind), "float")
-    assert got.dtype == np.float32 and got.tolist() == [1, 0]
+    floats = read(pa.array(values, kind), "float")
+    assert floats.dtype == np.float32 and floats.tolist() == [1, 0]
 
 
 LISTS = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
@@ -65,11 +65,11 @@ LISTS = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
 def test_lists(inner, make, limit, cut):
     field = Field("c", "list", limit)
     rows = block(pa.array(LISTS, make(inner))[cut], field)
-    got = rows.columns[field]
+    column = rows.columns[field]
     wanted = LISTS[cut]
-    assert got.values.dtype == got.offsets.dtype == np.int64
-    assert got.values.tolist() == [v for bag in wanted for v in bag[-(limit or 9) :]]
-    assert got.lengths.tolist() == [min(limit or 9, 3)] * len(wanted)
+    assert column.values.dtype == column.offsets.dtype == np.int64
+    assert column.values.tolist() == [v for bag in wanted for v in bag[-(limit or 9) :]]
+    assert column.lengths.tolist() == [min(limit or 9, 3)] * len(wanted)
     assert {f: c.tolist() for f, c in rows.truncated.items()} == ({field: [limit == 2] * len(wanted)} if limit else {})
 
 

@@ -45,14 +45,14 @@ def compare(store: FrozenStore) -> dict[str, float]:
     start = [p.detach().clone() for p in whole.parameters()]
     for step in range(STEPS):
         rows = rows_of(ranks * step + rank, store.count)
-        found = []
+        results = []
         for module, optimizer in zip(modules, optimizers, strict=True):
             optimizer.zero_grad()
             out = module(rows)
             (out - 0.1 * (rank + 1)).square().mean().backward()  # each rank its own loss
-            found.append((out.detach(), [p.grad.clone() for p in module.parameters()]))
+            results.append((out.detach(), [p.grad.clone() for p in module.parameters()]))
             optimizer.step()
-        (a, of_a), (b, of_b) = found
+        (a, of_a), (b, of_b) = results
         worst["result"] = max(worst["result"], _apart(a, b))
         worst["gradient"] = max(worst["gradient"], *(_apart(x, y) for x, y in zip(of_a, of_b, strict=True)))
     pairs = zip(whole.parameters(), parts.parameters(), start, strict=True)

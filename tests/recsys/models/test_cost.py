@@ -36,16 +36,16 @@ def counted(config: ArchConfig, schema: Schema = tiny.SCHEMA):
 @pytest.mark.parametrize("raw", CONFIGS)
 def test_parameters(raw: dict) -> None:
     config = ArchConfig.model_validate(raw)
-    tables, found = counted(config)
+    tables, cost = counted(config)
     model = arch_class(config.arch)(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
-    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert cost.parameters == sum(p.numel() for p in model.parameters())
     assert all(p.device.type == "cpu" for p in model.parameters()), "planning left torch on the meta device"
 
 
 def test_flops_of_the_attention_and_the_last_layers():
     """torch counts the products of a step: all of ours but biases, and the gradient of the first layers' inputs."""
     config = DINConfig()
-    tables, found = counted(config)
+    tables, cost = counted(config)
     model = DINArch(tiny.SCHEMA, config, tables, {"text": Width()})  # type: ignore[dict-item]
     batch, length = 32, int(LENGTHS["history"])
     width = tables[0].embedding_dim
@@ -55,7 +55,7 @@ def test_flops_of_the_attention_and_the_last_layers():
         pooled = model.attention["history"](query, behaviours, torch.full((batch,), length))
         flat = torch.randn(batch, model.interaction.width, requires_grad=True)
         (pooled.sum() + model.over(flat).sum()).backward()
-    assert batch * found.flops == pytest.approx(counter.get_total_flops(), rel=0.03)
+    assert batch * cost.flops == pytest.approx(counter.get_total_flops(), rel=0.03)
 
 
 def test_a_frozen_make_has_no_backward():

@@ -28,7 +28,7 @@ def schema(pooling: str = "mean") -> Schema:
     return Schema.model_validate(raw)
 
 
-def made(data: Path, schema: Schema, **settings):
+def model_and_batch(data: Path, schema: Schema, **settings):
     """The model with random tables on CPU, the first batch, and the raw rows of it."""
     torch.manual_seed(0)
     config = ArchConfig.model_validate(
@@ -74,7 +74,7 @@ def naive_logit(model: CTRModel, row: dict, pooling: str, mode: str, frozen) -> 
 
 @pytest.mark.parametrize(("pooling", "mode"), [("mean", m) for m in MODES] + [("sum", "none")])
 def test_equals_a_loop_over_rows(data, pooling, mode):
-    model, batch, rows, frozen = made(data, schema(pooling), multimodal={"mode": mode})
+    model, batch, rows, frozen = model_and_batch(data, schema(pooling), multimodal={"mode": mode})
     loss, (again, logits, labels) = model(batch)
     wanted = torch.stack([naive_logit(model, row, pooling, mode, frozen) for row in rows])
     torch.testing.assert_close(logits, wanted.detach(), rtol=1e-4, atol=1e-5)
@@ -89,7 +89,7 @@ def test_equals_a_loop_over_rows(data, pooling, mode):
 @pytest.mark.parametrize("sa_ta", [False, True])
 @pytest.mark.parametrize("mode", [*MODES, "make", "simtier+make"])
 def test_frozen_vectors_are_in_no_parameters_buffers_or_state(data, mode, sa_ta):
-    model, batch, _, frozen = made(data, tiny.SCHEMA, multimodal={"mode": mode, "sa_ta": sa_ta})
+    model, batch, _, frozen = model_and_batch(data, tiny.SCHEMA, multimodal={"mode": mode, "sa_ta": sa_ta})
     held = [*model.parameters(), *model.buffers(), *model.state_dict().values()]
     vectors = {t.table.data_ptr() for t in frozen.values()}
     assert not vectors & {t.data_ptr() for t in held} and not any(t.shape == (tiny.ITEMS, tiny.WIDTH) for t in held)
@@ -101,7 +101,7 @@ def test_frozen_vectors_are_in_no_parameters_buffers_or_state(data, mode, sa_ta)
 
 
 def test_dcn_and_bfloat16_compute(data):
-    model, batch, _, _ = made(data, tiny.SCHEMA, interaction="dcn", cross_rank=3)
+    model, batch, _, _ = model_and_batch(data, tiny.SCHEMA, interaction="dcn", cross_rank=3)
     exact = model(batch)[1][1]
     model.dense.autocast = torch.bfloat16
     loss, (_, logits, _) = model(batch)
@@ -116,12 +116,12 @@ def test_without_pooled_features_or_sequences(data):
         "features": [f for f in raw["features"] if f["name"] in ("user", "item")],
         "tables": {k: raw["tables"][k] for k in ("user", "item")},
     }
-    model, batch, _, _ = made(data, Schema.model_validate(only_ids))
+    model, batch, _, _ = model_and_batch(data, Schema.model_validate(only_ids))
     assert model.sparse.sequences is None and batch.sequence is None
     assert model(batch)[1][1].shape == (32,)
     raw["features"] = [f for f in raw["features"] if f["name"] in ("item", "history")]
     raw["tables"] = {"item": raw["tables"]["item"]}
-    model, batch, _, _ = made(data, Schema.model_validate(raw))
+    model, batch, _, _ = model_and_batch(data, Schema.model_validate(raw))
     assert model.sparse.bags is None and batch.pooled is None
     assert np.isfinite(model(batch)[0].item())
 
@@ -129,7 +129,7 @@ def test_without_pooled_features_or_sequences(data):
 def test_what_make_adds_lies_beside_the_tiers(data):
     """The final MLP sees the ID features, the tiers, then v_MAKE, all its activations and its logit."""
     settings = {"mode": "simtier+make", "num_tiers": 5, "make": {"attention_hidden": 3, "hidden": [6, 4, 2]}}
-    model, batch, _, frozen = made(data, tiny.SCHEMA, multimodal=settings)
+    model, batch, _, frozen = model_and_batch(data, tiny.SCHEMA, multimodal=settings)
     seen = []
     model.dense.arch.interaction.register_forward_hook(lambda module, inputs, out: seen.append(out))
     model(batch)
@@ -143,7 +143,7 @@ def test_what_make_adds_lies_beside_the_tiers(data):
 
 def test_semantic_attention_takes_the_cosines_of_the_vectors(data):
     """With gamma (0, 1, 0) the history is the sum of its ID embeddings, each weighted by its cosine to the target."""
-    model, batch, rows, frozen = made(data, tiny.SCHEMA, multimodal={"mode": "none", "sa_ta": True})
+    model, batch, rows, frozen = model_and_batch(data, tiny.SCHEMA, multimodal={"mode": "none", "sa_ta": True})
     attention = model.dense.arch.attention["history"]
     with torch.no_grad():
         attention.gamma.copy_(torch.tensor([0.0, 1.0, 0.0]))
@@ -152,9 +152,9 @@ def test_semantic_attention_takes_the_cosines_of_the_vectors(data):
     model(batch)
     weights = {n.split(".")[-2]: p for n, p in model.sparse.named_parameters()}
     unit = frozen["text"].table
-    for row, found in zip(rows, seen[0], strict=True):
+    for row, pooled in zip(rows, seen[0], strict=True):
         parts = [(unit[row["item"]] @ unit[i]) * weights["item"][i] for i in row["history"][-6:]]
-        torch.testing.assert_close(found, sum(parts, torch.zeros(DIM)), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(pooled, sum(parts, torch.zeros(DIM)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["simtier", "simtier+make"])
@@ -167,17 +167,17 @@ def test_one_pass_for_tiers_and_cosines_leaves_the_losses_as_they_are(data, mode
         return table.tier_counts(rows, num_tiers), products.sum(1, keepdim=True)
 
     def losses() -> list[float]:
-        model, batch, _, _ = made(data, tiny.SCHEMA, multimodal={"mode": mode, "sa_ta": True})
+        model, batch, _, _ = model_and_batch(data, tiny.SCHEMA, multimodal={"mode": mode, "sa_ta": True})
         with torch.no_grad():
             model.dense.arch.attention["history"].gamma.copy_(torch.tensor([1.0, 0.7, -0.4]))
-        optimizer, found = torch.optim.Adam(model.parameters(), 0.05), []
+        optimizer, step_losses = torch.optim.Adam(model.parameters(), 0.05), []
         for _ in range(3):
             loss, _ = model(batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            found.append(loss.item())
-        return found
+            step_losses.append(loss.item())
+        return step_losses
 
     fused = losses()
     monkeypatch.setattr(FrozenTable, "tier_counts_and_cosines", two_passes)
@@ -188,7 +188,7 @@ def test_one_pass_for_tiers_and_cosines_leaves_the_losses_as_they_are(data, mode
 def test_behaviours_are_dropped_before_ranks_are_asked_for_them(data, arch) -> None:
     """Only where MAKE is trained by itself."""
     make = {"mode": "make", "make": {"behaviour_dropout": 0.5}}
-    model, batch, *_ = made(data, schema(), multimodal=make, **arch)
+    model, batch, *_ = model_and_batch(data, schema(), multimodal=make, **arch)
     asked: list[torch.Tensor] = []
 
     class Table:

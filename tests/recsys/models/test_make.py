@@ -31,9 +31,9 @@ def test_it_is_dins_attention_over_frozen_vectors(tmp_path) -> None:
     torch.manual_seed(0)
     table = make_table(tmp_path)
     module = MAKEAttention(table, hidden=5)
-    found = module(ROWS)
-    assert found.shape == (5, module.width) and found.dtype == torch.float32
-    for row, target, bag in zip(found, [3, -1, 5, 7, 0], [[1, 4], [], [2, 3], [], [9]], strict=True):
+    output = module(ROWS)
+    assert output.shape == (5, module.width) and output.dtype == torch.float32
+    for row, target, bag in zip(output, [3, -1, 5, 7, 0], [[1, 4], [], [2, 3], [], [9]], strict=True):
         wanted = torch.zeros(6)
         for behaviour in bag:
             q, k = table.table[target], table.table[behaviour]
@@ -80,7 +80,7 @@ def test_it_learns_the_same_over_ranks_whatever_the_table(tmp_path, ranks: int, 
 def by_hand(module: MAKE, table: FrozenTable) -> tuple[torch.Tensor, torch.Tensor]:
     """v_MAKE, activations and logit of ROWS in plain torch, one impression at a time; and the logits alone."""
     weights = {name: p for name, p in module.named_parameters()}
-    found = []
+    impressions = []
     for target, bag in zip([3, -1, 5, 7, 0], [[1, 4], [], [2, 3], [], [9]], strict=True):
         q = table.table[target] if target >= 0 else torch.zeros(6)
         pooled = torch.zeros(6)
@@ -99,8 +99,8 @@ def by_hand(module: MAKE, table: FrozenTable) -> tuple[torch.Tensor, torch.Tenso
             flow = flow * torch.sigmoid(flow)
             activations.append(flow)
         logit = weights["logit.weight"] @ flow + weights["logit.bias"]
-        found.append(torch.cat([pooled, *activations, logit]))
-    features = torch.stack(found)
+        impressions.append(torch.cat([pooled, *activations, logit]))
+    features = torch.stack(impressions)
     return features, features[:, -1]
 
 
@@ -112,9 +112,9 @@ def test_make_is_din_and_a_four_layer_mlp(tmp_path) -> None:
     table = make_table(tmp_path)
     joined = MAKEFeatures(table, CONFIG)
     features, logits = by_hand(joined.make, table)
-    found = joined(ROWS)
-    assert found.shape == (5, joined.width) and joined.width == 6 + 7 + 4 + 3 + 1
-    torch.testing.assert_close(found, features, rtol=1e-5, atol=1e-6)
+    output = joined(ROWS)
+    assert output.shape == (5, joined.width) and joined.width == 6 + 7 + 4 + 3 + 1
+    torch.testing.assert_close(output, features, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(joined.make(ROWS)[2][:, 0], logits, rtol=1e-5, atol=1e-6)
     assert sum(isinstance(m, torch.nn.Linear) for m in joined.modules()) == 4
 
@@ -146,10 +146,10 @@ def test_features_are_dropped_in_a_share_of_the_training_rows(tmp_path) -> None:
     assert bool((whole != 0).any(dim=1).all())
     module.train()
     for _ in range(2):
-        found = module(rows)
-        gone = (found == 0).all(dim=1)
+        features = module(rows)
+        gone = (features == 0).all(dim=1)
         assert 0.27 < gone.float().mean() < 0.33
-        torch.testing.assert_close(found[~gone], whole[~gone], rtol=0, atol=0)
+        torch.testing.assert_close(features[~gone], whole[~gone], rtol=0, atol=0)
     assert not torch.equal((module(rows) == 0).all(dim=1), gone), "drawn anew"
 
 
@@ -163,15 +163,15 @@ def split_mix(x: int) -> int:
 def test_behaviours_are_dropped_where_the_hash_says_so() -> None:
     rows = FrozenRows(torch.tensor([7, -1]), torch.arange(40_000) % 30, torch.tensor([0, 5, 40_000]), None)
     before = torch.get_rng_state()
-    found = [drop_behaviours(rows, 0.3).history for _ in range(2)]
+    histories = [drop_behaviours(rows, 0.3).history for _ in range(2)]
     torch.set_rng_state(before)
-    for history in found:
+    for history in histories:
         key = int(torch.randint(2**62, ()))
         drawn = [split_mix((0x9E3779B97F4A7C15 * place + key) % 2**64) % 2**24 / 2**24 for place in range(1000)]
         assert [bool(r == -1) for r in history[:1000]] == [u < 0.3 for u in drawn]
         gone = history == -1
         assert 0.28 < gone.float().mean() < 0.32 and torch.equal(history[~gone], rows.history[~gone])
-    assert not torch.equal(*found), "drawn anew"
+    assert not torch.equal(*histories), "drawn anew"
     once = drop_behaviours(rows, 0.3)
     assert once.target is rows.target and once.offsets is rows.offsets
     assert torch.equal(rows.history, torch.arange(40_000) % 30)

@@ -50,17 +50,17 @@ def vector(table: FrozenTable, row: int) -> np.ndarray:
 
 def features(module: nn.Module, rows: FrozenRows) -> torch.Tensor:
     """The parts' features side by side, of a module that gives no cosines."""
-    found, cosines = module(rows)
+    parts, cosines = module(rows)
     assert cosines is None
-    return torch.cat(found, dim=1)
+    return torch.cat(parts, dim=1)
 
 
 def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table, bags):
     rows, bags = bags
     module = modality_features("text", table, MultimodalConfig(mode="vector"))
-    found = features(module, rows)
-    assert found.shape == (5, module.width) and found.dtype == torch.float32
-    for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
+    output = features(module, rows)
+    assert output.shape == (5, module.width) and output.dtype == torch.float32
+    for row, target, bag in zip(output.numpy(), TARGETS, bags, strict=True):
         known = [vector(table, b) for b in bag if b >= 0]
         mean = np.mean(known, axis=0) if known else np.zeros(WIDTH)
         np.testing.assert_allclose(row, np.concatenate([vector(table, target), mean]), atol=1e-6)
@@ -69,9 +69,9 @@ def test_vector_is_the_target_beside_the_mean_of_known_behaviours(table, bags):
 def test_simtier_is_the_log_of_counts_a_tier(table, bags):
     rows, bags = bags
     module = modality_features("text", table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
-    found = features(module, rows)
-    assert found.shape == (5, TIERS) and module.width == TIERS
-    for row, target, bag in zip(found.numpy(), TARGETS, bags, strict=True):
+    output = features(module, rows)
+    assert output.shape == (5, TIERS) and module.width == TIERS
+    for row, target, bag in zip(output.numpy(), TARGETS, bags, strict=True):
         counts = [0] * TIERS
         for b in bag if target >= 0 else []:
             if b >= 0:
@@ -82,12 +82,12 @@ def test_simtier_is_the_log_of_counts_a_tier(table, bags):
 
 def test_simscore_is_the_cosine_of_each_behaviour(table, bags):
     rows, bags = bags
-    found = table.cosines(rows)
+    cosines = table.cosines(rows)
     wanted = [vector(table, t) @ vector(table, b) for t, bag in zip(TARGETS, bags, strict=True) for b in bag]
-    assert found.shape == (len(wanted), 1)
-    np.testing.assert_allclose(found[:, 0].numpy(), wanted, atol=1e-6)
+    assert cosines.shape == (len(wanted), 1)
+    np.testing.assert_allclose(cosines[:, 0].numpy(), wanted, atol=1e-6)
     known = [t >= 0 and b >= 0 for t, bag in zip(TARGETS, bags, strict=True) for b in bag]
-    assert (found[~torch.tensor(known)] == 0).all()
+    assert (cosines[~torch.tensor(known)] == 0).all()
 
 
 def test_no_mode_is_no_module(table):
@@ -104,16 +104,16 @@ def test_cosines_alone_add_no_features_of_their_own(table, bags, config):
 @pytest.mark.parametrize("mode", ["simtier", "simtier+make"])
 def test_tiers_and_cosines_come_of_one_pass(table, bags, mode, monkeypatch):
     rows, _ = bags
-    own = modality_features("text", table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
-    tiers, cosines = features(own, rows), table.cosines(rows)
+    simtier = modality_features("text", table, MultimodalConfig(mode="simtier", num_tiers=TIERS))
+    tiers, cosines = features(simtier, rows), table.cosines(rows)
     module = modality_features("text", table, MultimodalConfig(mode=mode, num_tiers=TIERS, sa_ta=True))
     passes = []
     both = FrozenTable.tier_counts_and_cosines
     monkeypatch.setattr(FrozenTable, "tier_counts_and_cosines", lambda *a: passes.append(a) or both(*a))
     monkeypatch.setattr(FrozenTable, "tier_counts", lambda *a: passes.append(a))
-    found, scores = module(rows)
-    assert len(passes) == 1 and len(found) == mode.count("+") + 1
-    assert torch.equal(found[0], tiers) and torch.equal(scores, cosines)
+    parts, scores = module(rows)
+    assert len(passes) == 1 and len(parts) == mode.count("+") + 1
+    assert torch.equal(parts[0], tiers) and torch.equal(scores, cosines)
 
 
 @pytest.mark.parametrize(
@@ -145,5 +145,5 @@ def test_frozen_vectors_belong_to_no_module(table):
     modules += [modality_features("text", table, MultimodalConfig(mode=mode)) for mode in ("vector", "simtier")]
     for module in modules:
         assert not list(module.parameters()) and not list(module.buffers()) and not module.state_dict()
-        found = module(ROWS)
-        assert not any(out.requires_grad for out in (found[0] if isinstance(found, tuple) else [found]))
+        output = module(ROWS)
+        assert not any(out.requires_grad for out in (output[0] if isinstance(output, tuple) else [output]))

@@ -23,17 +23,17 @@ from train.data.reader import RowReader
 @pytest.fixture
 def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What begins, as it begins."""
-    found: list[str] = []
+    events: list[str] = []
 
     def noted(module: object, name: str, word: str) -> None:
         function = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *a: (found.append(word), function(*a))[1])
+        monkeypatch.setattr(module, name, lambda *a: (events.append(word), function(*a))[1])
 
     noted(exchange, "all_to_all", "rows")  # sizes, then rows
     noted(exchange, "to_all", "vectors")
     noted(row_wise, "summed", "results")
     noted(recsys.models.din, "pooled_embeddings", "wait for IDs")
-    return found
+    return events
 
 
 def test_the_exchange_surrounds_the_lookup_of_ids(tmp_path: Path, order: list[str]) -> None:
@@ -46,12 +46,12 @@ def test_the_exchange_surrounds_the_lookup_of_ids(tmp_path: Path, order: list[st
 
     def model(table: FrozenTable | RowWiseTable) -> CTRModel:
         torch.manual_seed(0)
-        made = CTRModel(tiny.SCHEMA, config, table_configs(tiny.SCHEMA, 4, {}), {"text": table})
-        made.sparse.to_empty(device="cpu")
-        for weight in made.sparse.parameters():
+        ctr = CTRModel(tiny.SCHEMA, config, table_configs(tiny.SCHEMA, 4, {}), {"text": table})
+        ctr.sparse.to_empty(device="cpu")
+        for weight in ctr.sparse.parameters():
             torch.nn.init.normal_(weight)
-        made.sparse.register_forward_pre_hook(lambda *_: order.append("look up IDs"))
-        return made
+        ctr.sparse.register_forward_pre_hook(lambda *_: order.append("look up IDs"))
+        return ctr
 
     def losses(rank: int, group) -> float:
         return model(RowWiseTable(store, group, room=64))(batch())[0].item()

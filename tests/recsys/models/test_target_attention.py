@@ -43,9 +43,9 @@ CASES = [[3, 0, 1, 5], [0, 0, 0], [1], [0], [1, 1, 1], [40]]
 def test_equals_the_papers_formula(lengths, hidden):
     attention, lengths = unit(5, hidden), torch.tensor(lengths)
     target, behaviours = torch.randn(len(lengths), 5).double(), torch.randn(int(lengths.sum()), 5).double()
-    found = attention(target, behaviours, lengths)
-    torch.testing.assert_close(found, by_the_paper(attention, target, behaviours, lengths), rtol=1e-10, atol=1e-12)
-    assert (found[lengths == 0] == 0).all()
+    pooled = attention(target, behaviours, lengths)
+    torch.testing.assert_close(pooled, by_the_paper(attention, target, behaviours, lengths), rtol=1e-10, atol=1e-12)
+    assert (pooled[lengths == 0] == 0).all()
 
 
 def test_gradients():
@@ -86,7 +86,7 @@ def test_semantic_attention_mixes_cosines_into_the_weights():
         plain.load_state_dict({k: v for k, v in mixed.state_dict().items() if k != "gamma"})
         with torch.no_grad():
             mixed.gamma.copy_(torch.tensor([0.7, -0.4, 0.3, 1.2, -0.8]))
-        found = mixed(target, behaviours, lengths, cosines)
+        pooled = mixed(target, behaviours, lengths, cosines)
         one, start = torch.ones(1, dtype=torch.int64), 0
         for b, length in enumerate(lengths.tolist()):
             weights = []
@@ -99,7 +99,7 @@ def test_semantic_attention_mixes_cosines_into_the_weights():
             weights = weights.softmax(0) if softmax else weights
             wanted = (weights[:, None] * behaviours[start : start + length]).sum(0)
             # softmax runs in float32, as under autocast it must not run in bfloat16
-            torch.testing.assert_close(found[b], wanted, rtol=1e-5 if softmax else 1e-10, atol=1e-6)
+            torch.testing.assert_close(pooled[b], wanted, rtol=1e-5 if softmax else 1e-10, atol=1e-6)
             start += length
 
 
@@ -108,9 +108,9 @@ def test_semantic_attention_begins_as_plain_attention_and_learns_its_gammas():
     mixed, plain = TargetAttention(4, [6], modalities=1), TargetAttention(4, [6])
     plain.load_state_dict({k: v for k, v in mixed.state_dict().items() if k != "gamma"})
     target, behaviours, cosines = torch.randn(3, 4), torch.randn(5, 4), torch.rand(5, 1)
-    found = mixed(target, behaviours, lengths, cosines)
-    assert torch.equal(found, plain(target, behaviours, lengths))
-    found.square().sum().backward()
+    pooled = mixed(target, behaviours, lengths, cosines)
+    assert torch.equal(pooled, plain(target, behaviours, lengths))
+    pooled.square().sum().backward()
     assert (mixed.gamma.grad != 0).all()
 
 
@@ -118,6 +118,6 @@ def test_softmax_of_large_scores_is_finite():
     attention = TargetAttention(2, [3], softmax=True)
     attention.score[-1].bias.data.fill_(1e4)
     behaviours = torch.randn(4, 2)
-    found = attention(torch.randn(3, 2), behaviours, torch.tensor([3, 0, 1]))
-    assert found.isfinite().all() and (found[1] == 0).all()
-    torch.testing.assert_close(found[2], behaviours[3])  # the weights of a bag sum to one
+    pooled = attention(torch.randn(3, 2), behaviours, torch.tensor([3, 0, 1]))
+    assert pooled.isfinite().all() and (pooled[1] == 0).all()
+    torch.testing.assert_close(pooled[2], behaviours[3])  # the weights of a bag sum to one

@@ -5,16 +5,16 @@ import math
 
 def info_nce(queries, positives, items, temperature, bank=(), keys=None) -> list[float]:
     """Of each query; ``bank`` holds (vector, item), ``keys`` what the bank's encoder makes of the positives."""
-    found = []
+    losses = []
     for i, query in enumerate(queries):
-        own = math.exp(dot(query, positives[i]) / temperature)
+        positive = math.exp(dot(query, positives[i]) / temperature)
         others = sum(
             math.exp(dot(query, p) / temperature) for p, item in zip(positives, items, strict=True) if item != items[i]
         )
         moved = dot(query, positives[i]) - dot(query, (keys or positives)[i])
         others += sum(math.exp((dot(query, k) + moved) / temperature) for k, item in bank if item != items[i])
-        found.append(-math.log(own / (own + others)))
-    return found
+        losses.append(-math.log(positive / (positive + others)))
+    return losses
 
 
 def triplet(query, positive, negative, margin) -> float:

@@ -26,19 +26,19 @@ def main() -> None:
     dist.init_process_group("gloo")
     rank, ranks = dist.get_rank(), dist.get_world_size()
     draw = torch.Generator().manual_seed(1)
-    own = slice(rank * PAIRS // ranks, (rank + 1) * PAIRS // ranks)
+    mine = slice(rank * PAIRS // ranks, (rank + 1) * PAIRS // ranks)
     distinct = sys.argv[2:] == ["distinct"]
     one, shared = (MemoryBank(ROWS, WIDTH, group, distinct) for group in (None, dist.group.WORLD))
     for _ in range(ROUNDS + 1):  # more than the bank holds
         vectors = F.normalize(torch.randn(PAIRS, WIDTH, generator=draw), dim=1)
         items = torch.randint(0, 5, (PAIRS,), generator=draw)
         one.push(vectors, items)
-        shared.push(vectors[own], items[own])
+        shared.push(vectors[mine], items[mine])
     queries, positives, keys = F.normalize(torch.randn(3, PAIRS, WIDTH, generator=draw), dim=-1)
     items, scale = torch.randint(0, 9 if distinct else 5, (PAIRS,), generator=draw), torch.tensor(10.0)
     whole = loss_and_gradients(queries, positives, keys, items, scale, one, None)
-    part = loss_and_gradients(queries[own], positives[own], keys[own], items[own], scale, shared, dist.group.WORLD)
-    wanted = {"queries": whole["queries"][own] * ranks, "positives": whole["positives"][own] * ranks}
+    part = loss_and_gradients(queries[mine], positives[mine], keys[mine], items[mine], scale, shared, dist.group.WORLD)
+    wanted = {"queries": whole["queries"][mine] * ranks, "positives": whole["positives"][mine] * ranks}
     differences = {name: float((part[name] - wanted[name]).abs().max()) for name in wanted}
     for name in ("loss", "scale"):  # DistributedDataParallel takes the mean of the ranks
         dist.all_reduce(part[name])

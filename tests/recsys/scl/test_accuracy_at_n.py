@@ -14,22 +14,22 @@ def test_is_a_sorted_list_s(queries: int, candidates: int):
     q = F.normalize(torch.randn(queries, 4, generator=draw), dim=1)
     c = F.normalize(torch.randn(candidates, 4, generator=draw), dim=1)
     positions = torch.randint(0, candidates, (queries,), generator=draw)
-    found = (hits(q, c, positions, (1, 5)) / queries).tolist()
+    accuracies = (hits(q, c, positions, (1, 5)) / queries).tolist()
     some = slice(0, 200)
     if queries > 200:
-        found = (hits(q[some], c, positions[some], (1, 5)) / 200).tolist()
+        accuracies = (hits(q[some], c, positions[some], (1, 5)) / 200).tolist()
         both = hits(q, c, positions, (1, 5))
         assert (
             both.tolist()
             == (hits(q[:600], c, positions[:600], (1, 5)) + hits(q[600:], c, positions[600:], (1, 5))).tolist()
         )
     wanted = [oracles.accuracy(q[some].tolist(), c.tolist(), positions[some].tolist(), n) for n in (1, 5)]
-    assert found == pytest.approx(wanted)
+    assert accuracies == pytest.approx(wanted)
 
 
 def test_equal_vectors_for_everything_score_by_chance():
-    found = hits(torch.ones(10, 3), torch.ones(20, 3), torch.arange(10), (1, 5, 20))
-    assert (found / 10).tolist() == pytest.approx([1 / 20, 5 / 20, 1.0])
+    hit_counts = hits(torch.ones(10, 3), torch.ones(20, 3), torch.arange(10), (1, 5, 20))
+    assert (hit_counts / 10).tolist() == pytest.approx([1 / 20, 5 / 20, 1.0])
 
 
 def test_two_items_of_one_content_share_a_place():

@@ -33,9 +33,9 @@ def test_a_view_depends_on_its_own_row_alone():
 def test_words_are_left_out_but_never_the_first_and_order_stays():
     ids = torch.arange(40).repeat(50, 1)
     ids[:, 30:] = -1
-    found = augment_texts(ids, draws(50), AugmentConfig(words=0.2))
-    kept = found >= 0
-    assert (found[:, 0] == 0).all() and 0.7 < kept[:, :30].float().mean() < 0.9
-    for row, there in zip(found, kept, strict=True):
+    augmented = augment_texts(ids, draws(50), AugmentConfig(words=0.2))
+    kept = augmented >= 0
+    assert (augmented[:, 0] == 0).all() and 0.7 < kept[:, :30].float().mean() < 0.9
+    for row, there in zip(augmented, kept, strict=True):
         assert (row[there].diff() > 0).all() and not there[int(there.sum()) :].any(), "padding is behind"
     assert torch.equal(augment_texts(ids, draws(50), NONE), ids)

@@ -27,13 +27,13 @@ def test_info_nce_is_its_formula(batch: int, rows: int):
         vectors, of = unit(draw, rows, 6), torch.randint(0, 4, (rows,), generator=draw)
         bank.push(vectors, of)
         kept = [(v.half().double().tolist(), i) for v, i in zip(vectors, of.tolist(), strict=True)]
-    found = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank, keys=positives)
+    losses = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank, keys=positives)
     wanted = oracles.info_nce(queries.tolist(), positives.tolist(), items.tolist(), 0.07, kept)
-    assert found.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+    assert losses.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     keys = unit(draw, batch, 6)
-    found = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank, keys=keys)
+    losses = info_nce(queries, positives, items, torch.tensor(1 / 0.07), bank, keys=keys)
     wanted = oracles.info_nce(queries.tolist(), positives.tolist(), items.tolist(), 0.07, kept, keys.tolist())
-    assert found.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+    assert losses.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
 
 
 def test_leaving_the_place_where_the_bank_was_made_lowers_nothing():
@@ -41,14 +41,14 @@ def test_leaving_the_place_where_the_bank_was_made_lowers_nothing():
     draw = torch.Generator().manual_seed(4)
     queries, positives, keys, rows = (unit(draw, n, 4) for n in (3, 3, 3, 8))
     items, away = torch.arange(3), torch.tensor([0.3, -0.2, 0.1, 0.4])
-    found = []
+    losses = []
     for shift in (torch.zeros(4), away):
         bank = MemoryBank(8, 4)
         bank.push(rows + shift, torch.arange(3, 11))
-        found.append(info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=keys + shift))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-2, atol=1e-2)  # half precision in the bank
+        losses.append(info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=keys + shift))
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-2, atol=1e-2)  # half precision in the bank
     unmoved = info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=keys)
-    assert (found[0] - unmoved).abs().max() > 0.1
+    assert (losses[0] - unmoved).abs().max() > 0.1
 
 
 def test_a_drift_between_the_banks_step_and_this_one_lowers_nothing():
@@ -58,11 +58,11 @@ def test_a_drift_between_the_banks_step_and_this_one_lowers_nothing():
     drift, items = torch.tensor([0.3, -0.2, 0.1, 0.4]), torch.arange(3)
     bank = MemoryBank(8, 4)
     bank.push(centred(rows), torch.arange(3, 11))
-    found = [
+    losses = [
         info_nce(queries, positives, items, torch.tensor(5.0), bank, keys=centred(keys + shift))
         for shift in (torch.zeros(4), drift)
     ]
-    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(losses[0], losses[1])
     torch.testing.assert_close(centred(keys).mean(0), torch.zeros(4))
 
 
@@ -81,9 +81,9 @@ def test_gradients_are_those_of_the_formula_with_the_bank_as_a_constant():
     bank.push(unit(draw, 7, 4), of)
     upstream = torch.rand(5, generator=draw)
     seen = unit(draw, 5, 4)
-    found = info_nce(queries, positives, items, log_scale.exp(), bank, keys=seen)
-    (found * upstream).sum().backward()
-    found = [queries.grad, positives.grad, log_scale.grad]
+    losses = info_nce(queries, positives, items, log_scale.exp(), bank, keys=seen)
+    (losses * upstream).sum().backward()
+    losses = [queries.grad, positives.grad, log_scale.grad]
 
     q, p, s = (x.detach().double().requires_grad_() for x in (queries, positives, log_scale))
     keys = torch.cat([p, bank.queue[:7].double()])
@@ -93,7 +93,7 @@ def test_gradients_are_those_of_the_formula_with_the_bank_as_a_constant():
     logits[:, 5:] += (q * (p - seen.double())).sum(1, keepdim=True)
     logits = (logits * s.exp()).masked_fill(same, -math.inf)
     (F.cross_entropy(logits, torch.arange(5), reduction="none") * upstream.double()).sum().backward()
-    for ours, theirs in zip(found, (q.grad, p.grad, s.grad), strict=True):
+    for ours, theirs in zip(losses, (q.grad, p.grad, s.grad), strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -101,12 +101,12 @@ def test_triplet_is_its_formula_for_the_rows_that_have_a_negative():
     draw = torch.Generator().manual_seed(1)
     queries, positives, negatives = unit(draw, 6, 5), unit(draw, 6, 5), unit(draw, 3, 5)
     rows = torch.tensor([1, 4, 5])
-    found = triplet(queries, positives, negatives, rows, 0.3)
+    losses = triplet(queries, positives, negatives, rows, 0.3)
     wanted = [
         oracles.triplet(queries[r].tolist(), positives[r].tolist(), n.tolist(), 0.3)
         for r, n in zip(rows.tolist(), negatives, strict=True)
     ]
-    assert found.tolist() == pytest.approx(wanted, abs=1e-6) and 0 < sum(w > 0 for w in wanted)
+    assert losses.tolist() == pytest.approx(wanted, abs=1e-6) and 0 < sum(w > 0 for w in wanted)
     assert triplet(queries, positives, negatives[:0], rows[:0], 0.3).sum() == 0
 
 

@@ -31,8 +31,8 @@ def test_distinct_keeps_the_newest_row_of_an_item_and_none_of_the_step():
         bank.push(torch.tensor(vectors)[:, None], torch.tensor(items))
     left = zip(bank.items[bank.filled].tolist(), bank.queue[bank.filled, 0].tolist(), strict=True)
     assert sorted(left) == [(5, 3.0), (6, 4.0), (7, 5.0)]
-    found = bank.logsumexp(torch.tensor([[1.0], [2.0]]), torch.tensor([9, 6]))
-    assert found.tolist() == pytest.approx([5 + math.log1p(math.exp(-2)), 10 + math.log1p(math.exp(-4))])
+    log_sums = bank.logsumexp(torch.tensor([[1.0], [2.0]]), torch.tensor([9, 6]))
+    assert log_sums.tolist() == pytest.approx([5 + math.log1p(math.exp(-2)), 10 + math.log1p(math.exp(-4))])
 
 
 def test_an_empty_bank_and_one_of_the_query_s_own_item_say_nothing():
@@ -41,9 +41,9 @@ def test_an_empty_bank_and_one_of_the_query_s_own_item_say_nothing():
     items = torch.tensor([7, 8])
     assert bank.logsumexp(query, items).tolist() == [-torch.inf] * 2
     bank.push(torch.randn(4, 3), torch.tensor([7, 7, 7, 7]))
-    found = bank.logsumexp(query, items)
-    assert found[0] == -torch.inf and found[1].isfinite()
-    torch.logaddexp(torch.zeros(2), found).sum().backward()
+    log_sums = bank.logsumexp(query, items)
+    assert log_sums[0] == -torch.inf and log_sums[1].isfinite()
+    torch.logaddexp(torch.zeros(2), log_sums).sum().backward()
     assert query.grad is not None and query.grad.isfinite().all() and query.grad[0].abs().sum() == 0
 
 
@@ -56,9 +56,9 @@ def test_chunks_change_nothing(monkeypatch):
     for chunk in (8192, 7):
         monkeypatch.setattr(module, "_CHUNK", chunk)
         query.grad = None
-        found = bank.logsumexp(query, items)
-        found.sum().backward()
-        results.append((found.detach(), query.grad))
+        log_sums = bank.logsumexp(query, items)
+        log_sums.sum().backward()
+        results.append((log_sums.detach(), query.grad))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
 

@@ -140,8 +140,8 @@ def test_padded_agrees_with_a_loop():
     rng = np.random.default_rng(0)
     lists = [list(rng.integers(1, 100, rng.integers(0, 7))) for _ in range(50)]
     offsets = np.concatenate([[0], np.cumsum([len(x) for x in lists])])
-    got = padded(np.concatenate([np.array(x, np.int64) for x in lists]), offsets, 4)
-    assert got.tolist() == [[0] * (4 - len(x[-4:])) + x[-4:] for x in lists]
+    histories = padded(np.concatenate([np.array(x, np.int64) for x in lists]), offsets, 4)
+    assert histories.tolist() == [[0] * (4 - len(x[-4:])) + x[-4:] for x in lists]
 
 
 def test_padded_without_any_value():

@@ -99,11 +99,11 @@ def expected_gradients(case: Case, upstream: np.ndarray) -> tuple[list[np.ndarra
     return values, sizes
 
 
-def error(got: torch.Tensor, value: np.ndarray, size: np.ndarray) -> float:
+def error(result: torch.Tensor, value: np.ndarray, size: np.ndarray) -> float:
     """Largest error of an entry over its size; infinite for a wrong dtype or shape, or NaN."""
-    if got.dtype != torch.float32 or got.shape != value.shape:
+    if result.dtype != torch.float32 or result.shape != value.shape:
         return float("inf")
-    errors = np.abs(got.detach().cpu().double().numpy() - value) / np.maximum(size, np.finfo(np.float32).tiny)
+    errors = np.abs(result.detach().cpu().double().numpy() - value) / np.maximum(size, np.finfo(np.float32).tiny)
     return float(np.where(np.isnan(errors), np.inf, errors).max(initial=0))
 
 
@@ -118,10 +118,10 @@ def gradients_agree(function: Callable[..., Sequence[torch.Tensor]], case: Case,
     return gradient_error(function(upstream, *case.arguments), case, upstream) <= tolerance
 
 
-def gradient_error(found: Sequence[torch.Tensor], case: Case, upstream: torch.Tensor) -> float:
+def gradient_error(gradients: Sequence[torch.Tensor], case: Case, upstream: torch.Tensor) -> float:
     """Largest ``error`` of the gradients."""
     wanted = expected_gradients(case, upstream.double().numpy())
-    return max(error(*each) for each in zip(found, *wanted, strict=True))
+    return max(error(*each) for each in zip(gradients, *wanted, strict=True))
 
 
 def random_case(seed: int, lengths: list[int], width: int, hiddens: int, **options: Any) -> Case:
@@ -132,8 +132,8 @@ def random_case(seed: int, lengths: list[int], width: int, hiddens: int, **optio
     spread = [1.0, 0.5, 0.5, hiddens**-0.5]
     parameters = [torch.from_numpy(draw.normal(size=s) * by).float() for s, by in zip(shapes, spread, strict=True)]
     case = Case(*bags.arguments, *parameters)
-    found = pairs(case)
-    near = (np.abs(found.hidden) < KINK * pairs(case, size=True).hidden).any(1)
+    known = pairs(case)
+    near = (np.abs(known.hidden) < KINK * pairs(case, size=True).hidden).any(1)
     case.history_rows = case.history_rows.clone()
-    case.history_rows[torch.from_numpy(found.place[near])] = -1
+    case.history_rows[torch.from_numpy(known.place[near])] = -1
     return case

@@ -147,12 +147,12 @@ def test_a_hidden_unit_of_exactly_0_has_the_slope(kernel: Kernel) -> None:
     case = replace(case, target_rows=torch.tensor([1]), history_rows=torch.tensor([1, 2, 3, 4]))
     case = replace(case, weight=torch.zeros(3, 24), bias=torch.zeros(3))
     upstream = case.upstream()
-    found = kernel.gradients(upstream, *case.arguments)
+    gradients = kernel.gradients(upstream, *case.arguments)
     wanted, _ = expected_gradients(case, upstream.double().numpy())
-    assert not kernel.value(*case.arguments).any() and not found[2].any() and not found[3].any()
+    assert not kernel.value(*case.arguments).any() and not gradients[2].any() and not gradients[3].any()
     assert np.abs(wanted[0]).max() > 0.01 and np.abs(wanted[1]).max() > 0.01
-    for got, right in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(got.cpu().numpy(), right, rtol=1e-5, atol=1e-6)
+    for gradient, right in zip(gradients, wanted, strict=True):
+        np.testing.assert_allclose(gradient.cpu().numpy(), right, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)
@@ -186,8 +186,8 @@ def test_arguments_are_left_alone(on_cpu: Kernel) -> None:
 
 def test_results_share_no_memory(on_cpu: Kernel) -> None:
     case = random_case(6, [3, 0, 8], 9, 12)
-    found = on_cpu.gradients(case.upstream(), *case.arguments)
-    assert len({tensor.untyped_storage().data_ptr() for tensor in (*found, *case.arguments[6:])}) == 8
+    gradients = on_cpu.gradients(case.upstream(), *case.arguments)
+    assert len({tensor.untyped_storage().data_ptr() for tensor in (*gradients, *case.arguments[6:])}) == 8
 
 
 def test_rows_out_of_range_are_never_answered(on_cpu: Kernel) -> None:

@@ -56,9 +56,9 @@ def value_and_gradients(
 def test_dispatch(sample: str, name: str) -> None:
     require(name)
     case = SAMPLES[sample]
-    value, found = value_and_gradients(lambda *arguments: make_attention(*arguments, implementation=name), case)
+    value, gradients = value_and_gradients(lambda *arguments: make_attention(*arguments, implementation=name), case)
     assert error(value, *expected(case)) <= TOLERANCE
-    assert gradient_error(found, case, case.upstream()) <= TOLERANCE
+    assert gradient_error(gradients, case, case.upstream()) <= TOLERANCE
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -74,16 +74,16 @@ def test_compiles_into_one_graph_for_changing_sizes() -> None:
     compiled = torch.compile(lambda *a: make_attention(*a) * 2, fullgraph=True, backend="aot_eager", dynamic=True)
     for seed, lengths in enumerate([[3, 0, 5], [2, 2, 9, 1], [4] * 7]):
         case = random_case(seed, lengths, 6, 7)
-        value, found = value_and_gradients(compiled, case)
+        value, gradients = value_and_gradients(compiled, case)
         assert error(value / 2, *expected(case)) <= TOLERANCE
-        assert gradient_error([g / 2 for g in found], case, case.upstream()) <= TOLERANCE
+        assert gradient_error([g / 2 for g in gradients], case, case.upstream()) <= TOLERANCE
 
 
 def test_fake_tensors_have_the_real_shape_dtype_and_device() -> None:
-    value, found = value_and_gradients(make_attention, SAMPLES["int8"].on("meta"), torch.empty(3, 6, device="meta"))
+    value, gradients = value_and_gradients(make_attention, SAMPLES["int8"].on("meta"), torch.empty(3, 6, device="meta"))
     assert (value.shape, value.dtype, value.device.type) == ((3, 6), torch.float32, "meta")
-    assert [g.shape for g in found] == [(7, 24), (7,), (7,), (7,)]
-    assert all((g.dtype, g.device.type) == (torch.float32, "meta") for g in found)
+    assert [g.shape for g in gradients] == [(7, 24), (7,), (7,), (7,)]
+    assert all((g.dtype, g.device.type) == (torch.float32, "meta") for g in gradients)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,11 +94,11 @@ def test_autocast_changes_nothing(name: str) -> None:
     def attend(*arguments: torch.Tensor | None) -> torch.Tensor:
         return make_attention(*arguments, implementation=name)
 
-    value, found = value_and_gradients(attend, case)
+    value, gradients = value_and_gradients(attend, case)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        again, found_again = value_and_gradients(attend, case)
+        again, gradients_again = value_and_gradients(attend, case)
     assert again.dtype == torch.float32 and torch.equal(again, value)
-    assert all(torch.equal(a, b) for a, b in zip(found_again, found, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(gradients_again, gradients, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,8 +107,8 @@ def test_a_gradient_with_strides(name: str) -> None:
     case = SAMPLES["plain"]
     upstream = case.upstream()
     for apart in (strided(upstream), upstream.t().contiguous().t(), upstream[:1].expand_as(upstream)):
-        _, found = value_and_gradients(lambda *a: make_attention(*a, implementation=name), case, apart)
-        assert gradient_error(found, case, apart) <= TOLERANCE
+        _, gradients = value_and_gradients(lambda *a: make_attention(*a, implementation=name), case, apart)
+        assert gradient_error(gradients, case, apart) <= TOLERANCE
 
 
 @pytest.mark.parametrize("names", [("weight",), ("slope",), ("bias", "score"), ("weight", "bias", "score")])
@@ -117,8 +117,8 @@ def test_only_some_parameters_want_a_gradient(names: tuple[str, ...]) -> None:
     _, wanted = value_and_gradients(make_attention, case)
     some = wanting(case, *names)
     make_attention(*some.arguments).backward(case.upstream())
-    for name, found, right in zip(PARAMETERS, grads(some), wanted, strict=True):
-        assert torch.equal(found, right) if name in names else found is None, name
+    for name, gradient, right in zip(PARAMETERS, grads(some), wanted, strict=True):
+        assert torch.equal(gradient, right) if name in names else gradient is None, name
 
 
 def test_no_gradient_is_wanted() -> None:
@@ -134,8 +134,8 @@ def test_gradients_of_two_calls_add_up() -> None:
     upstream = case.upstream()
     ((make_attention(*shared.arguments) + make_attention(*second.arguments)) * upstream).sum().backward()
     apart = [value_and_gradients(make_attention, each, upstream)[1] for each in (case, other)]
-    for found, one, two in zip(grads(shared), *apart, strict=True):
-        torch.testing.assert_close(found, one + two)
+    for gradient, one, two in zip(grads(shared), *apart, strict=True):
+        torch.testing.assert_close(gradient, one + two)
 
 
 def test_a_table_that_wants_a_gradient() -> None:

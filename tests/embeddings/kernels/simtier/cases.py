@@ -53,20 +53,24 @@ class Case(Bags):
 
     def expected_cosines(self) -> np.ndarray:
         """Float64, where the op has them: as the history lies, or with shared bags a target's after the other's."""
-        vectors, found = self.dequantised(), []
+        vectors, cosines = self.dequantised(), []
         for target, bag in zip(self.target_rows.tolist(), self.bags(), strict=True):
-            found += [vectors[target] @ vectors[r] if target >= 0 and r >= 0 else 0.0 for r in bag]
+            cosines += [vectors[target] @ vectors[r] if target >= 0 and r >= 0 else 0.0 for r in bag]
         if self.bag_index is not None:
-            return np.array(found)
+            return np.array(cosines)
         before, after = int(self.offsets[0]), len(self.history_rows) - int(self.offsets[-1])
-        return np.concatenate([np.zeros(before), found, np.zeros(after)])
+        return np.concatenate([np.zeros(before), cosines, np.zeros(after)])
 
 
 def agrees(function: Callable[..., torch.Tensor], case: Case) -> bool:
     """Are the function's counts exactly the expected ones?"""
-    got = function(*case.arguments)
+    result = function(*case.arguments)
     expected = case.expected()
-    return got.dtype == torch.float32 and got.shape == expected.shape and np.array_equal(got.cpu().numpy(), expected)
+    return (
+        result.dtype == torch.float32
+        and result.shape == expected.shape
+        and np.array_equal(result.cpu().numpy(), expected)
+    )
 
 
 def cosines_agree(
@@ -79,10 +83,10 @@ def cosines_agree(
     expected = case.expected_cosines()
     if allowed is None:
         allowed = 2e-6 if case.bag_index is None or case.table.dtype == torch.int8 else 2e-5
-    got, arguments = torch.zeros(len(expected), device=device), case.on(device).arguments
-    counts = function(*arguments, got)
-    found = got.cpu().double().numpy()
-    right = np.abs(found - expected).max(initial=0) <= allowed and not found[expected == 0].any()
+    buffer, arguments = torch.zeros(len(expected), device=device), case.on(device).arguments
+    counts = function(*arguments, buffer)
+    cosines = buffer.cpu().double().numpy()
+    right = np.abs(cosines - expected).max(initial=0) <= allowed and not cosines[expected == 0].any()
     return bool(right) and torch.equal(counts, function(*arguments))
 
 

@@ -69,8 +69,8 @@ def test_int8_rows_of_zeros_count_as_similarity_0(simtier) -> None:
     table, bag = torch.tensor([[0, 0], [1, 0]], dtype=torch.int8), torch.tensor([0, 1, 0])
     for targets in (1, 9):  # alone, and in a panel
         of = torch.zeros(targets, dtype=torch.long)
-        got = simtier(table, None, of, bag, torch.tensor([0, 3]), of, 4)
-        assert got[:, [0, 1, 3]].abs().sum() == 0 and (got[:, 2] == 3).all()
+        counts = simtier(table, None, of, bag, torch.tensor([0, 3]), of, 4)
+        assert counts[:, [0, 1, 3]].abs().sum() == 0 and (counts[:, 2] == 3).all()
 
 
 @pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)
@@ -123,14 +123,14 @@ EDGES = [
 @pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)
 @pytest.mark.parametrize(("num_tiers", "similarities", "tiers"), EDGES)
 def test_tier_edges(simtier, dtype: torch.dtype, num_tiers: int, similarities: list, tiers: list) -> None:
-    got = simtier(*edge_case(num_tiers, similarities, dtype).arguments)
-    assert got.tolist() == [np.bincount(tiers, minlength=num_tiers).tolist()]
+    counts = simtier(*edge_case(num_tiers, similarities, dtype).arguments)
+    assert counts.tolist() == [np.bincount(tiers, minlength=num_tiers).tolist()]
 
 
 def test_one_ulp_past_the_ends(simtier) -> None:
     above = np.nextafter(np.float32(1), np.float32(2)).item()
-    got = simtier(*edge_case(20, [above, -above], torch.float32).arguments)
-    assert got[0, 0] == 1 and got[0, 19] == 1
+    counts = simtier(*edge_case(20, [above, -above], torch.float32).arguments)
+    assert counts[0, 0] == 1 and counts[0, 19] == 1
 
 
 @pytest.mark.parametrize("dtype", TABLE_DTYPES, ids=str)

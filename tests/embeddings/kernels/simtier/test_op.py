@@ -42,8 +42,8 @@ def test_compiles_into_one_graph_for_changing_sizes() -> None:
 
 def test_fake_tensors_have_the_real_shape_dtype_and_device() -> None:
     meta = SAMPLES["int8"].on("meta")
-    got = simtier(*meta.arguments)
-    assert (got.shape, got.dtype, got.device.type) == ((3, 10), torch.float32, "meta")
+    counts = simtier(*meta.arguments)
+    assert (counts.shape, counts.dtype, counts.device.type) == ((3, 10), torch.float32, "meta")
 
 
 def test_no_gradient() -> None:

@@ -85,5 +85,5 @@ def test_a_table_beyond_32_bits(simtier, index_dtype: torch.dtype) -> None:
     offsets = torch.tensor([0, 9, 9, 20, 30], dtype=index_dtype)
     few = away_from_edges(Case(table[rows], scale[rows], targets, history, offsets, None, 20))
     place = torch.tensor([*rows, -1], dtype=index_dtype)  # -1 stays -1
-    found = simtier(table, scale, place[targets], place[few.history_rows], offsets, None, 20)
-    assert found.sum() > 20 and np.array_equal(found.numpy(), few.expected())
+    counts = simtier(table, scale, place[targets], place[few.history_rows], offsets, None, 20)
+    assert counts.sum() > 20 and np.array_equal(counts.numpy(), few.expected())

@@ -47,8 +47,8 @@ def test_raw_pixels_tell_a_style_from_others_badly():
     style, rng = styles(400), np.random.default_rng(1)
     raw = [render(rng, style, v).reshape(400, -1).astype(np.float32) for v in (CATALOGUE, PHOTO)]
     items, photos = (unit(x - x.mean(axis=0)) for x in raw)
-    found = (photos @ items.T).argmax(axis=1) == np.arange(400)
-    assert found.mean() < 0.1
+    recognised = (photos @ items.T).argmax(axis=1) == np.arange(400)
+    assert recognised.mean() < 0.1
 
 
 def test_close_styles_look_alike():

@@ -38,8 +38,8 @@ def test_nouns_name_the_category():
     category = np.repeat([0, 7], 200)
     nouns = [{w for w in t.split() if len(w) > 2} for t in language.titles(rng, styles(400), category)]
     all_nouns = {c: {word(STYLE_WORDS + 200 + NOUNS * c + n) for n in range(NOUNS)} for c in (0, 7)}
-    for words, own in zip(nouns, category.tolist(), strict=True):
-        assert len(words & all_nouns[own]) == 1 and not words & all_nouns[7 - own]
+    for words, its_category in zip(nouns, category.tolist(), strict=True):
+        assert len(words & all_nouns[its_category]) == 1 and not words & all_nouns[7 - its_category]
 
 
 def test_same_seed_same_language():

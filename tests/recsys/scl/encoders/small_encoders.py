@@ -38,11 +38,11 @@ def assert_saved_and_loaded(encoder: Encoder, folder, batch: list) -> None:
     save_encoder(encoder, folder)
     loaded = load_encoder(folder)
     with torch.no_grad():
-        wanted, got = encoder(encoder.decoder(batch)), loaded(loaded.decoder(batch))
+        wanted, vectors = encoder(encoder.decoder(batch)), loaded(loaded.decoder(batch))
         alone = torch.cat([loaded(loaded.decoder([one])) for one in batch])
     assert not loaded.training and (loaded.kind, loaded.width) == (encoder.kind, encoder.width)
-    torch.testing.assert_close(got, wanted)
+    torch.testing.assert_close(vectors, wanted)
     torch.testing.assert_close(alone, wanted, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(got.norm(dim=1), torch.ones(len(batch)))
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(batch)))
     assert loaded(loaded.decoder([])).shape == (0, encoder.width)
     assert not [p for p in folder.parent.iterdir() if p.name.startswith(".")], "nothing is left beside"

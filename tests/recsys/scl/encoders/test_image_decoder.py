@@ -27,6 +27,6 @@ def test_the_middle_is_cut_out_and_transparency_is_white():
 
 @pytest.mark.parametrize("wrong", [b"", b"no picture", None, picture(0, form="JPEG")[:300]])
 def test_what_is_no_picture_is_named(wrong):
-    with pytest.raises(Undecodable) as found:
+    with pytest.raises(Undecodable) as error:
         PictureDecoder(16)([picture(0), wrong])
-    assert found.value.index == 1 and str(found.value)
+    assert error.value.index == 1 and str(error.value)

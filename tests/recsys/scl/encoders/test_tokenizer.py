@@ -9,9 +9,9 @@ from tests.recsys.scl.encoders.small_encoders import TEXTS, small
 
 
 def test_what_is_no_text_is_named():
-    with pytest.raises(Undecodable) as found:
+    with pytest.raises(Undecodable) as error:
         small("text").decoder(["a", None])
-    assert found.value.index == 1
+    assert error.value.index == 1
 
 
 def test_texts_are_cut_and_padded():
@@ -22,7 +22,7 @@ def test_texts_are_cut_and_padded():
 
 
 def test_the_same_texts_give_the_same_vocabulary():
-    made = {train_tokenizer(iter(TEXTS), 60).to_str() for _ in range(5)}
-    assert len(made) == 1
+    vocabularies = {train_tokenizer(iter(TEXTS), 60).to_str() for _ in range(5)}
+    assert len(vocabularies) == 1
     with pytest.raises(InputError, match="no words"):
         train_tokenizer(["", " "], 200)
