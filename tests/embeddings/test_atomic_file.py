@@ -113,6 +113,15 @@ def test_what_a_killed_process_left_goes_and_the_old_folder_comes_back(tmp_path,
     assert sorted(os.listdir(tmp_path)) == sorted(["a", alive.name, other.name])
 
 
+def test_what_a_killed_process_of_our_own_id_left_goes(tmp_path):
+    left = tmp_path / f".a.{socket.gethostname()}.{os.getpid()}-{threading.get_native_id()}"
+    left.mkdir()
+    (left / "half").write_text("1")
+    with atomic_folder(tmp_path / "a") as folder:
+        (folder / "rows").write_text("2")
+    assert os.listdir(tmp_path / "a") == ["rows"] and os.listdir(tmp_path) == ["a"]
+
+
 def test_threads_that_write_the_same_folder_leave_each_others_alone(tmp_path):
     with atomic_folder(tmp_path / "a") as folder:
         (folder / "rows").write_text("mine")

@@ -73,12 +73,12 @@ def test_different_data_is_noted_and_not_compared(tmp_path):
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        ({"found": evaluation(rows=900)}, "evaluated on different numbers of rows: [800, 900]"),
+        ({"test_evaluation": evaluation(rows=900)}, "evaluated on different numbers of rows: [800, 900]"),
         ({"git": {"commit": "f" * 40}}, "made by different commits: c0ffeec0ff, ffffffffff"),
         ({"mode": "none"}, "ID: seed 0 is there more than once"),
     ],
 )
 def test_what_makes_a_comparison_doubtful_is_noted(tmp_path, change, note):
     runs = [write_run(tmp_path / "a", "none", test_evaluation=evaluation())]
-    runs.append(write_run(tmp_path / "b", **({"mode": "vector", "found": evaluation()} | change)))
+    runs.append(write_run(tmp_path / "b", **({"mode": "vector", "test_evaluation": evaluation()} | change)))
     assert note in text(*runs)
