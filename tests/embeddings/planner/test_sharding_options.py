@@ -1,4 +1,4 @@
-"""Sequence tables that are cut by columns have shards of one width: TorchRec reads beyond narrower ones."""
+"""Options are what constraints allow; sequence tables cut by columns have one width: TorchRec reads beyond narrower."""
 
 import pytest
 
@@ -7,10 +7,11 @@ from embeddings.planner.check_plan import check_plan
 from embeddings.planner.no_plan import NoPlan
 from embeddings.planner.plan_search import PlanSearch
 from embeddings.planner.planner_input import PlannerInput
+from embeddings.planner.sharding_options import enumerate_options
 from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.planner.sharding_types import CUTS_COLUMNS
 from embeddings.planner.table_constraint import TableConstraint
-from tests.embeddings.planner.planner_inputs import cuda, planner_input, table
+from tests.embeddings.planner.planner_inputs import cpu, cuda, planner_input, table
 
 MACHINE = cuda(4, 8.0, local=2)
 BY_COLUMNS = TableConstraint(sharding_types=["column_wise"])  # the cheapest plan would have shards of 32 and of 64
@@ -68,3 +69,16 @@ def test_bags_may_differ():
     })  # fmt: skip
     plan = PlanSearch(p, MACHINE).best().plan
     assert {int(x.shards[0, 3]) for x in plan.tables.values()} == {32, 64}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kernels"),
+    [(None, {"fused"}), (["fused_uvm"], {"fused_uvm"}), (["fused", "fused_uvm_caching"],) * 2],
+)
+def test_kernels_are_those_that_a_constraint_names(wanted, kernels):
+    one = table("b", 1000, 128)
+    types = ["table_wise", "row_wise"]
+    asked = planner_input(one, constraints={"b": TableConstraint(sharding_types=types, compute_kernels=wanted)})
+    options = enumerate_options(one, asked, MACHINE)
+    assert {(o.sharding_type, o.compute_kernel) for o in options} == {(t, k) for t in types for k in kernels}
+    assert {o.compute_kernel for o in enumerate_options(one, asked, cpu(4))} == {"fused"}, "CUDA alone has others"
