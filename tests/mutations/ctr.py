@@ -63,5 +63,5 @@ MUTATIONS = [
     mutation("sharding.tables.NAME.compute_kernels", OPTIONS, 'list(wanted.compute_kernels or ("fused",))', '["fused"]', "embeddings/planner/test_sharding_options.py"),
     mutation("sharding.plan", BUILD, "if config.sharding.plan is not None:", "if False:", f"{PLANS}::test_a_plan_is_taken_as_it_is_and_kept"),
     mutation("sharding.hardware", BUILD, "ranks.local_world_size, config.sharding.hardware", "ranks.local_world_size, None", f"{PLANS}::test_speeds_of_another_device_are_refused"),
-    mutation("make", "train/config.py", "merged = OmegaConf.merge(merged, own)", "pass", "train/commands/test_make.py"),
+    mutation("make", "train/config.py", "base.pop(command, None) or {}", "base.pop(command, None) and {}", "train/commands/test_make.py"),
 ]  # fmt: skip

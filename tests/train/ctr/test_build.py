@@ -68,17 +68,17 @@ def test_as_many_threads_read_ahead_as_far_as_they_are_told(task, monkeypatch):
     assert started == [(f"reader-train-{worker}", 5) for worker in range(3)]
 
 
-def test_rows_that_cannot_be_read_are_skipped_where_the_config_says_so(task, own):
-    path = own / "train" / "part-0.parquet"
+def test_rows_that_cannot_be_read_are_skipped_where_the_config_says_so(task, own_data):
+    path = own_data / "train" / "part-0.parquet"
     content = bytearray(path.read_bytes())
     chunk = pq.ParquetFile(path).metadata.row_group(2).column(0)
     start = chunk.dictionary_page_offset or chunk.data_page_offset
     content[start : start + 8] = b"\xff" * 8
     path.write_bytes(content)
-    prices = labels_and_prices(task(f"data.path={own}", "data.on_corrupt=skip").reader)
+    prices = labels_and_prices(task(f"data.path={own_data}", "data.on_corrupt=skip").reader)
     assert len(prices) == 384 and len(set(prices)) == 384 - 64, "a row group's rows have fillers in their place"
     with pytest.raises(InputError, match=r"part-0\.parquet"):
-        labels_and_prices(task(f"data.path={own}").reader)
+        labels_and_prices(task(f"data.path={own_data}").reader)
 
 
 def test_first_weights_go_by_the_seed(task):
