@@ -32,9 +32,9 @@ def items(task: SCLTask, epoch: int = 0) -> list[list[int]]:
     return [batch.items.tolist() for batch in task.reader.epoch(epoch)]
 
 
-def test_splits_are_read_by_their_names(config, ranks, own):
+def test_splits_are_read_by_their_names(config, ranks, own_pairs):
     for split, name in (("train", "learn"), ("validation", "judge"), ("test", "report")):
-        (own / split).rename(own / name)
+        (own_pairs / split).rename(own_pairs / name)
     names = ("data.train=learn", "data.validation=judge", "data.test=report")
     built = SCLTask(load_settings(SCLConfig, str(config), names), ranks)
     assert built.rows_per_epoch == tiny.ROWS["train"]
@@ -53,8 +53,8 @@ def test_an_evaluation_encodes_as_many_at_once_as_the_config_says(task):
 
 
 @pytest.mark.parametrize(("candidates", "count"), [("positives", 2), ("items", 4)])
-def test_queries_are_compared_with_the_splits_positives_or_with_all_items(task, own, candidates, count):
-    path = own / "validation" / "part-0.parquet"
+def test_queries_are_compared_with_the_splits_positives_or_with_all_items(task, own_pairs, candidates, count):
+    path = own_pairs / "validation" / "part-0.parquet"
     table = pq.read_table(path)
     two = [i in list(tiny.COLOURS)[:2] for i in table["item"].to_pylist()]
     pq.write_table(table.filter(two), path)
