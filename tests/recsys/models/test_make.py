@@ -117,6 +117,7 @@ def test_make_is_din_and_a_four_layer_mlp(tmp_path) -> None:
     torch.testing.assert_close(output, features, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(joined.make(ROWS)[2][:, 0], logits, rtol=1e-5, atol=1e-6)
     assert sum(isinstance(m, torch.nn.Linear) for m in joined.modules()) == 4
+    assert joined.make.attention.weight.shape == (5, 4 * 6), "as wide as the config has it"
 
 
 def test_gradients_of_make(tmp_path) -> None:

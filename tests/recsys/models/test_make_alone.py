@@ -10,9 +10,15 @@ from tests.recsys.models.test_make import CONFIG, ROWS, make_table
 from tests.train import tiny
 
 
+# a second modality, which comes first and is not asked for
+SCHEMA = tiny.SCHEMA.model_copy(
+    update={"modalities": {"audio": tiny.SCHEMA.modalities["text"], **tiny.SCHEMA.modalities}}
+)
+
+
 def built(tmp_path, **make) -> MAKEAloneArch:
     config = MAKEAloneConfig(modality="text", multimodal={"make": CONFIG.model_copy(update=make)})
-    return MAKEAloneArch(tiny.SCHEMA, config, [], {"text": make_table(tmp_path)})
+    return MAKEAloneArch(SCHEMA, config, [], {"text": make_table(tmp_path)})
 
 
 def test_its_prediction_is_the_logit_of_make(tmp_path) -> None:

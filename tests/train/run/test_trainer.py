@@ -53,7 +53,8 @@ def test_max_steps_ends_inside_an_epoch_and_validates(run, tmp_path):
 
 
 def test_max_steps_at_an_epoch_s_end_validates_whatever_evaluate_every_says(run):
-    assert validated(run([0.5], epochs=3, max_steps=8, evaluate_every=9)) == [2]
+    task = run([0.5], epochs=3, max_steps=8, evaluate_every=9)
+    assert validated(task) == [2] and task.epochs == [0, 1], "and no third epoch is begun for it"
 
 
 def test_patience_counts_validations_since_the_best(run):
