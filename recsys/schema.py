@@ -62,7 +62,10 @@ class Modality(Strict):
 
 
 class Schema(Strict):
-    """Everything that reading a data set needs to know. See the README for an example."""
+    """What each column of a data set means: features, tables, modalities.
+
+    docs/data.md documents every field of its file, schema.yaml.
+    """
 
     version: Literal[1] = 1
     label: str = Field("label", description="column with 0 or 1")

@@ -68,7 +68,7 @@ class SplitsConfig(Strict):
 
 
 class LoopConfig(Strict):
-    """The loop that every kind of training shares."""
+    """Epochs, seed, clipping, validation, logging and checkpoints of a training loop."""
 
     epochs: int = Field(1, ge=1)
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
@@ -88,7 +88,7 @@ class LoopConfig(Strict):
 
 
 class TrainConfig(LoopConfig):
-    """The loop."""
+    """The training loop: epochs, learning-rate warm-up, clipping, validation, logging, checkpoints."""
 
     reset_tables: Literal["never", "each_epoch"] = Field(
         "never",
@@ -115,7 +115,7 @@ class DataConfig(SplitsConfig):
 
 
 class ProcessConfig(Strict):
-    """The ranks."""
+    """Device and threads of each process (rank); how long it waits for other ranks and for a checkpoint."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(
@@ -126,7 +126,7 @@ class ProcessConfig(Strict):
 
 
 class RunConfig(Strict):
-    """Where results go."""
+    """The folder of a run's results, and whether to resume or to overwrite it."""
 
     name: str | None = Field(None, description="folder below root; null: the config's file name")
     root: str = "runs"

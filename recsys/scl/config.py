@@ -6,7 +6,7 @@ from recsys.validation import Strict
 
 
 class ImageEncoderConfig(Strict):
-    """Pictures into features."""
+    """The picture encoder: a small ResNet, or a model of timm."""
 
     name: str = Field("resnet", description="resnet: a small one; else a model of timm, by name or local folder")
     pretrained: bool = Field(True, description="of timm models: begin with their weights, which may be downloaded")
@@ -16,7 +16,7 @@ class ImageEncoderConfig(Strict):
 
 
 class TextEncoderConfig(Strict):
-    """Words into features."""
+    """The text encoder: a small transformer, or a model of transformers."""
 
     name: str = Field(
         "transformer", description="transformer: a small one; else a model of transformers, by name or local folder"
@@ -57,7 +57,7 @@ class TripletConfig(Strict):
 
 
 class AugmentConfig(Strict):
-    """How far a view may be from what it is a view of."""
+    """Random augmentation of training pairs: how much a picture or a text may be changed."""
 
     crop: float = Field(0.5, gt=0, le=1, description="smallest share of a picture's area that a view shows")
     stretch: float = Field(1.33, ge=1, description="largest change of a view's width over its height")

@@ -1,1 +1,1 @@
-"""Checkpoints of any kind of training: sharded, asynchronous, with checksums, whole or unnamed."""
+"""Checkpoints of any kind of training: sharded, asynchronous, atomic, checksummed."""

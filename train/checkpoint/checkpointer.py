@@ -1,4 +1,4 @@
-"""Asynchronous checkpoints: saved beside the training, loaded on any number of ranks under any sharding."""
+"""Asynchronous checkpoints, written by a background thread; loaded on any number of ranks, under any sharding."""
 
 import datetime
 import sys

@@ -1,4 +1,4 @@
-"""What a CTR run trains: the sharded model, its optimizer, the plan that placed it."""
+"""State of CTR training: the sharded model, its optimizer, the sharding plan that placed it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A run's parts from its config: encoders, their optimizer, momentum encoder and memory bank."""
+"""SCL (contrastive learning): builds encoders, optimizer, momentum encoder and memory bank from a run's config."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Settings of a run of contrastive learning."""
+"""Settings of an SCL run (contrastive learning): pairs, optimizer, training loop."""
 
 from typing import Literal
 
@@ -34,7 +34,7 @@ class OptimizerConfig(Strict):
 
 
 class SCLTrainConfig(LoopConfig):
-    """The loop."""
+    """The training loop: epochs, logging, checkpoints."""
 
     epochs: int = Field(10, ge=0, description="0: only validate the untrained encoders")
     log_every: int = Field(20, ge=1, description="steps of an epoch between rows of metrics.jsonl")

@@ -1,4 +1,4 @@
-"""Decodes contents, and keeps decoded pictures within a bound of memory; free for threads to use."""
+"""Thread-safe LRU cache of decoded pictures, within a bound of memory; texts are decoded each time."""
 
 import threading
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""Acc@N of a split, over all ranks."""
+"""SCL (contrastive learning) evaluation: retrieval accuracy Acc@N of a split, over all ranks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Steps of pairs, decoded and augmented beside the training; the same on every run, from any step."""
+"""Prefetching reader of training pairs: shuffled, decoded, augmented in threads; deterministic, from any step."""
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

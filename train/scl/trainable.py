@@ -1,4 +1,4 @@
-"""What a run of contrastive learning trains: encoders, their optimizer, momentum encoder, memory bank."""
+"""State of SCL training (contrastive learning): encoders, their optimizer, momentum encoder, memory bank."""
 
 from dataclasses import dataclass
 
