@@ -4,10 +4,12 @@ import os
 import sys
 import types
 import typing
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from embeddings.errors import InputError, nearest
 
@@ -28,16 +30,6 @@ class Strict(BaseModel):
     RENAMED: ClassVar[dict[str, str]] = {}
     RENAMED_VALUES: ClassVar[dict[str, dict[str, str]]] = {}
 
-    @classmethod
-    def variant(cls, raw: Any) -> type["Strict"]:
-        """The class whose keys ``raw`` may have: this one, where ``raw`` does not itself choose among several."""
-        return cls
-
-    @classmethod
-    def variants(cls) -> dict[str, type["Strict"]]:
-        """What chooses -> class, of a base class whose ``variant`` chooses; else empty."""
-        return {}
-
     @model_validator(mode="before")
     @classmethod
     def _todays_names(cls, raw: Any) -> Any:
@@ -56,6 +48,41 @@ class Strict(BaseModel):
                 raw[key] = values[old]
                 say_renamed(f"'{key}: {old}'", f"'{key}: {raw[key]}'")
         return raw
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Metadata of ``Annotated[Base, Variants(...)]``: a section that is read as the subclass of Base that it names.
+
+    key       of the section, whose value is the variant's name
+    default   the name in a section that has no such key
+    names     of all variants
+    class_of  name -> its class; raises InputError for an unknown one
+    """
+
+    key: str
+    default: str
+    names: Collection[str]
+    class_of: Callable[[Any], type[Strict]]
+
+    def name(self, raw: Any) -> Any:
+        """What the section ``raw`` names, known or not."""
+        return raw.get(self.key, self.default) if isinstance(raw, dict) else self.default
+
+    def with_key(self, key: str) -> list[str]:
+        """The names of the variants that have ``key``."""
+        return [name for name in self.names if key in self.class_of(name).model_fields]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(raw: Any, as_base: Callable[[Any], Any]) -> Any:
+            return self.class_of(self.name(raw)).model_validate(raw) if isinstance(raw, dict) else as_base(raw)
+
+        return core_schema.no_info_wrap_validator_function(read, handler(source))
+
+
+def variants_in(metadata: Iterable[Any]) -> Variants | None:
+    """The variants among a field's metadata, where its section chooses among several classes."""
+    return next((item for item in metadata if isinstance(item, Variants)), None)
 
 
 _SAID: set[str] = set()
@@ -85,7 +112,12 @@ def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
     place = ".".join(str(p) for p in error["loc"])
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
-        known = _fields_at(model, raw, parents)
+        section, variants, own = _section(model, raw, parents)
+        if variants is not None and (others := variants.with_key(str(key))):
+            name, what = variants.name(own), variants.key
+            hint = f"{what} {' and '.join(others)} has it; remove it, or change '{what}'"
+            return f"unknown key '{place}' of {what} {name}; {hint}"
+        known = set(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else set()
         hint = nearest(str(key), known) or f"; known here: {', '.join(sorted(known))}"
         return f"unknown key '{place}'{hint}"
     message = error["msg"].removeprefix("Value error, ")
@@ -99,7 +131,7 @@ def todays_names(model: type[BaseModel], raw: Any, layer: dict[str, Any], *path:
 
     A key that is there under both names stays, for ``validated`` to refuse.
     """
-    section = _section(model, raw, list(path))
+    section, _, _ = _section(model, raw, list(path))
     names = section.RENAMED if isinstance(section, type) and issubclass(section, Strict) else {}
     renamed = {}
     for key, value in layer.items():
@@ -112,27 +144,25 @@ def todays_names(model: type[BaseModel], raw: Any, layer: dict[str, Any], *path:
     return renamed
 
 
-def _fields_at(model: Any, raw: Any, path: list) -> set[str]:
-    """The keys that the section at ``path`` of ``raw`` may have."""
-    section = _section(model, raw, path)
-    return set(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else set()
+def _section(model: Any, raw: Any, path: list) -> tuple[Any, Variants | None, Any]:
+    """What the section at ``path`` of ``raw`` is read as, a class of settings or the type of a plain value.
 
-
-def _section(model: Any, raw: Any, path: list) -> Any:
-    """What the section at ``path`` of ``raw`` is read as: a class of settings, or the type of a plain value."""
-    model = _chosen(model, raw)
+    Beside it the variants among which the section chooses, where it does, and the section's own plain data.
+    """
+    variants = None
     for part in path:
+        metadata: list[Any] = []
         if isinstance(model, type) and issubclass(model, BaseModel):
             field = model.model_fields.get(part)
-            model = field.annotation if field else None
+            model, metadata = (field.annotation, field.metadata) if field else (None, [])
         else:  # list[X] or dict[str, X]: an index or a key
             model = typing.get_args(model)[-1] if typing.get_args(model) else None
         if isinstance(model, types.UnionType) or typing.get_origin(model) is typing.Union:
             model = next((a for a in typing.get_args(model) if a is not type(None)), None)
+        if typing.get_origin(model) is Annotated:
+            model, *metadata = typing.get_args(model)
         raw = raw.get(part) if isinstance(raw, dict) else raw[part] if isinstance(raw, list) else None
-        model = _chosen(model, raw)
-    return model
-
-
-def _chosen(model: Any, raw: Any) -> Any:
-    return model.variant(raw) if isinstance(model, type) and issubclass(model, Strict) else model
+        variants = variants_in(metadata)
+        if variants is not None:
+            model = variants.class_of(variants.name(raw))
+    return model, variants, raw

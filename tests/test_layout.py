@@ -86,21 +86,34 @@ def test_imports_go_one_way(path: Path):
     assert wrong_imports(path.read_text(), *dotted(path)) == []
 
 
+def named_modules(source: str) -> Iterator[str]:
+    """The dotted names of "package.module" and "package.module:Name" among the string constants of ``source``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            module = node.value.partition(":")[0]
+            if "." in module:
+                yield module
+
+
 def circles(sources: dict[tuple[str, str], str]) -> list[list[str]]:
     """The strongly connected components of more than one module, and modules that import themselves; names sorted.
 
     Args:
-        sources: (module, package) -> its text. Imports under TYPE_CHECKING and inside functions count.
+        sources: (module, package) -> its text. Imports under TYPE_CHECKING and inside functions count, and so do a
+            string that names another module of ``sources`` and the ``__init__`` of each package that an import enters.
     """
     modules = {module for module, _ in sources}
 
-    def imported_modules(source: str, package: str) -> set[str]:
-        """The longest module that each imported name begins with."""
+    def imported_modules(source: str, module: str, package: str) -> set[str]:
+        """The longest module that each imported name begins with, those named in strings, and all their packages."""
         names = [imported.split(".") for imported in imports(source, package)]
         starts = ([".".join(n[:i]) for i in range(len(n), 0, -1)] for n in names)
-        return {module for s in starts if (module := next((m for m in s if m in modules), None))}
+        found = {longest for s in starts if (longest := next((m for m in s if m in modules), None))}
+        found |= {name for name in named_modules(source) if name in modules} - {module}
+        packages = {".".join(parts[:i]) for m in found if (parts := m.split(".")) for i in range(1, len(parts))}
+        return found | (packages & modules - {module})
 
-    graph = {module: imported_modules(source, package) for (module, package), source in sources.items()}
+    graph = {module: imported_modules(source, module, package) for (module, package), source in sources.items()}
 
     def reachable(start: str) -> set[str]:
         seen: set[str] = set()
@@ -128,6 +141,15 @@ def test_circles_are_seen():
     }
     assert circles(sources) == [["a", "b.c", "b.d"], ["f"]]
     assert circles({k: v for k, v in sources.items() if k[0] not in ("b.c", "f")}) == []
+
+
+def test_circles_over_a_string_or_the_init_of_a_package_are_seen():
+    assert circles({("p.a", "p"): "X = 'p.b:Y'", ("p.b", "p"): "import p.a"}) == [["p.a", "p.b"]]
+    assert circles({("p.a", "p"): "X = 'p.b'", ("p.b", "p"): "import p.a"}) == [["p.a", "p.b"]]
+    assert circles({("p.a", "p"): "X = 'p.a', 'p.b is', 'p'", ("p.b", "p"): "import p.a", ("p", "p"): ""}) == []
+    package = {("p", "p"): "from p.a import x", ("p.b", "p"): "", ("q", ""): "import p.b"}
+    assert circles(package | {("p.a", "p"): "from p.b import y"}) == [["p", "p.a"]]
+    assert circles(package | {("p.a", "p"): "import os"}) == []
 
 
 def test_no_module_imports_itself_in_a_circle():

@@ -11,7 +11,7 @@ from embeddings.errors import InputError, nearest
 from embeddings.planner.sharding_types import ShardingType
 from embeddings.planner.table_constraint import TableConstraint
 from embeddings.yaml_file import load_yaml, parse_yaml, write_yaml
-from recsys.models.config import ArchConfig
+from recsys.models.arch_config import RegisteredArch, arch_config
 from recsys.schema import Schema
 from recsys.validation import Strict, todays_names, validated
 
@@ -160,8 +160,8 @@ Settings = TypeVar("Settings", bound=RunSettings)
 
 class Config(RunSettings):
     data: DataConfig
-    model: SerializeAsAny[ArchConfig] = Field(
-        default_factory=lambda: ArchConfig.model_validate({}), description="the architecture and its settings"
+    model: SerializeAsAny[RegisteredArch] = Field(
+        default_factory=lambda: arch_config({}), description="the architecture and its settings"
     )
     dense_optimizer: DenseOptimizerConfig = DenseOptimizerConfig()
     sparse_optimizer: SparseOptimizerConfig = SparseOptimizerConfig()

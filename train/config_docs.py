@@ -9,13 +9,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from recsys.validation import Strict
+from recsys.validation import variants_in
 
 
 def describe(model: type[BaseModel], title: str, prefix: str = "", but: Collection[str] = ()) -> str:
     """A section per nested model, each with a table of its fields.
 
-    A model with variants (``Strict.variants``) is followed by a section for each, of the fields that it adds.
+    A section that chooses among ``Variants`` is followed by one for each of them, of the fields that it adds.
 
     Args:
         prefix: the dotted key so far.
@@ -24,19 +24,19 @@ def describe(model: type[BaseModel], title: str, prefix: str = "", but: Collecti
     summary = (model.__doc__ or "").strip().splitlines()
     lines = [f"## {title}", ""] + ([summary[0], ""] if summary else [])
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-    nested: list[tuple[str, type[BaseModel]]] = []
+    nested: list[str] = []
     for name in (n for n in model.model_fields if n not in but):
         field = model.model_fields[name]
         key = f"{prefix}{name}"
         inner, suffix = _model_in(field.annotation)
         if inner is not None:
-            nested.append((key + suffix, inner))
+            nested.append(describe(inner, f"`{key}{suffix}`", f"{key}{suffix}."))
+            if (variants := variants_in(field.metadata)) is not None:
+                for choice in variants.names:
+                    heading, variant = f"`{key}` with `{variants.key}: {choice}`", variants.class_of(choice)
+                    nested.append(describe(variant, heading, f"{key}.", but=inner.model_fields))
         lines.append(f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {_meaning(field, inner)} |")
-    sections = ["\n".join(lines)]
-    sections += [describe(inner, f"`{key}`", f"{key}.") for key, inner in nested]
-    for choice, variant in (model.variants() if issubclass(model, Strict) else {}).items():
-        sections.append(describe(variant, f"{title} with `{choice}`", prefix, but=model.model_fields))
-    return "\n\n".join(sections)
+    return "\n\n".join(["\n".join(lines), *nested])
 
 
 def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, str]:

@@ -42,14 +42,14 @@ def child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep:
     """Read all rows under the limit, and print the row's figures as JSON."""
     import torch
 
-    from recsys.models.config import ArchConfig
+    from recsys.models.arch_config import arch_config
     from recsys.schema import load_schema
     from train.ctr.build import open_stores
     from train.data.reader import RowReader
 
     torch.set_num_threads(1)
     schema = load_schema(data)
-    stores = open_stores(schema, ArchConfig.model_validate({}), data)
+    stores = open_stores(schema, arch_config({}), data)
     before = limit_data(int(limit_bytes))
     base = status_bytes("RssAnon")
     reader = RowReader(

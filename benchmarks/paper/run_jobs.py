@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
-from recsys.models.config import make_alone
+from recsys.models.arch_config import make_alone
 from train.config import Config, load_settings
 from train.report.run_identity import WITHOUT_EFFECT
 from train.run.run_folder import LOGS

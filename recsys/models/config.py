@@ -1,12 +1,12 @@
 """Settings that all architectures share: ID width, how frozen vectors enter, MAKE; and the base of each one's own."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from recsys.models.registry import ARCHITECTURES, DEFAULT, config_class
-from recsys.validation import Strict, say_renamed
+from recsys.validation import Strict
 
+DEFAULT_ARCH = "din"  # of a config that names none
 Width = Annotated[int, Field(ge=1)]
 
 
@@ -107,31 +107,19 @@ class MultimodalConfig(Strict):
 
 
 class ArchConfig(Strict):
-    """Settings that every architecture has."""
+    """Settings that every architecture has.
+
+    ``recsys.models.arch_config`` reads plain data as the subclass that its ``arch`` names.
+    """
 
     has_tables: ClassVar[bool] = True  # whether it looks up IDs, in the schema's tables
 
-    arch: str = Field(DEFAULT, description="architecture; the sections after this one's say what further keys each has")
+    arch: str = Field(
+        DEFAULT_ARCH, description="architecture; the sections after this one's say what further keys each has"
+    )
     embedding_dim: int = Field(16, ge=1, description="width of the ID tables that name none")
     multimodal: MultimodalConfig = Field(MultimodalConfig(), description="for every modality not named below")
     modalities: dict[str, MultimodalConfig] = Field({}, description="settings of one modality, by name")
-
-    @classmethod
-    def variant(cls, raw: Any) -> type["ArchConfig"]:
-        """Of this base class the class of the architecture that ``raw`` names. Raises InputError for an unknown one."""
-        return _config_class(raw.get("arch", DEFAULT)) if cls is ArchConfig and isinstance(raw, dict) else cls
-
-    @classmethod
-    def variants(cls) -> dict[str, type[Strict]]:
-        return {f"arch: {name}": _config_class(name) for name in ARCHITECTURES} if cls is ArchConfig else {}
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _of_its_architecture(cls, raw: Any, handler: Any) -> "ArchConfig":
-        if cls is not ArchConfig or not isinstance(raw, dict):
-            return handler(raw)
-        raw = _without_alone(raw)
-        return cls.variant(raw).model_validate(raw)
 
     def modality_config(self, name: str) -> MultimodalConfig:
         """The settings of one modality."""
@@ -192,27 +180,3 @@ class ArchConfig(Strict):
 
     def _passes_of_make(self, name: str) -> int:
         return ("make" in self.parts(name)) * (2 if self.trains_make(name) else 1)
-
-
-def _config_class(arch: object) -> type[ArchConfig]:
-    config = config_class(arch)
-    assert issubclass(config, ArchConfig)
-    return config
-
-
-def make_alone(model: ArchConfig, modality: str) -> ArchConfig:
-    """The config that trains the MAKE of ``modality`` by itself, with what ``model`` says of it."""
-    shared = {key: getattr(model, key) for key in ArchConfig.model_fields if key != "arch"}
-    return ArchConfig.model_validate({"arch": "make", "modality": modality, **shared})
-
-
-def _without_alone(raw: dict[str, Any]) -> dict[str, Any]:
-    """``raw`` where it is of the time before ``arch``: then ``alone: NAME`` was the key of what arch make is now."""
-    if "alone" not in raw or "arch" in raw:
-        return raw
-    name, raw = raw["alone"], {key: value for key, value in raw.items() if key != "alone"}
-    if name is None:
-        return raw
-    say_renamed("key 'model.alone'", f"'model.arch: make' with 'model.modality: {name}'")
-    others = config_class("din").model_fields.keys() - config_class("make").model_fields.keys()
-    return {key: value for key, value in raw.items() if key not in others} | {"arch": "make", "modality": name}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from embeddings.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-    from torch import nn
+    from recsys.models.arch import Arch
+    from recsys.models.config import ArchConfig
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,14 @@ ARCHITECTURES = {
     "din": Architecture("recsys.models.din_config:DINConfig", "recsys.models.din:DINArch"),
     "make": Architecture("recsys.models.make_alone_config:MAKEAloneConfig", "recsys.models.make_alone:MAKEAloneArch"),
 }
-DEFAULT = "din"  # of a config that names none
 
 
-def config_class(arch: object) -> "type[BaseModel]":
+def config_class(arch: object) -> "type[ArchConfig]":
     """The config of the architecture ``arch``. Imports no torch for those above. Raises InputError."""
     return _imported(_known(arch).config)
 
 
-def arch_class(arch: str) -> "type[nn.Module]":
+def arch_class(arch: str) -> "type[Arch]":
     """The module of the architecture ``arch``. Raises InputError."""
     return _imported(_known(arch).module)
 

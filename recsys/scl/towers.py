@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from recsys.scl.encoders import Encoder, joined
+from recsys.scl.encoders.encoder import Encoder, joined
 from recsys.scl.losses import Temperature
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from recsys.validation import Strict
+from recsys.validation import variants_in
 from train.config import Config
 from train.scl.config import SCLConfig
 
@@ -26,12 +26,13 @@ def _leaves(model: type[BaseModel], prefix: str, seen: set[type]) -> Iterator[st
             yield key
         elif typing.get_origin(field.annotation) is not dict:
             yield from _leaves(section, f"{key}.", seen)
+            if (variants := variants_in(field.metadata)) is not None:
+                for choice in variants.names:
+                    yield from _leaves(variants.class_of(choice), f"{key}.", seen)
         elif section in seen:
             yield key
         else:
             yield from _leaves(section, f"{key}.NAME.", seen)
-    for variant in (model.variants() if issubclass(model, Strict) else {}).values():
-        yield from _leaves(variant, prefix, seen)
 
 
 def _section(annotation: typing.Any) -> type[BaseModel] | None:

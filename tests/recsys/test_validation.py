@@ -1,11 +1,13 @@
 """Errors of nested settings: the place, the nearest known key, what was got."""
 
+from typing import Annotated
+
 import pytest
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
 from recsys import validation
-from recsys.validation import Strict, validated
+from recsys.validation import Strict, Variants, validated
 
 
 class Leaf(Strict):
@@ -120,16 +122,7 @@ def test_mistakes_under_an_old_name():
 
 
 class Animal(Strict):
-    kind: str
-
-    @classmethod
-    def variant(cls, raw):
-        return {"cat": Cat, "dog": Dog}[raw["kind"]]
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _of_its_kind(cls, raw, handler):
-        return cls.variant(raw).model_validate(raw) if cls is Animal else handler(raw)
+    kind: str = "cat"
 
 
 class Cat(Animal):
@@ -141,8 +134,13 @@ class Dog(Animal):
     tricks: int = 0
 
 
+ANIMALS = {"cat": Cat, "dog": Dog}
+AnyAnimal = Annotated[Animal, Variants("kind", "cat", ANIMALS, ANIMALS.__getitem__)]
+
+
 class Farm(Strict):
-    animals: list[Animal] = []
+    animals: list[AnyAnimal] = []
+    guard: AnyAnimal = Dog()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +148,15 @@ class Farm(Strict):
     [
         ({"kind": "cat", "live": 9}, "unknown key 'animals.1.live'; did you mean 'lives'?"),
         ({"kind": "dog", "trick": 9}, "unknown key 'animals.1.trick'; did you mean 'tricks'?"),
-        ({"kind": "dog", "lives": 9}, "unknown key 'animals.1.lives'; known here: kind, tricks"),
+        ({"kind": "dog", "qqq": 9}, "unknown key 'animals.1.qqq'; known here: kind, tricks"),
+        (
+            {"kind": "dog", "lives": 9},
+            "unknown key 'animals.1.lives' of kind dog; kind cat has it; remove it, or change 'kind'",
+        ),
+        (
+            {"tricks": 9},
+            "unknown key 'animals.1.tricks' of kind cat; kind dog has it; remove it, or change 'kind'",
+        ),
         ({"kind": "cat", "leaf": {"widht": 1}}, "unknown key 'animals.1.leaf.widht'; did you mean 'width'?"),
     ],
 )
@@ -158,3 +164,13 @@ def test_the_section_itself_says_which_keys_it_may_have(animal, text):
     with pytest.raises(InputError) as caught:
         validated(Farm, {"animals": [{"kind": "cat"}, animal]}, where="here")
     assert str(caught.value) == f"here: {text}"
+    with pytest.raises(InputError) as caught:
+        validated(Farm, {"guard": animal}, where="here")
+    assert str(caught.value) == f"here: {text.replace('animals.1', 'guard')}"
+
+
+def test_a_section_is_read_as_the_class_that_it_names():
+    farm = validated(
+        Farm, {"animals": [{"lives": 3}, {"kind": "dog"}, Cat()], "guard": {"tricks": 2, "kind": "dog"}}, ""
+    )
+    assert farm == Farm(animals=[Cat(lives=3), Dog(kind="dog"), Cat()], guard=Dog(kind="dog", tricks=2))

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from embeddings.errors import InputError
 from recsys import validation
-from recsys.models.config import make_alone
+from recsys.models.arch_config import make_alone
 from tests.train.launch import ROOT, cli
 from train.config import Config, load_config, load_settings, save_config
 from train.scl.config import SCLConfig

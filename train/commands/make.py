@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embeddings.errors import InputError, nearest
-from recsys.models.config import make_alone
+from recsys.models.arch_config import make_alone
 from train.config import Config, load_config
 
 if TYPE_CHECKING:

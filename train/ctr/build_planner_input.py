@@ -104,7 +104,7 @@ def build_planner_input(
         lengths: feature -> mean ids a row.
         stores: modality -> store, of the modalities that the model uses.
     """
-    from recsys.models.cost import model_cost
+    from recsys.models.model_cost import model_cost
     from recsys.models.sparse import table_configs
 
     model = config.model

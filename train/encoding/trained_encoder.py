@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from recsys.scl.encoders import load_encoder
+from recsys.scl.encoders.encoder_folder import load_encoder
 from recsys.scl.encoders.tokenizer import PADDING
 from train.encoding.item_files import ItemFiles
 

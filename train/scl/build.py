@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from embeddings.errors import InputError
-from recsys.scl.encoders import Encoder, build_encoder
-from recsys.scl.encoders.build import needs_vocabulary
+from recsys.scl.encoders.build import build_encoder, needs_vocabulary
+from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.tokenizer import train_tokenizer
 from recsys.scl.memory_bank import MemoryBank
 from recsys.scl.momentum_encoder import MomentumEncoder

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from embeddings.errors import InputError
-from recsys.scl.encoders import Encoder, Undecodable
+from recsys.scl.encoders.encoder import Encoder, Undecodable
 
 
 class DecodedContents:

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from recsys.scl.accuracy_at_n import hits
-from recsys.scl.encoders import Encoder
+from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.towers import Towers
 from train.data.prefetch import PrefetchThread
 from train.distributed.ranks import Ranks

@@ -8,7 +8,7 @@ import torch
 
 from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
-from recsys.scl.encoders import save_encoder
+from recsys.scl.encoders.encoder_folder import save_encoder
 from recsys.scl.encoders.tokenizer import WordDecoder
 from recsys.scl.pairs_schema import load_pairs
 from train.distributed.device import autocast_dtype

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from benchmarks.paper import run_jobs as work
 from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
-from recsys.models.config import make_alone
+from recsys.models.arch_config import make_alone
 from train.config import load_config, save_config
 
 

@@ -9,7 +9,7 @@ import torch
 
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.pairs import pairs
-from recsys.models.config import ArchConfig
+from recsys.models.arch_config import arch_config
 from recsys.models.ctr import CTRModel
 from recsys.models.make import MAKE
 from recsys.models.sparse import table_configs
@@ -31,9 +31,7 @@ def schema(pooling: str = "mean") -> Schema:
 def model_and_batch(data: Path, schema: Schema, **settings):
     """The model with random tables on CPU, the first batch, and the raw rows of it."""
     torch.manual_seed(0)
-    config = ArchConfig.model_validate(
-        {"embedding_dim": DIM} | (settings if "arch" in settings else {"over_arch": [6]} | settings)
-    )
+    config = arch_config({"embedding_dim": DIM} | (settings if "arch" in settings else {"over_arch": [6]} | settings))
     stores = open_stores(schema, config, str(data))
     frozen = {name: FrozenTable(store) for name, store in stores.items()}
     model = CTRModel(schema, config, table_configs(schema, DIM, {}), frozen)

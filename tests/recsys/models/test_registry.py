@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embeddings.errors import InputError
-from recsys.models.config import ArchConfig
+from recsys.models.arch_config import arch_config
 from recsys.models.make import drop_behaviours
 from recsys.models.registry import ARCHITECTURES, Architecture, arch_class, config_class
 from tests.recsys.models.toy import ToyArch
@@ -83,7 +83,14 @@ def test_its_own_keys_are_checked_and_documented(config) -> None:
     path = config("{arch: toy, multimodal: {num_tier: 6}}")
     one_line(cli("check", "--config", path), "unknown key 'model.multimodal.num_tier'; did you mean 'num_tiers'?")
     one_line(cli("check", "--config", config(), "model.units=0"), "model.units: ", "greater than or equal to 1, got 0")
-    one_line(cli("ctr", "--config", config(), "model.over_arch=[4]"), "unknown key 'model.over_arch'")
+    one_line(
+        cli("ctr", "--config", config(), "model.over_arch=[4]"),
+        "unknown key 'model.over_arch' of arch toy; arch din has it",
+    )
+    one_line(
+        cli("check", "--config", config("{arch: make, modality: text}"), "model.arch=din"),
+        "unknown key 'model.modality' of arch din; arch make has it; remove it, or change 'arch'",
+    )
     assert "units: 6" in done("check", "--config", config()).out
     documented = done("check", "--describe", "config").out
     assert "`arch: toy`" in documented and "| `model.units` | integer | `8` | width of the hidden" in documented
@@ -107,9 +114,9 @@ def test_a_config_without_one_is_din(config) -> None:
 def test_every_architecture_reads_back_from_what_it_dumps() -> None:
     for name in ARCHITECTURES:
         raw = {"arch": name} | ({"modality": "text"} if name == "make" else {})
-        config = ArchConfig.model_validate(raw)
+        config = arch_config(raw)
         assert config.model_dump().keys() == config_class(name).model_fields.keys()
-        assert ArchConfig.model_validate(config.model_dump()) == config
+        assert arch_config(config.model_dump()) == config
 
 
 def test_it_takes_a_make_that_was_trained_alone(config, tmp_path: Path) -> None:

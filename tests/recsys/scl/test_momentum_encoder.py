@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recsys.scl.config import ImageEncoderConfig, SCLModelConfig
-from recsys.scl.encoders import build_encoder
+from recsys.scl.encoders.build import build_encoder
 from recsys.scl.momentum_encoder import MomentumEncoder
 from recsys.scl.towers import Towers
 

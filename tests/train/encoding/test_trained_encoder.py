@@ -8,7 +8,9 @@ import torch
 
 from embeddings.frozen.store import FrozenStore
 from recsys.scl.config import SCLModelConfig
-from recsys.scl.encoders import Encoder, build_encoder, save_encoder
+from recsys.scl.encoders.build import build_encoder
+from recsys.scl.encoders.encoder import Encoder
+from recsys.scl.encoders.encoder_folder import save_encoder
 from recsys.scl.encoders.tokenizer import train_tokenizer
 from tests.recsys.datasets.folders import digests
 from tests.train.encoding.shelf import pixels, png, write_items

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from recsys.scl.encoders import build_encoder
+from recsys.scl.encoders.build import build_encoder
 from recsys.scl.towers import Towers
 from train.distributed.ranks import Ranks
 from train.scl.build import build_trainable, same_buffers

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from recsys.scl.encoders import build_encoder
+from recsys.scl.encoders.build import build_encoder
 from recsys.scl.towers import Towers
 from tests.train.launch import finished, start_bare_ranks
 from tests.train.scl import tiny

@@ -5,7 +5,7 @@ import signal
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.scl.encoders import load_encoder
+from recsys.scl.encoders.encoder_folder import load_encoder
 from tests.train.launch import about, cli, finished, rows, start, start_launched_ranks, wait_for_step
 from tests.train.scl import tiny
 

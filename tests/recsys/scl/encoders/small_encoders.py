@@ -7,7 +7,9 @@ import torch
 from PIL import Image
 
 from recsys.scl.config import ImageEncoderConfig, SCLModelConfig, TextEncoderConfig
-from recsys.scl.encoders import Encoder, build_encoder, load_encoder, save_encoder
+from recsys.scl.encoders.build import build_encoder
+from recsys.scl.encoders.encoder import Encoder
+from recsys.scl.encoders.encoder_folder import load_encoder, save_encoder
 from recsys.scl.encoders.tokenizer import train_tokenizer
 
 TEXTS = ["a red apple", "", "juicy pear, Apples & more apples"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from embeddings.errors import InputError
-from recsys.scl.encoders import load_encoder, save_encoder
+from recsys.scl.encoders.encoder_folder import load_encoder, save_encoder
 from tests.recsys.scl.encoders.small_encoders import assert_saved_and_loaded, contents, small
 
 

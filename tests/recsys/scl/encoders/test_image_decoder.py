@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from recsys.scl.encoders import Undecodable
+from recsys.scl.encoders.encoder import Undecodable
 from recsys.scl.encoders.image_decoder import PictureDecoder
 from tests.recsys.scl.encoders.small_encoders import picture
 

@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import InputError
-from recsys.scl.encoders import Undecodable, joined
+from recsys.scl.encoders.encoder import Undecodable, joined
 from recsys.scl.encoders.tokenizer import train_tokenizer
 from tests.recsys.scl.encoders.small_encoders import TEXTS, small
 

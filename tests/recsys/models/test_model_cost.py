@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from recsys.models.arch_config import arch_config
 from recsys.models.config import ArchConfig
-from recsys.models.cost import model_cost
 from recsys.models.din import DINArch
 from recsys.models.din_config import DINConfig
+from recsys.models.model_cost import model_cost
 from recsys.models.registry import arch_class
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema
@@ -35,7 +36,7 @@ def counted(config: ArchConfig, schema: Schema = tiny.SCHEMA):
 
 @pytest.mark.parametrize("raw", CONFIGS)
 def test_parameters(raw: dict) -> None:
-    config = ArchConfig.model_validate(raw)
+    config = arch_config(raw)
     tables, cost = counted(config)
     model = arch_class(config.arch)(tiny.SCHEMA, config, tables, {"text": Width()})
     assert cost.parameters == sum(p.numel() for p in model.parameters())
@@ -62,16 +63,15 @@ def test_a_frozen_make_has_no_backward():
     """Of what MAKE adds, a third; what its outputs add to the last layers is trained as before."""
     make = {"mode": "make", "make": {"run": "x"}}
     trained, frozen = (
-        counted(ArchConfig.model_validate({"multimodal": {**make, "make": {"run": "x", "frozen": f}}}))[1]
-        for f in (False, True)
+        counted(arch_config({"multimodal": {**make, "make": {"run": "x", "frozen": f}}}))[1] for f in (False, True)
     )
-    alone = counted(ArchConfig.model_validate({"multimodal": make, "arch": "make", "modality": "text"}))[1]
+    alone = counted(arch_config({"multimodal": make, "arch": "make", "modality": "text"}))[1]
     assert trained.parameters == frozen.parameters
     assert trained.flops - frozen.flops == pytest.approx(alone.flops * 2 / 3)
 
 
 def test_a_forward_alone_keeps_the_features_and_one_part_at_a_time():
-    config = ArchConfig.model_validate({"multimodal": {"mode": "simscore"}})
+    config = arch_config({"multimodal": {"mode": "simscore"}})
     tables = table_configs(tiny.SCHEMA, 16, LENGTHS)
     short, long = (model_cost(tiny.SCHEMA, config, tables, {"history": n}, {"text": 8}) for n in (1000.0, 1010.0))
     attention = 2 * (2 * 17 + 36 + 1)  # its pair layer's input and output, the score; twice each

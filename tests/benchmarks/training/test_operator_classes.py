@@ -1,6 +1,6 @@
 """The classes of a training step's operators."""
 
-from benchmarks.training.profile import SHARES, shares
+from benchmarks.training.operator_classes import SHARES, shares
 
 
 def test_an_operator_belongs_to_what_its_innermost_known_caller_is():
