@@ -9,7 +9,6 @@ from recsys.models.make_alone_config import MAKEAloneConfig
 from tests.recsys.models.test_make import CONFIG, ROWS, make_table
 from tests.train import tiny
 
-
 # a second modality, which comes first and is not asked for
 SCHEMA = tiny.SCHEMA.model_copy(
     update={"modalities": {"audio": tiny.SCHEMA.modalities["text"], **tiny.SCHEMA.modalities}}
