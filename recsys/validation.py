@@ -131,7 +131,10 @@ def todays_names(model: type[BaseModel], raw: Any, layer: dict[str, Any], *path:
 
     A key that is there under both names stays, for ``validated`` to refuse.
     """
-    section, _, _ = _section(model, raw, list(path))
+    try:
+        section, _, _ = _section(model, raw, list(path))
+    except ValueError:  # it chooses none of its variants, which validated says
+        return layer
     names = section.RENAMED if isinstance(section, type) and issubclass(section, Strict) else {}
     renamed = {}
     for key, value in layer.items():
