@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from recsys.schema import Schema, TableSchema, load_schema
-from train.config import check_names, load_config
+from train.ctr.config import check_names, load_config
 
 if TYPE_CHECKING:
     from recsys.features.read_counters import ReadCounters

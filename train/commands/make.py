@@ -7,7 +7,7 @@ import click
 
 from embeddings.errors import InputError, nearest
 from recsys.models.config import make_alone
-from train.config import Config, load_config
+from train.ctr.config import Config, load_config
 
 if TYPE_CHECKING:
     from recsys.schema import Schema

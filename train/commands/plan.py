@@ -59,8 +59,8 @@ def command(
     from embeddings.planner.topology import Topology
     from embeddings.planner.world_size import MOST_RANKS, find_world_size
     from recsys.schema import load_schema
-    from train.config import check_names, load_config
     from train.ctr.build_planner_input import Assumptions, build_planner_input, facts, load_assumptions
+    from train.ctr.config import check_names, load_config
 
     config = load_config(path, overrides)
     schema = load_schema(config.data.path)
