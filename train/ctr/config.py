@@ -8,7 +8,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from embeddings.errors import InputError, nearest
 from embeddings.planner.sharding_types import ShardingType
 from embeddings.planner.table_constraint import TableConstraint
-from recsys.models.config import ArchConfig
+from recsys.models.config import ArchConfig, make_alone
 from recsys.schema import Schema
 from recsys.validation import Strict
 from train.config import LoopConfig, RunSettings, SplitsConfig, load_settings
@@ -117,3 +117,17 @@ def check_names(config: Config, schema: Schema) -> None:
             if name not in known:
                 hint = nearest(name, known) or f"; schema.yaml has {sorted(known) or 'none'}"
                 raise InputError(f"{section} names '{name}', which is not in the schema of '{config.data.path}'{hint}")
+
+
+def make_alone_config(name: str, config: Config, schema: Schema) -> Config:
+    """The config of the run that trains the MAKE of modality ``name``. Raises InputError where there is no such one."""
+    if name not in schema.modalities:
+        hint = nearest(name, schema.modalities) or f"; there are {sorted(schema.modalities)}"
+        raise InputError(f"--modality '{name}' is not in the schema of '{config.data.path}'{hint}")
+    return config.model_copy(
+        update={
+            "model": make_alone(config.model, name),
+            "run": config.run.model_copy(update={"root": config.run_folder, "name": name}),
+            "sharding": config.sharding.model_copy(update={"plan": None, "tables": {}}),
+        }
+    )
