@@ -8,8 +8,8 @@ import pytest
 from benchmarks.planner.scaling import page as scaling_page
 from embeddings.planner.hardware import Hardware, Speed, shipped_hardware
 from recsys.schema import Schema
-from train.config import Config
 from train.config_docs import describe
+from train.ctr.config import Config
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ import torchx.specs as specs
 from torchx.components import dist
 
 from embeddings.errors import InputError
-from train.config import load_config
+from train.ctr.config import load_config
 from train.run.run_folder import LOGS
 
 IMAGE = "tierwise:latest"  # for schedulers that run containers; local_cwd and Slurm run where they are started

@@ -1,61 +1,14 @@
-"""A run's settings: YAML files plus key.sub=value overrides, checked before torch is imported."""
+"""Settings that every kind of training shares, and their YAML files with key.sub=value overrides. Imports no torch."""
 
-from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field, model_validator
 
-from embeddings.errors import InputError, nearest
-from embeddings.planner.sharding_types import ShardingType
-from embeddings.planner.table_constraint import TableConstraint
+from embeddings.errors import InputError
 from embeddings.yaml_file import load_yaml, parse_yaml, write_yaml
-from recsys.models.arch_config import RegisteredArch, arch_config
-from recsys.schema import Schema
 from recsys.validation import Strict, todays_names, validated
-
-
-class DenseOptimizerConfig(Strict):
-    """AdamW on everything but the tables."""
-
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    eps: float = Field(1e-8, gt=0)
-
-
-class SparseOptimizerConfig(Strict):
-    """The tables' optimizer, fused into the backward."""
-
-    name: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
-    lr: float = Field(0.02, gt=0)
-    eps: float = Field(1e-8, gt=0, description="sgd has none")
-    weight_decay: float = Field(0.0, ge=0, description="0 alone, for configs that name it: fused tables have none")
-
-    @model_validator(mode="after")
-    def _no_decay(self) -> "SparseOptimizerConfig":
-        if self.weight_decay:
-            raise ValueError(
-                f"weight_decay is {self.weight_decay}, but FBGEMM's fused optimizers on CPU leave it out, so what it "
-                f"does would depend on the sharding plan; set it to 0"
-            )
-        return self
-
-
-class ShardingConfig(Strict):
-    """What the embedding-sharding planner may choose from."""
-
-    sharding_types: list[ShardingType] | None = Field(
-        None, description="for every table not named below; null: the planner's choice, on CPU small ones whole"
-    )
-    tables: dict[str, TableConstraint] = {}
-    plan: str | None = Field(
-        None, description="plan.json of python -m embeddings.plan to use as it is; null: plan at the start"
-    )
-    hardware: str | None = Field(
-        None, description="a shipped part or a YAML file whose speeds the planner uses; null: the part nearest to "
-        "this machine; memory is always this machine's own"
-    )  # fmt: skip
 
 
 class SplitsConfig(Strict):
@@ -85,33 +38,6 @@ class LoopConfig(Strict):
         None, gt=0, description="minutes between checkpoints, on top of the others"
     )
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
-
-
-class TrainConfig(LoopConfig):
-    """The training loop: epochs, learning-rate warm-up, clipping, validation, logging, checkpoints."""
-
-    reset_tables: Literal["never", "each_epoch"] = Field(
-        "never",
-        description="each_epoch: tables and their optimizer begin anew with every epoch, the dense part goes on (MEDA)",
-    )
-    warmup_steps: int = Field(100, ge=0, description="linear warm-up of both learning rates")
-    select: Literal["gauc", "auc", "ne", "log_loss"] = Field(
-        "gauc", description="validation metric that picks the best epoch"
-    )
-
-
-class DataConfig(SplitsConfig):
-    """Where rows come from and how they are read."""
-
-    path: str = Field(description="folder with schema.yaml and the splits")
-    batch_size: int = Field(1024, ge=1, description="rows a step and rank")
-    eval_batch_size: int = Field(8192, ge=1, description="rows a step and rank in evaluation")
-    shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")
-    workers: int = Field(1, ge=1, description="reading threads a rank")
-    prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
-    on_corrupt: Literal["error", "skip"] = Field(
-        "error", description="row groups that cannot be decoded: end, or go on without them, counted"
-    )
 
 
 class ProcessConfig(Strict):
@@ -158,29 +84,6 @@ class RunSettings(Strict):
 Settings = TypeVar("Settings", bound=RunSettings)
 
 
-class Config(RunSettings):
-    data: DataConfig
-    model: SerializeAsAny[RegisteredArch] = Field(
-        default_factory=lambda: arch_config({}), description="the architecture and its settings"
-    )
-    dense_optimizer: DenseOptimizerConfig = DenseOptimizerConfig()
-    sparse_optimizer: SparseOptimizerConfig = SparseOptimizerConfig()
-    sharding: ShardingConfig = ShardingConfig()
-    train: TrainConfig = TrainConfig()
-    make: dict[str, Any] = Field(
-        {}, description="what python -m train make changes: any of these keys, such as train: {epochs: 10}"
-    )
-
-
-def load_config(path: str, overrides: tuple[str, ...] = (), command: str = "") -> Config:
-    """The CTR config in ``path`` with overrides on top. Raises InputError.
-
-    Args:
-        command: "make" puts the config's section of that name over the rest, below the overrides.
-    """
-    return load_settings(Config, path, overrides, command)
-
-
 def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] = (), command: str = "") -> Settings:
     """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError."""
     if not Path(path).is_file():
@@ -208,19 +111,6 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         name = f"{Path(path).stem}-{command}" if command else Path(path).stem
         config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
     return config
-
-
-def check_names(config: Config, schema: Schema) -> None:
-    """Refuse names in the config that the data set's schema does not have. Raises InputError naming the nearest."""
-    sections: list[tuple[str, Iterable[str], Collection[str]]] = [
-        *((key, names, schema.modalities) for key, names in config.model.named_modalities.items()),
-        ("sharding.tables", config.sharding.tables, schema.tables),
-    ]
-    for section, names, known in sections:
-        for name in names:
-            if name not in known:
-                hint = nearest(name, known) or f"; schema.yaml has {sorted(known) or 'none'}"
-                raise InputError(f"{section} names '{name}', which is not in the schema of '{config.data.path}'{hint}")
 
 
 def save_config(config: RunSettings, path: str) -> None:

@@ -67,7 +67,7 @@ def child(out: str) -> None:
     """Count, and print the row's figures as JSON."""
     from recsys.features.read_counters import ReadCounters
     from recsys.schema import load_schema
-    from train.commands.collisions import measure_collisions
+    from train.data.stats.table_collisions import measure_collisions
 
     started = time.perf_counter()
     sample, collisions = measure_collisions(out, "train", load_schema(out), ReadCounters())[TABLE]

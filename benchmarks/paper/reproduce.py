@@ -16,7 +16,7 @@ from benchmarks.paper.tables import BY_TARGET, figure6a
 from benchmarks.render import rewrite
 from embeddings.frozen.store import FrozenStore
 from recsys.schema import Schema, load_schema
-from train.config import load_config
+from train.ctr.config import load_config
 
 NAME = "paper"  # of the results file
 

@@ -11,7 +11,8 @@ from typing import Any, TextIO
 from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
 from recsys.models.arch_config import make_alone
-from train.config import Config, load_settings
+from train.config import load_settings
+from train.ctr.config import Config
 from train.report.run_identity import WITHOUT_EFFECT
 from train.run.run_folder import LOGS
 from train.scl.config import SCLConfig

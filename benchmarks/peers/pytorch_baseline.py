@@ -24,8 +24,8 @@ from recsys.models.din_config import DINConfig
 from recsys.models.interaction import OverArch
 from recsys.models.target_attention import TargetAttention
 from recsys.schema import Schema
-from train.config import Config
 from train.ctr.build import open_stores
+from train.ctr.config import Config
 from train.data.reader import RowReader
 
 LAYOUTS = ("padded", "jagged")

@@ -18,7 +18,7 @@ def main() -> None:
     import torch
     import torch.distributed as dist
 
-    from train.config import Config
+    from train.ctr.config import Config
     from train.distributed.process_group import process_group
 
     jobs = read_job()["jobs"]
@@ -41,8 +41,8 @@ def _measure(job: dict[str, Any], ranks: Any) -> dict[str, Any]:
 
     from recsys.batch import Batch
     from recsys.schema import Schema
-    from train.config import Config
     from train.ctr.build import build
+    from train.ctr.config import Config
 
     config, schema = Config.model_validate(job["config"]), Schema.model_validate(job["schema"])
     pool = list(_batches(schema, config.data.batch_size, job["lengths"], job["pool"], ranks.rank))

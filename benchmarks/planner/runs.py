@@ -15,8 +15,8 @@ def plan_case(case: Case, hardware: Any) -> tuple[Any, Any]:
     from embeddings.planner.plan_search import PlanSearch
     from embeddings.planner.topology import Topology
     from recsys.schema import Schema
-    from train.config import Config
     from train.ctr.build_planner_input import build_planner_input
+    from train.ctr.config import Config
 
     schema, config = Schema.model_validate(case.tables.schema()), Config.model_validate(case.settings())
     planner_input = build_planner_input(config, schema, case.tables.lengths(), {})

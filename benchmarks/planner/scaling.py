@@ -25,7 +25,7 @@ def page() -> str:
     """The whole page."""
     from embeddings.planner.hardware import load_hardware
     from recsys.schema import load_schema
-    from train.config import load_config
+    from train.ctr.config import load_config
 
     hardware = load_hardware(PART)
     config = load_config(str(ROOT / CONFIG))
@@ -58,8 +58,8 @@ def _row(ranks: int, overrides: tuple[str, ...]) -> str:
     from embeddings.planner.plan_search import PlanSearch
     from embeddings.planner.topology import Topology
     from recsys.schema import load_schema
-    from train.config import load_config
     from train.ctr.build_planner_input import build_planner_input, facts, load_assumptions
+    from train.ctr.config import load_config
 
     config = load_config(str(ROOT / CONFIG), overrides)
     schema = load_schema(str(ROOT / config.data.path))

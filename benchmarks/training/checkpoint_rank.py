@@ -16,9 +16,9 @@ from benchmarks.ranks import read_job, write_result
 from recsys.batch import Batch
 from recsys.schema import Schema, load_schema, save_schema
 from train.checkpoint.checkpointer import Checkpointer
-from train.config import load_config
 from train.ctr.build import build, build_reader
 from train.ctr.checkpoint_state import CTRCheckpointState
+from train.ctr.config import load_config
 from train.distributed.process_group import process_group
 from train.distributed.ranks import Ranks, on_first
 

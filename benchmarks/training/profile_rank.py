@@ -9,7 +9,7 @@ from torch.profiler import profile as profiler
 
 from benchmarks.ranks import read_job, write_result
 from benchmarks.training.operator_classes import shares
-from train.config import Config
+from train.ctr.config import Config
 from train.ctr.task import CTRTask
 from train.distributed.process_group import process_group
 from train.run.trainer_state import TrainerState

@@ -85,7 +85,7 @@ def pytorch_baseline(config: Mapping[str, Any], variants: Sequence[tuple[str, st
 
 def _pytorch_baseline(config: Mapping[str, Any], variants: list[tuple[str, str]], steps: int) -> dict[str, float]:
     from benchmarks.peers.pytorch_baseline import measure
-    from train.config import Config
+    from train.ctr.config import Config
 
     batch_size = RANKS * config["data"]["batch_size"]
     return measure(

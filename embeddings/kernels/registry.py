@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from embeddings.kernels import native
 from embeddings.kernels.make_attention import reference as make_reference
@@ -64,8 +65,8 @@ def unavailable_reason(name: str, device: torch.device) -> str | None:
 def implementation(op: str, name: str, device: torch.device) -> Callable[..., Any]:
     """Implementation ``name`` of ``op``; "auto" is the fastest that runs on ``device``.
 
-    Where auto has to do with the vectorised one, it warns once and says what that costs. Raises ValueError for a name
-    that is not in the table, or cannot run there.
+    Where auto has to do with the vectorised one, it warns once, on rank 0 alone, and says what that costs. Raises
+    ValueError for a name that is not in the table, or cannot run there.
     """
     known = IMPLEMENTATIONS[op]
     if name == "auto":
@@ -85,7 +86,9 @@ def _fastest(device_type: str) -> str:
     reason = unavailable_reason(fused, torch.device(device_type))
     if reason is None:
         return fused
-    warnings.warn(
-        f"SimTier and MAKE run as plain torch, several times slower than the {fused} kernels: {reason}", stacklevel=2
-    )
+    if not dist.is_initialized() or dist.get_rank() == 0:  # the first rank says it for all
+        warnings.warn(
+            f"SimTier and MAKE run as plain torch, several times slower than the {fused} kernels: {reason}",
+            stacklevel=2,
+        )
     return "vectorised"

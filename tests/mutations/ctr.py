@@ -55,7 +55,6 @@ MUTATIONS = [
              "_warmed_up(model.fused_optimizer, config, 0.02)", STEPS),
     mutation("sparse_optimizer.lr", OPTIMIZERS, "_warmed_up(keyed, config, config.sparse_optimizer.lr)", "_warmed_up(keyed, config, 0.02)", STEPS),
     mutation("sparse_optimizer.eps", OPTIMIZERS, '{"lr": c.lr, "eps": c.eps}', '{"lr": c.lr, "eps": 1e-8}', STEPS),
-    mutation("sparse_optimizer.weight_decay", "train/config.py", "if self.weight_decay:", "if False:", "train/test_config.py::test_mistakes"),
     mutation("sharding.sharding_types", INPUT, "TableConstraint(sharding_types=config.sharding.sharding_types)", "TableConstraint()", PARTS),
     mutation("sharding.tables.NAME.sharding_types", OPTIONS, "wanted = of_table or", "wanted =", PARTS),
     mutation("sharding.tables.NAME.sharding_types", INPUT, "constraints=config.sharding.tables if tables else {}", "constraints={}", PARTS),

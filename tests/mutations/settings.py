@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from recsys.validation import variants_in
-from train.config import Config
+from train.ctr.config import Config
 from train.scl.config import SCLConfig
 
 SCL = "scl: "  # in front of a setting of contrastive learning

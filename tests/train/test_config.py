@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 
 from embeddings.errors import InputError
 from recsys import validation
-from recsys.models.arch_config import make_alone
 from tests.train.launch import ROOT, cli
-from train.config import Config, load_config, load_settings, save_config
+from train.config import load_settings, save_config
+from train.ctr.config import Config, load_config
 from train.scl.config import SCLConfig
 
 SCL = ("grocery.yaml", "shop-image.yaml", "shop-text.yaml")  # settings of python -m train scl
@@ -80,31 +80,15 @@ def test_the_resolved_config_is_complete_and_reloads_to_itself(path, tmp_path):
     assert stored["train"]["log_every"] == 50 and stored["run"]["name"] == "mine"
 
 
-def test_modality_settings(path):
-    model = load_config(str(path), ("model.modalities.image.mode=simtier",)).model
-    assert [model.modality_config(name).mode for name in ("image", "text")] == ["simtier", "vector"]
-
-
 @pytest.mark.parametrize(
     ("override", "part"),
     [
         ("trian.epochs=1", "unknown key 'trian'; did you mean 'train'?"),
         ("train.epoch=1", "unknown key 'train.epoch'; did you mean 'epochs'?"),
-        ("model.multimodal.tiers=1", "unknown key 'model.multimodal.tiers'; did you mean 'num_tiers'?"),
-        ("model.modalities.image.mod=none", "unknown key 'model.modalities.image.mod'; did you mean 'mode'?"),
-        ("model.attention.hiden=[1]", "unknown key 'model.attention.hiden'; did you mean 'hidden'?"),
-        ("sharding.tables.item.sharding_type=[row_wise]", "did you mean 'sharding_types'?"),
-        ("sharding.tables.item.sharding_types=[rowwise]", "'grid_shard', got 'rowwise'"),
-        ("sparse_optimizer.name=adam", "sparse_optimizer.name: Input should be "),
-        ("sparse_optimizer.weight_decay=0.1", "sparse_optimizer: weight_decay is 0.1, but FBGEMM's fused optimizers"),
         ("train.epochs=0", "train.epochs: Input should be greater than or equal to 1, got 0"),
         ("train.epochs=many", "train.epochs: Input should be a valid integer"),
-        ("model.dropout=1", "model.dropout: Input should be less than 1, got 1"),
-        ("model.multimodal.num_tiers=257", "less than or equal to 256, got 257"),
-        ("model.over_arch=[]", "model.over_arch: List should have at least 1 item"),
         ("data.batch_size=null", "data.batch_size: Input should be a valid integer, got None"),
         ("data.path=null", "data.path: Input should be a valid string, got None"),
-        ("model=5", "model: Input should be a valid dictionary"),
         ("train.epochs", "override 'train.epochs' is not of the form key.sub=value, such as train.epochs=2"),
         ("model.over_arch=[1", "is not readable as keys: "),
         ("data.path=${nowhere}", "is not readable as keys: "),
@@ -163,20 +147,6 @@ def test_a_config_is_written_whole_or_not_at_all(path, tmp_path, monkeypatch):
     assert (tmp_path / "config.yaml").read_text() == before
 
 
-def test_a_config_of_a_make_alone_of_old_is_of_arch_make(path, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(validation, "_SAID", set())
-    full = {**load_config(str(path)).model.model_dump(exclude={"arch"}), "alone": "text"}
-    (tmp_path / "old.yaml").write_text(json.dumps({"data": {"path": "somewhere"}, "model": full}))
-    model = load_config(str(tmp_path / "old.yaml")).model
-    assert (model.arch, model.modality, model.multimodal.mode) == ("make", "text", "vector")
-    assert model == make_alone(load_config(str(path)).model, "text") and not model.has_tables
-    assert capsys.readouterr().err.splitlines() == [
-        "note: key 'model.alone' is now called 'model.arch: make' with 'model.modality: text'; the old name is read too"
-    ]
-    assert "unknown key 'model.over_arhc'" in refused(path, "model.alone=text", "model.over_arhc=[1]")
-    assert "unknown key 'model.alone'" in refused(path, "model.arch=din", "model.alone=text")
-
-
 def test_mistakes_in_several_sections(path):
     text = refused(path, "run.resume=true", "run.overwrite=true")
     assert text.endswith("run.resume and run.overwrite exclude each other; keep one")
@@ -203,22 +173,6 @@ def test_check_prints_the_resolved_config(config):
     done = cli("check", "--config", path, "data.path=nowhere")
     assert done.status == 2 and done.err.startswith("error: no schema.yaml in 'nowhere'")
     assert cli("check", "--config", path, "--no-schema", "data.path=nowhere").status == 0
-
-
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("model.modalities.txt.mode=none", "model.modalities names 'txt', which is not in the schema of"),
-        ("model.alone=txt", "model.modality names 'txt', which is not in the schema of"),
-        ("sharding.tables.itm.min_partition=4", "sharding.tables names 'itm', which is not in the schema of"),
-    ],
-)
-def test_names_that_the_schema_does_not_have(config, override, words, tmp_path):
-    for name in ("check", "ctr"):
-        done = cli(name, "--config", config(), override)
-        assert done.status == 2 and words in done.err and "did you mean '" in done.err
-    done = cli("check", "--config", config(), "sharding.tables.qqqq.min_partition=4")
-    assert "; schema.yaml has ['item', 'tag', 'user']" in done.err
 
 
 HELP = """

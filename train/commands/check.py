@@ -4,8 +4,8 @@ import click
 from omegaconf import OmegaConf
 
 from recsys.schema import Schema, load_schema
-from train.config import Config, check_names, load_config
 from train.config_docs import describe
+from train.ctr.config import Config, check_names, load_config
 
 
 @click.command()

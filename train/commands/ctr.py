@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from train.config import load_config
+from train.ctr.config import load_config
 
 
 @click.command()

@@ -1,16 +1,11 @@
 """The make command: train a MAKE alone, before the CTR model takes it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from embeddings.errors import InputError, nearest
-from recsys.models.arch_config import make_alone
-from train.config import Config, load_config
-
-if TYPE_CHECKING:
-    from recsys.schema import Schema
+from embeddings.errors import InputError
+from train.ctr.config import load_config, make_alone_config
 
 
 @click.command()
@@ -36,7 +31,7 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
     from train.run.run_folder import RECORDS
 
     schema = load_schema(config.data.path)
-    configs = [_config_of(name, config, schema) for name in modalities or schema.modalities]
+    configs = [make_alone_config(name, config, schema) for name in modalities or schema.modalities]
     if not configs:
         raise InputError(f"the schema of '{config.data.path}' has no modality, so there is nothing to train MAKE on")
     with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
@@ -44,17 +39,3 @@ def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) 
             if ranks.first and len(configs) > 1:
                 print(f"== {own.run_folder}", flush=True)
             train_ctr(own, ranks)
-
-
-def _config_of(name: str, config: Config, schema: "Schema") -> Config:
-    """The config of the run that trains the MAKE of modality ``name``. Raises InputError where there is no such one."""
-    if name not in schema.modalities:
-        hint = nearest(name, schema.modalities) or f"; there are {sorted(schema.modalities)}"
-        raise InputError(f"--modality '{name}' is not in the schema of '{config.data.path}'{hint}")
-    return config.model_copy(
-        update={
-            "model": make_alone(config.model, name),
-            "run": config.run.model_copy(update={"root": config.run_folder, "name": name}),
-            "sharding": config.sharding.model_copy(update={"plan": None, "tables": {}}),
-        }
-    )

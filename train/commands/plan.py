@@ -1,6 +1,5 @@
 """The plan command: finds, costs and compares sharding plans without a GPU. Also python -m embeddings.plan."""
 
-import dataclasses
 from pathlib import Path
 
 import click
@@ -46,21 +45,18 @@ def command(
     if find and given:
         raise click.UsageError("--plan is of one world size: give --world-size N with it, not --find-world-size")
     from embeddings.planner.advice import advice
-    from embeddings.planner.check_plan import check_plan
     from embeddings.planner.explain_table import explain
-    from embeddings.planner.hardware import load_hardware
     from embeddings.planner.no_plan import NoPlan
-    from embeddings.planner.plan_cost import CostedPlan, cost_plan
     from embeddings.planner.plan_diff import diff
-    from embeddings.planner.plan_json import load_plan, save_plan
+    from embeddings.planner.plan_json import save_plan
     from embeddings.planner.plan_search import PlanSearch
     from embeddings.planner.report import report
-    from embeddings.planner.sharding_plan import ShardingPlan
     from embeddings.planner.topology import Topology
     from embeddings.planner.world_size import MOST_RANKS, find_world_size
     from recsys.schema import load_schema
-    from train.config import check_names, load_config
     from train.ctr.build_planner_input import Assumptions, build_planner_input, facts, load_assumptions
+    from train.ctr.config import check_names, load_config
+    from train.ctr.offline_plan import cost_given_plan, planned_hardware
 
     config = load_config(path, overrides)
     schema = load_schema(config.data.path)
@@ -69,26 +65,7 @@ def command(
     planner_input = build_planner_input(config, schema, lengths, stores)
     for note in notes:
         click.echo(f"note: {note}", err=True)
-    if part == "this":
-        import torch
-
-        from embeddings.sharding import this_machine
-
-        here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        local_world_size = local_world_size or (torch.cuda.device_count() if here.type == "cuda" else world_size or 1)
-        hardware = this_machine(here, local_world_size)
-    else:
-        hardware = load_hardware(part)
-    if local_world_size is not None:
-        hardware = dataclasses.replace(hardware, local_world_size=local_world_size)
-
-    def costed(name: str, topology: Topology | None = None) -> CostedPlan:
-        """A plan.json with its memory and time on ``topology``, or on this hardware with the ranks that it is for."""
-        plan: ShardingPlan = load_plan(name)
-        topology = topology or Topology(hardware, plan.world_size, plan.ranks_of_host)
-        check_plan(plan, planner_input, topology.world_size, topology.ranks_of_host, hardware.device, name)
-        return cost_plan(plan, planner_input, topology)
-
+    hardware = planned_hardware(part, world_size, local_world_size)
     if find:
         smallest = find_world_size(planner_input, hardware)
         if smallest is None:
@@ -98,13 +75,13 @@ def command(
     assert world_size is not None
     search = PlanSearch(planner_input, Topology.of(hardware, world_size))
     try:
-        best = costed(given, search.topology) if given else search.best()
+        best = cost_given_plan(given, planner_input, hardware, search.topology) if given else search.best()
     except NoPlan as none:
         raise InputError(advice(planner_input, hardware, world_size, none)) from None
     if table:
         click.echo(explain(table, best, search))
     if other:
-        click.echo(diff(costed(other), best))
+        click.echo(diff(cost_given_plan(other, planner_input, hardware), best))
     if not (table or other):
         click.echo(report(best, every_rank))
     if any(best.shortage):

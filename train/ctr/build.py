@@ -24,8 +24,8 @@ from recsys.models.config import ArchConfig
 from recsys.models.ctr import CTRModel
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema, zch_tables
-from train.config import Config
 from train.ctr.build_planner_input import build_planner_input
+from train.ctr.config import Config
 from train.ctr.frozen_tables import frozen_tables
 from train.ctr.optimizers import build_optimizer, fuse_sparse_optimizer
 from train.ctr.trainable import Trainable

@@ -12,7 +12,7 @@ from embeddings.planner.table_constraint import TableConstraint
 from embeddings.yaml_file import read_yaml
 from recsys.schema import Schema
 from recsys.validation import Strict, validated
-from train.config import Config
+from train.ctr.config import Config
 
 _PIPELINE = 3  # batches that TorchRec's pipeline holds
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
-from train.config import Config
+from train.ctr.config import Config
 from train.distributed.ranks import Ranks
 
 

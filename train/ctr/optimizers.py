@@ -11,7 +11,7 @@ from torchrec.optim.warmup import WarmupOptimizer, WarmupPolicy, WarmupStage
 from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.tables import schema_name
 from recsys.models.ctr import CTRModel
-from train.config import Config
+from train.ctr.config import Config
 
 WARMUP = "__warmup"  # how the state of a warm-up ends in an optimizer's state dict
 _SPARSE_OPTIMIZERS = {

@@ -19,7 +19,7 @@ from embeddings.frozen.store import FrozenStore
 from recsys.models.config import MAKEConfig
 from recsys.models.make import MAKE
 from recsys.models.multimodal import ModalityFeatures
-from train.config import Config
+from train.ctr.config import Config
 from train.ctr.trainable import Trainable
 from train.distributed.ranks import Ranks, on_first
 

@@ -12,7 +12,7 @@ from embeddings.atomic_file import write_json
 from recsys.batch import Batch
 from recsys.metrics import evaluate_predictions
 from recsys.schema import Schema
-from train.config import Config
+from train.ctr.config import Config
 from train.data.reader import RowReader
 from train.data.stats.item_counts import counts_of, item_counts
 from train.distributed.ranks import Ranks, on_first

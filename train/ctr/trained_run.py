@@ -9,9 +9,9 @@ import torch
 from embeddings.errors import InputError
 from recsys.schema import Schema, load_schema
 from train.checkpoint.checkpointer import Checkpointer
-from train.config import Config, check_names, load_config
 from train.ctr.build import build, build_reader, check_stores, open_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
+from train.ctr.config import Config, check_names, load_config
 from train.data.reader import RowReader
 from train.data.stats.mean_lengths import mean_lengths
 from train.distributed.ranks import Ranks

@@ -5,7 +5,7 @@ import os
 from embeddings.errors import InputError
 from embeddings.zch import check_zch
 from recsys.schema import load_schema, zch_tables
-from train.config import Config
+from train.ctr.config import Config
 from train.distributed.device import choose_device
 
 

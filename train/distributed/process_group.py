@@ -33,7 +33,7 @@ def process_group(config: ProcessConfig, records: Path | None = None) -> Iterato
     """
     number = {key: int(os.environ.get(key, default)) for key, default in
               (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
-    _silence_library_warnings(number["RANK"])
+    _silence_library_warnings()
     device = choose_device(config.device, number["LOCAL_RANK"])
     ranks = Ranks(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], number["LOCAL_WORLD_SIZE"], device)
     torch.set_num_threads(config.threads or max(1, available_cores() // ranks.local_world_size))
@@ -81,10 +81,8 @@ def _rendezvous_store(ranks: Ranks, timeout: datetime.timedelta) -> dist.Store:
     return dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
-def _silence_library_warnings(rank: int) -> None:
+def _silence_library_warnings() -> None:
     """Leave out what TorchRec and torch say about each other's interfaces; nobody who runs this can act on it."""
-    if rank:  # the first rank says it for all
-        warnings.filterwarnings("ignore", message="SimTier and MAKE run as plain torch")
     for message in (
         "Please use DTensor instead",
         "`broadcast_buffers` is deprecated",

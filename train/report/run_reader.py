@@ -7,7 +7,7 @@ from typing import Any
 
 from embeddings.errors import InputError, first_line, nearest
 from embeddings.yaml_file import read_yaml
-from train.config import load_config
+from train.ctr.config import load_config
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 from embeddings.atomic_file import atomic_write, write_json
 from embeddings.errors import InputError
-from train.commands.env import PACKAGES, installed
 from train.config import RunSettings, save_config
+from train.run.versions import PACKAGES, installed
 
 LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
 RECORDS = f"{LOGS}/nccl"  # what NCCL's ranks did last, should one of them hang

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.paper.experiments import TABLE3, TARGETS, Experiment, jobs
-from train.config import load_config
+from train.ctr.config import load_config
 
 
 @pytest.mark.parametrize("target", TARGETS)

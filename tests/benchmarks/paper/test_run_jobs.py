@@ -13,7 +13,8 @@ from benchmarks.paper import run_jobs as work
 from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
 from recsys.models.arch_config import make_alone
-from train.config import load_config, save_config
+from train.config import save_config
+from train.ctr.config import load_config
 
 
 def job(name: str, needs: tuple[str, ...] = (), *settings: str) -> Job:

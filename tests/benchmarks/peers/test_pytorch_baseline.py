@@ -12,8 +12,8 @@ from recsys.models.din_config import DINConfig
 from recsys.models.sparse import table_configs
 from recsys.schema import load_schema
 from tests.train.tiny import make_data
-from train.config import Config, DataConfig
 from train.ctr.build import open_stores
+from train.ctr.config import Config, DataConfig
 from train.data.reader import RowReader
 
 

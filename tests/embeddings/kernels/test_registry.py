@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from embeddings.kernels import native, registry
 from embeddings.kernels.registry import IMPLEMENTATIONS, implementation, unavailable_reason
@@ -73,6 +74,16 @@ def test_auto_is_vectorised_with_one_warning_where_it_is_not(not_built: Path) ->
     message = str(caught[0].message)
     assert "SimTier and MAKE run as plain torch, several times slower than the native kernels" in message
     assert f"'{not_built}' is not built; install a C++ compiler and run 'make native'" in message
+
+
+@pytest.mark.parametrize(("rank", "warned"), [(0, 1), (1, 0)])
+def test_the_first_rank_warns_for_all(rank: int, warned: int, not_built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_rank", lambda: rank)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert implementation("simtier", "auto", CPU) is IMPLEMENTATIONS["simtier"]["vectorised"]
+    assert len(caught) == warned
 
 
 def test_a_name_is_taken_without_a_warning(not_built: Path) -> None:

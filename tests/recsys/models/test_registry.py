@@ -13,7 +13,7 @@ from recsys.models.make import drop_behaviours
 from recsys.models.registry import ARCHITECTURES, Architecture, arch_class, config_class
 from tests.recsys.models.toy import ToyArch
 from tests.train.launch import Done, about, cli, one_line, rows
-from train.config import load_config
+from train.ctr.config import load_config
 
 TOY = Architecture("tests.recsys.models.toy:ToyConfig", "tests.recsys.models.toy:ToyArch")
 

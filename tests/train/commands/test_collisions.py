@@ -65,7 +65,7 @@ def test_a_table_that_is_large_enough(config, monkeypatch, capsys):
 
 
 def test_a_sample_says_so_and_reads_twice(config, monkeypatch, capsys):
-    monkeypatch.setattr("train.commands.collisions.SAMPLE", 512)
+    monkeypatch.setattr("train.data.stats.table_collisions.SAMPLE", 512)
     monkeypatch.setattr("train.data.stats.distinct_ids._PENDING_IDS", 512)
     schema = config.parent / "schema.yaml"
     schema.write_text(schema.read_text().replace("num_embeddings: 256", "num_embeddings: 4096"))

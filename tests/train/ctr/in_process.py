@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
-from train.config import load_config
+from train.ctr.config import load_config
 from train.ctr.task import CTRTask
 from train.distributed.ranks import Ranks
 from train.run.trainer_state import TrainerState

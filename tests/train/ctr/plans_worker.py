@@ -3,7 +3,7 @@
 import json
 import sys
 
-from train.config import load_config
+from train.ctr.config import load_config
 from train.ctr.task import train_ctr
 from train.distributed.process_group import process_group
 

@@ -9,7 +9,7 @@ from recsys.datasets import movielens, taobao_mm
 from tests.recsys.datasets.taobao import impression, write_shards
 from tests.recsys.datasets.test_movielens import FORMATS, MOVIES
 from tests.train.launch import ROOT, cli, rows
-from train.config import load_config
+from train.ctr.config import load_config
 
 
 def train(tmp_path: Path, config: str, *overrides: str) -> dict[str, int]:

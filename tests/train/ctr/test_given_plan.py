@@ -12,8 +12,8 @@ from tests.train import tiny
 from tests.train.launch import cli, one_line
 from train.__main__ import run as start
 from train.commands.plan import command
-from train.config import load_config
 from train.ctr.build_planner_input import AssumedStore, Assumptions, build_planner_input, facts, load_assumptions
+from train.ctr.config import load_config
 
 
 def plan(config: Path, *arguments: object) -> int:

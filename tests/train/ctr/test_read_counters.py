@@ -12,8 +12,8 @@ from embeddings.frozen.store import build_store
 from tests.train import tiny
 from tests.train.data.test_filler_rows import spoil
 from tests.train.launch import cli, one_line, rows
-from train.config import load_config
 from train.ctr.build import open_stores
+from train.ctr.config import load_config
 from train.ctr.task import train_ctr
 from train.distributed.process_group import process_group
 

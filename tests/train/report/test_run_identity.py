@@ -5,10 +5,10 @@ import typing
 import pytest
 from pydantic import BaseModel
 
-import train.config
+import train.ctr.config
 from recsys.models.registry import ARCHITECTURES
 from tests.train.report.run_folders import cells, evaluation, text, write_run
-from train.config import Config, TrainConfig
+from train.ctr.config import Config, TrainConfig
 
 # Leaves of the config that cannot change what the report shows, each for the reason that train/report/run_identity.py
 # gives. A leaf belongs here only where that is certain: all others tell runs apart.
@@ -197,7 +197,7 @@ def test_a_new_setting_tells_runs_apart_and_its_default_does_not(tmp_path, monke
     class NewConfig(Config):
         train: NewTrainConfig = NewTrainConfig()
 
-    monkeypatch.setattr(train.config, "Config", NewConfig)
+    monkeypatch.setattr(train.ctr.config, "Config", NewConfig)
     old = multimodal("none")
     as_before, other = [old | {"train": old["train"] | {"momentum": value}} for value in (0.9, 0.5)]
     assert rows(tmp_path / "a", old, as_before, modes={"image": "none"}) == ["ID"]

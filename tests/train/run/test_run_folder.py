@@ -6,7 +6,7 @@ import pytest
 
 from embeddings.atomic_file import write_json
 from embeddings.errors import InputError
-from train.config import load_config
+from train.ctr.config import load_config
 from train.run.run_folder import RunFolder, claim, git_state, versions
 
 

@@ -1,0 +1,66 @@
+"""A trained run's scores of a split as parquet files, one a rank, in a folder that appears once all are written."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import torch.distributed as dist
+
+from embeddings.atomic_file import atomic_folder
+from embeddings.errors import InputError
+from train.ctr.scoring import scored
+from train.ctr.trained_run import TrainedRun
+from train.distributed.ranks import Ranks, on_first
+from train.run.progress import ProgressBar
+
+
+def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) -> int:
+    """Score ``run.reader``'s split into ``out``/part-<rank>.parquet; how many rows all ranks wrote. All ranks call it.
+
+    Columns are user, target, those of ``Batch.extra``, score (a probability, float32) and, with ``labels``, label.
+    Raises InputError where ``out`` has appeared in the meantime; what is there stays.
+    """
+    with ExitStack() as unnamed:  # rank 0's folder, in which all ranks write, has its name once all have
+        folder = on_first(ranks, lambda: unnamed.enter_context(atomic_folder(out)))
+        written = _sum_over_ranks(_write_part(run, ranks, folder / f"part-{ranks.rank:05d}.parquet", labels), ranks)
+
+        def name_folder() -> None:
+            refuse_existing(out)
+            unnamed.close()
+
+        on_first(ranks, name_folder)
+    return written
+
+
+def refuse_existing(out: Path) -> None:
+    """Raises InputError where there is anything at ``out``."""
+    if out.exists():
+        raise InputError(f"'{out}' exists; name another --out, or remove it")
+
+
+def _sum_over_ranks(count: int, ranks: Ranks) -> int:
+    total = torch.tensor(count)
+    if ranks.world_size > 1:
+        dist.all_reduce(total)
+    return int(total)
+
+
+def _write_part(run: TrainedRun, ranks: Ranks, path: Path, labels: bool) -> int:
+    """This rank's scores to ``path``; how many they are."""
+    bar = ProgressBar("predict", run.reader.num_rows, ranks.first)
+    writer, written = None, 0
+    with ExitStack() as opened:  # the columns are known with the first batch
+        for batch, logits in scored(run.model, run.reader.epoch(0), ranks.device):
+            columns = {"user": batch.users, "target": batch.targets, **batch.extra, "score": logits.sigmoid()}
+            if labels:
+                columns["label"] = batch.labels.to(dtype=torch.int8)
+            rows = pa.table({name: column[batch.repeated :].numpy() for name, column in columns.items()})
+            writer = writer or opened.enter_context(pq.ParquetWriter(path, rows.schema))
+            writer.write_table(rows)
+            written += rows.num_rows
+            bar.advance(len(batch) * ranks.world_size)
+    bar.close()
+    assert writer is not None, "every rank has a batch"
+    return written
