@@ -50,8 +50,6 @@ class Trainer:
         if self.folder and self.config.run.resume:
             kept = self.folder.rewind(rows)
             self._speeds = [row["examples_per_s"] for row in kept if row["kind"] == "train"]
-        if self.folder:
-            task.write_start(self.folder.path)
 
     def _about(self) -> dict[str, Any]:
         return {**self.task.about(), "world_size": self.ranks.world_size, "device": self.ranks.device.type}
@@ -75,10 +73,10 @@ class Trainer:
         state, task = self.state, self.task
         schedule = CheckpointSchedule(self.config.train, self.ranks, self.checkpointer, stop)
         try:
+            if self.folder:
+                task.write_start(self.folder.path)
             if state.step == 0:
                 task.epoch_ended(state, None)
-            if not self.config.train.epochs and state.best is None:  # only what has not been trained is judged
-                self._save(best=self._validate(schedule)[1])
             while self._goes_on():
                 self._train_epoch(schedule)
                 ended = state.batch == task.num_batches
@@ -90,6 +88,8 @@ class Trainer:
                 if due:
                     self._save(best=better)
                     schedule.saved()
+            if state.validated != state.step:  # epochs=0, or a resumed run whose settings leave it no epoch
+                self._save(best=self._validate(schedule)[1])
         except StopTraining:
             self._save(best=False)
             self.checkpointer.finish()
