@@ -87,6 +87,11 @@ class LoopConfig(Strict):
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
 
 
+def autocast_on(autocast: str, device_type: str) -> Literal["bfloat16", "off"]:
+    """What ``train.autocast`` means on a kind of device, cpu or cuda."""
+    return "bfloat16" if autocast == "bfloat16" or (autocast == "auto" and device_type == "cuda") else "off"
+
+
 class TrainConfig(LoopConfig):
     """The loop."""
 

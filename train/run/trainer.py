@@ -13,16 +13,12 @@ from train.config import RunSettings
 from train.distributed.ranks import Ranks, on_first
 from train.distributed.signals import StopRequest
 from train.run.checkpoint_schedule import CheckpointSchedule
+from train.run.finite_loss import NOT_FINITE
 from train.run.lifecycle import StopTraining, run_to_end
 from train.run.progress import ProgressBar
 from train.run.run_folder import RunFolder, claim
 from train.run.task import TrainingTask
 from train.run.trainer_state import TrainerState
-
-NOT_FINITE = (
-    "look for extreme values in the rows, lower the learning rates, or set train.clip_grad_norm; run.resume=true goes "
-    "on from the last checkpoint"
-)
 
 
 def train(config: RunSettings, ranks: Ranks, build_task: Callable[[], TrainingTask]) -> None:
@@ -210,10 +206,11 @@ class Trainer:
         self.checkpointer.save(self.task.checkpoint_state, progress, best)
 
     def test(self) -> None:
-        """Evaluate the test split once, with the best weights."""
-        if self.config.data.test is not None:
+        """Evaluate the test split, where there is one, with the best weights."""
+        split = self.config.data.test
+        if split is not None:
             self.checkpointer.load_best(self.task.checkpoint_state)
-            self.task.test(self._evaluate, self.state)
+            self.task.test(split, self._evaluate, self.state)
 
     def end(self, status: str) -> None:
         """Close the run's folder with its status."""
