@@ -8,10 +8,11 @@ import torch
 
 from embeddings.errors import InputError
 from embeddings.planner.plan_json import plan_as_dict, save_plan
+from recsys.features.frozen_stores import open_stores
 from recsys.metrics import compute_metrics, normalised_entropy
 from recsys.schema import load_schema
 from train.config import Config, check_names
-from train.ctr.build import build, build_reader, check_optimizer, check_stores, open_stores
+from train.ctr.build import build, build_reader, check_optimizer, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.pretrained_make import export, load_makes
 from train.ctr.reset_tables import reset_tables

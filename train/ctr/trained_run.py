@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from embeddings.errors import InputError
+from recsys.features.frozen_stores import open_stores
 from recsys.schema import Schema, load_schema
 from train.checkpoint.checkpointer import Checkpointer
 from train.config import Config, check_names, load_config
-from train.ctr.build import build, build_reader, check_stores, open_stores
+from train.ctr.build import build, build_reader, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.data.reader import RowReader
 from train.data.stats.mean_lengths import mean_lengths
