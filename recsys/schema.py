@@ -60,6 +60,10 @@ class Modality(Strict):
         0.5, ge=0, le=1, description="largest share of lookups without a vector before reading stops with an error"
     )
 
+    def store_path(self, folder: str | Path) -> str:
+        """Path or URI of the frozen store; ``folder`` is the schema's, where relative paths start."""
+        return self.store if "://" in self.store else str(Path(folder) / self.store)
+
 
 class Schema(Strict):
     """What each column of a data set means: features, tables, modalities.

@@ -40,6 +40,11 @@ class LoopConfig(Strict):
     keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
 
 
+def autocast_on(autocast: str, device_type: str) -> Literal["bfloat16", "off"]:
+    """What ``train.autocast`` means on a kind of device, cpu or cuda."""
+    return "bfloat16" if autocast == "bfloat16" or (autocast == "auto" and device_type == "cuda") else "off"
+
+
 class ProcessConfig(Strict):
     """Device and threads of each process (rank); how long it waits for other ranks and for a checkpoint."""
 

@@ -42,9 +42,9 @@ def child(data: str, limit_bytes: str, batch_size: str, shuffle_rows: str, keep:
     """Read all rows under the limit, and print the row's figures as JSON."""
     import torch
 
+    from recsys.features.frozen_stores import open_stores
     from recsys.models.arch_config import arch_config
     from recsys.schema import load_schema
-    from train.ctr.build import open_stores
     from train.data.reader import RowReader
 
     torch.set_num_threads(1)

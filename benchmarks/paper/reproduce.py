@@ -84,10 +84,7 @@ def reproduce6a(*, seeds: int, root: str, out: Path | None, overrides: tuple[str
 
 
 def _checksums(schema: Schema, folder: str) -> dict[str, str]:
-    stores = {
-        name: m.store if "://" in m.store else str(Path(folder) / m.store) for name, m in schema.modalities.items()
-    }
-    return {name: FrozenStore.open(path).checksum for name, path in stores.items()}
+    return {name: FrozenStore.open(m.store_path(folder)).checksum for name, m in schema.modalities.items()}
 
 
 def _page(path: Path, data: str, targets: Sequence[str], runs: dict) -> None:

@@ -20,11 +20,11 @@ from benchmarks.kernels.peers import tier_of
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.simtier.op import simtier
 from recsys.batch import Batch, FrozenRows
+from recsys.features.frozen_stores import open_stores
 from recsys.models.din_config import DINConfig
 from recsys.models.interaction import OverArch
 from recsys.models.target_attention import TargetAttention
 from recsys.schema import Schema
-from train.ctr.build import open_stores
 from train.ctr.config import Config
 from train.data.reader import RowReader
 

@@ -135,9 +135,8 @@ def _columns(raw: Columns, history: int) -> Columns:
 
 def _schema(statistics: DatasetStatistics, history: int) -> Schema:
     narrow = {name: {"embedding_dim": 8} for name in NARROW}
-    tables = {
-        name: TableSchema(num_embeddings=rows, **narrow.get(name, {})) for name, rows in statistics.table_rows().items()
-    }
+    sizes = statistics.table_sizes()
+    tables = {name: TableSchema(num_embeddings=size, **narrow.get(name, {})) for name, size in sizes.items()}
     sequences = {"history": "item", "history_category": "category"}
     return Schema(
         tables=tables,

@@ -3,7 +3,7 @@
 from tests.mutations.mutation import Mutation, mutation
 
 TRAINER, SCHEDULE = "train/run/trainer.py", "train/run/checkpoint_schedule.py"
-GROUP, FOLDER = "train/distributed/process_group.py", "train/run/run_folder.py"
+CONFIG, GROUP, FOLDER = "train/config.py", "train/distributed/process_group.py", "train/run/run_folder.py"
 DEVICE, DTYPE = "train/distributed/device.py", "train/distributed/test_device.py"
 CONFIGS = "train/test_config.py::test_on_off_yes_and_no_are_text_where_text_is_wanted"
 LOOP = "train/run/test_trainer.py"
@@ -17,8 +17,8 @@ def shared(setting: str, file: str, text: str, becomes: str, *tests: str) -> Mut
 
 MUTATIONS = [
     shared("data.validation", TRAINER, "self._evaluate(self.config.data.validation, stop", 'self._evaluate("validation", stop', LOOP),
-    shared("data.test", "train/run/task.py", "evaluate(self.settings.data.test)", 'evaluate("test")', LOOP),
-    mutation("data.test", TRAINER, "if self.config.data.test is not None:", "if True:", "train/ctr/test_task.py"),
+    shared("data.test", TRAINER, "split = self.config.data.test", 'split = self.config.data.test and "test"', LOOP),
+    mutation("data.test", TRAINER, "if split is not None:", "if True:", "train/ctr/test_task.py"),
     shared("train.epochs", TRAINER, "if state.epoch >= loop.epochs:", "if state.epoch >= 1:", LOOP),
     shared("train.max_steps", TRAINER, "state.batch < task.num_batches and state.step < most", "state.batch < task.num_batches", LOOP),
     shared("train.max_steps", TRAINER, "last = state.epoch + 1 == loop.epochs or state.step >= (loop.max_steps or math.inf)",
@@ -34,9 +34,9 @@ MUTATIONS = [
     shared("train.checkpoint_minutes", SCHEDULE, ">= 60 * minutes", ">= 3600 * minutes", LOOP),
     shared("train.checkpoint_minutes", SCHEDULE, "minutes is not None and", "False and", LOOP),
     shared("train.keep", TRAINER, "self.ranks, loop.keep, process.timeout_s", "self.ranks, 2, process.timeout_s", LOOP),
-    shared("train.autocast", DEVICE, 'wanted == "bfloat16" or (', "(", DTYPE),
-    shared("train.autocast", DEVICE, 'wanted == "auto" and device', 'wanted != "bfloat16" and device', DTYPE),
-    shared("train.autocast", DEVICE, 'wanted == "auto" and device.type == "cuda"', 'wanted == "auto"', DTYPE),
+    shared("train.autocast", CONFIG, 'autocast == "bfloat16" or (', "(", DTYPE),
+    shared("train.autocast", CONFIG, 'autocast == "auto" and device', 'autocast != "bfloat16" and device', DTYPE),
+    shared("train.autocast", CONFIG, 'autocast == "auto" and device_type == "cuda"', 'autocast == "auto"', DTYPE),
     shared("process.device", DEVICE, 'if wanted == "cuda" and not available:', "if False:", PROCESS),
     shared("process.device", DEVICE, 'if wanted == "cpu" or not available:', "if not available:", DTYPE),
     shared("process.threads", GROUP, "torch.set_num_threads(config.threads or", "torch.set_num_threads(", PROCESS),

@@ -6,7 +6,7 @@ import pytest
 
 from embeddings.errors import InputError
 from recsys import validation
-from recsys.schema import Schema, load_schema, save_schema, zch_tables
+from recsys.schema import Modality, Schema, load_schema, save_schema, zch_tables
 from recsys.validation import validated
 
 RAW = {
@@ -162,3 +162,10 @@ def test_other_names_are_fine(name):
     raw = copy.deepcopy(RAW)
     raw["modalities"][name] = raw["modalities"].pop("text")
     assert list(Schema.model_validate(raw).modalities) == [name]
+
+
+@pytest.mark.parametrize(
+    ("store", "path"), [("frozen/text", "data/frozen/text"), ("/stores/text", "/stores/text"), ("s3://b/t", "s3://b/t")]
+)
+def test_a_store_s_path_starts_at_the_schema_s_folder_unless_it_is_whole(store, path):
+    assert Modality(store=store, target="item", history="history").store_path("data") == path

@@ -1,7 +1,6 @@
 """Builds the parts of a CTR run from its config: stores, readers, the sharded model, its optimizer."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.planner.topology import Topology
 from embeddings.sharding import sharders, this_machine, torchrec_plan
 from embeddings.zch import check_zch
-from recsys.models.config import ArchConfig
 from recsys.models.ctr import CTRModel
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema, zch_tables
@@ -32,15 +30,6 @@ from train.ctr.trainable import Trainable
 from train.data.reader import RowReader
 from train.distributed.device import autocast_dtype
 from train.distributed.ranks import Ranks, on_first
-
-
-def open_stores(schema: Schema, model: ArchConfig, folder: str) -> dict[str, FrozenStore]:
-    """The stores of the modalities that the model uses, by modality."""
-    return {
-        name: FrozenStore.open(m.store if "://" in m.store else str(Path(folder) / m.store))
-        for name, m in schema.modalities.items()
-        if model.uses(name)
-    }
 
 
 def build_reader(
@@ -135,14 +124,14 @@ def choose_plan(
 
     Raises InputError where that plan is of another model or other ranks, and, with advice, where nothing fits.
     """
-    problem = build_planner_input(config, schema, mean_lengths, stores)
+    planner_input = build_planner_input(config, schema, mean_lengths, stores)
     if config.sharding.plan is not None:
         plan = load_plan(config.sharding.plan)
         local = ranks.local_world_size
-        check_plan(plan, problem, ranks.world_size, local, ranks.device.type, config.sharding.plan)
+        check_plan(plan, planner_input, ranks.world_size, local, ranks.device.type, config.sharding.plan)
         return plan
     hardware = this_machine(ranks.device, ranks.local_world_size, config.sharding.hardware)
     try:
-        return PlanSearch(problem, Topology.of(hardware, ranks.world_size)).best().plan
+        return PlanSearch(planner_input, Topology.of(hardware, ranks.world_size)).best().plan
     except NoPlan as none:
-        raise InputError(advice(problem, hardware, ranks.world_size, none)) from None
+        raise InputError(advice(planner_input, hardware, ranks.world_size, none)) from None

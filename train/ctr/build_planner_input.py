@@ -88,7 +88,7 @@ def facts(
             stores[name] = assumed.frozen[name]
         else:
             try:
-                stores[name] = FrozenStore.open(m.store if "://" in m.store else str(folder / m.store))
+                stores[name] = FrozenStore.open(m.store_path(folder))
             except InputError as error:
                 known = f"frozen: {{{name}: {{count: 1000000, width: 128, dtype: int8}}}}"
                 raise InputError(f"{error}; to plan without it, give its size with --assume FILE: {known}") from None

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from embeddings.atomic_file import atomic_write, write_json
-from embeddings.errors import InputError
+from embeddings.errors import InputError, first_line
 from embeddings.frozen.store import FrozenStore
 from recsys.models.config import MAKEConfig
 from recsys.models.make import MAKE
@@ -31,7 +31,7 @@ def export(
 
     Args:
         store: of that modality.
-        value: its train.select metric on validation; None before the first epoch.
+        value: its train.select metric on validation; None before the first epoch and where it was not validated.
         best: the best epoch so far.
     """
     name, folder = str(config.model.pretrained_modality), Path(config.run_folder) / "make"
@@ -79,7 +79,9 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, torch.Te
             f"scratch"
         ) from None
     except ValueError as error:
-        raise InputError(f"'{folder}/about.json' is not readable ({error}); train the MAKE again") from error
+        raise InputError(
+            f"'{folder}/about.json' is not readable ({first_line(error)}); train the MAKE again"
+        ) from error
     for key, wanted in _facts(make, name, store).items():
         if about[key] != wanted:
             raise InputError(
@@ -97,7 +99,9 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, torch.Te
     try:
         return torch.load(io.BytesIO((folder / f"epoch-{epoch}.pt").read_bytes()), weights_only=True)
     except Exception as error:  # torch and pickle raise many kinds
-        raise InputError(f"'{folder}/epoch-{epoch}.pt' is not readable ({error}); train the MAKE again") from error
+        raise InputError(
+            f"'{folder}/epoch-{epoch}.pt' is not readable ({first_line(error)}); train the MAKE again"
+        ) from error
 
 
 _FIXES = {

@@ -8,9 +8,10 @@ import torch
 
 from embeddings.errors import InputError
 from embeddings.planner.plan_json import plan_as_dict, save_plan
+from recsys.features.frozen_stores import open_stores
 from recsys.metrics import compute_metrics, normalised_entropy
 from recsys.schema import load_schema
-from train.ctr.build import build, build_reader, check_optimizer, check_stores, open_stores
+from train.ctr.build import build, build_reader, check_optimizer, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.config import Config, check_names
 from train.ctr.pretrained_make import export, load_makes
@@ -20,9 +21,10 @@ from train.ctr.train_pipeline import train_pipeline
 from train.data.reader import RowReader
 from train.data.stats.mean_lengths import mean_lengths
 from train.distributed.ranks import Ranks, on_first
+from train.run.finite_loss import refuse_bad_loss
 from train.run.metrics_window import MetricsWindow
 from train.run.task import Batches, TrainingTask
-from train.run.trainer import NOT_FINITE, train
+from train.run.trainer import train
 from train.run.trainer_state import TrainerState
 
 LOWER_IS_BETTER = {"ne", "log_loss"}
@@ -55,7 +57,7 @@ class CTRTask(TrainingTask):
         self.checkpoint_state = CTRCheckpointState(self.trainable)
         model, optimizer, tables = self.trainable.model, self.trainable.optimizer, bool(self.trainable.plan.tables)
         self._pipeline = train_pipeline(model, optimizer, ranks.device, tables)
-        self._window = MetricsWindow(("loss", "positives"), ranks.device, ranks.world_size)
+        self._window = MetricsWindow(("loss", "positives"), ranks)
 
     def _reader(self, split: str, training: bool = False) -> RowReader:
         return build_reader(self.config, self.schema, self.stores, self.ranks, split, training=training)
@@ -78,7 +80,7 @@ class CTRTask(TrainingTask):
         if anew and not self.reader.state_dict(state.epoch, state.batch)["rows"]:  # nothing of this epoch is trained
             reset_tables(self.trainable, self.config.train.seed, state.epoch)
         self._pipeline.attach(model)
-        self._window = MetricsWindow(("loss", "positives"), self.ranks.device, self.ranks.world_size)
+        self._window = MetricsWindow(("loss", "positives"), self.ranks)
         return self.reader.epoch(state.epoch, state.batch)
 
     def step(self, batches: Batches, state: TrainerState) -> int:
@@ -93,11 +95,7 @@ class CTRTask(TrainingTask):
 
     def logged(self, state: TrainerState) -> tuple[dict[str, Any], dict[str, Any]]:
         metrics = self._window.summary()
-        if metrics.bad_step is not None:
-            if not metrics.bad_here:
-                raise SystemExit(2)  # the rank that read the rows says which
-            place = self.reader.position(state.batch - 1 - (state.step - metrics.bad_step))
-            raise InputError(f"the loss is not finite at step {metrics.bad_step}: {place}; {NOT_FINITE}")
+        refuse_bad_loss(metrics, state, self.reader.position)
         loss = metrics.means["loss"]
         ne = normalised_entropy(loss, metrics.means["positives"])
         groups = list(self.trainable.optimizer.param_groups)
@@ -133,9 +131,9 @@ class CTRTask(TrainingTask):
 
         return on_first(self.ranks, metrics_of_scores)
 
-    def test(self, evaluate: Callable[[str], dict[str, Any]], state: TrainerState) -> None:
+    def test(self, split: str, evaluate: Callable[[str], dict[str, Any]], state: TrainerState) -> None:
         """Write evaluation/SPLIT.json, which has metrics by item frequency too; no row of metrics.jsonl."""
-        reader = self._evaluated[str(self.config.data.test)]
+        reader = self._evaluated[split]
         epoch = (state.best_epoch or 0) + 1
         write_evaluation(self.config, self.schema, self.trainable.model, reader, self.ranks, epoch)
 

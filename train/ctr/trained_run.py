@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 
 from embeddings.errors import InputError
+from recsys.features.frozen_stores import open_stores
 from recsys.schema import Schema, load_schema
 from train.checkpoint.checkpointer import Checkpointer
-from train.ctr.build import build, build_reader, check_stores, open_stores
+from train.ctr.build import build, build_reader, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.config import Config, check_names, load_config
 from train.data.reader import RowReader
 from train.data.stats.mean_lengths import mean_lengths
 from train.distributed.ranks import Ranks
+from train.run.trainer_state import TrainerState
 
 
 @dataclass(frozen=True)
@@ -78,5 +80,4 @@ def open_run(
     check_stores(stores, progress["stores"])
     trainable = build(schema, config, stores, mean_lengths(config.data.path, split, schema), ranks)
     checkpoints.load(path, CTRCheckpointState(trainable))
-    epoch = progress["epoch"] + (1 if progress["batch"] else 0)  # whole epochs, and one that has begun
-    return TrainedRun(config, schema, trainable.model, reader, epoch)
+    return TrainedRun(config, schema, trainable.model, reader, TrainerState.of(progress).epochs_begun)

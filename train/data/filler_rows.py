@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -13,10 +14,23 @@ from train.data.shard_plan import Segment
 
 log = logging.getLogger(__name__)
 
-# Rows, the file and row group they are from, and whether they are filler rows.
-Rows = tuple[pa.RecordBatch, DataFile, int, bool]
-
 _FILLER_ROWS = 256  # different ones, at most
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """Rows of one row group, not yet decoded.
+
+    batch   their raw columns
+    file    that they are from
+    group   number of its row group
+    filler  whether they take the places of rows that cannot be read
+    """
+
+    batch: pa.RecordBatch
+    file: DataFile
+    group: int
+    filler: bool
 
 
 class FillerRows:
@@ -29,18 +43,18 @@ class FillerRows:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._source: tuple[pa.RecordBatch, DataFile, int] | None = None
+        self._source: SourceRows | None = None
         self._announced: set[tuple[str, int]] = set()
 
-    def rows(self, files: list[DataFile], columns: list[str], first: int, count: int) -> Iterator[Rows]:
+    def rows(self, files: list[DataFile], columns: list[str], first: int, count: int) -> Iterator[SourceRows]:
         """``count`` rows, for those of a row group from ``first`` on. Raises InputError where no group is readable."""
         with self._lock:
             self._source = self._source or _first_readable(files, columns)
-        batch, file, group = self._source
+            source = self._source
         while count > 0:
-            part = batch.slice(first % batch.num_rows, count)
+            part = source.batch.slice(first % source.batch.num_rows, count)
             first, count = first + part.num_rows, count - part.num_rows
-            yield part, file, group, True
+            yield replace(source, batch=part)
 
     def announce(self, error: InputError, file: DataFile, group: int) -> None:
         """Say once for each row group that it is skipped."""
@@ -50,12 +64,12 @@ class FillerRows:
                 log.warning("%s; data.on_corrupt=skip: its rows are skipped", str(error).split(": the file is")[0])
 
 
-def _first_readable(files: list[DataFile], columns: list[str]) -> tuple[pa.RecordBatch, DataFile, int]:
+def _first_readable(files: list[DataFile], columns: list[str]) -> SourceRows:
     for number, file in enumerate(files):
         for group, rows in enumerate(file.group_rows.tolist()):
             try:
                 for batch in read_segment(file, columns, Segment(number, group, 0, rows), _FILLER_ROWS):
-                    return batch, file, group
+                    return SourceRows(batch, file, group, filler=True)
             except InputError:
                 continue
     raise InputError(f"no row group of {len(files)} files, '{files[0].path}' the first, can be read; write them again")
@@ -63,7 +77,7 @@ def _first_readable(files: list[DataFile], columns: list[str]) -> tuple[pa.Recor
 
 def record_batches(
     files: list[DataFile], columns: list[str], segments: list[Segment], chunk_rows: int, filler_rows: FillerRows | None
-) -> Iterator[Rows]:
+) -> Iterator[SourceRows]:
     """The rows of every segment, at most ``chunk_rows`` at a time.
 
     Raises InputError naming file and row group of bad data, unless there are ``filler_rows``.
@@ -73,7 +87,7 @@ def record_batches(
         try:
             for batch in read_segment(files[s.file], columns, s, chunk_rows):
                 left -= batch.num_rows
-                yield batch, files[s.file], s.group, False
+                yield SourceRows(batch, files[s.file], s.group, filler=False)
         except InputError as error:
             if filler_rows is None:
                 raise

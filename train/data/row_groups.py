@@ -9,6 +9,10 @@ from train.data.shard_plan import Segment
 
 
 def read_segment(file: DataFile, columns: list[str], s: Segment, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a segment, at most ``chunk_rows`` at a time.
+
+    Raises InputError naming file and row group where they cannot be decoded or are fewer than the footer says.
+    """
     left, skip = s.rows, s.skip
     try:
         reader = open_file(file)

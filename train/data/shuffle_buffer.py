@@ -1,6 +1,7 @@
 """Shuffle buffer: one thread's rows, decoded chunk by chunk into windows, one window read ahead of the other."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from recsys.features.columns import Field
 from recsys.features.raw_columns import build_row_block
 from recsys.features.row_block import RowBlock
 from recsys.schema import Schema
-from train.data.filler_rows import FillerRows, Rows, record_batches
+from train.data.filler_rows import FillerRows, SourceRows, record_batches
 from train.data.parquet_files import DataFile, open_file
 from train.data.shard_plan import Segment, ShardPlan
 
@@ -34,25 +35,26 @@ class RowDecoder:
         self._fields, self._schema = fields, schema
         self._columns = sorted({f.column for f in fields})
         self._batches = record_batches(files, self._columns, segments, chunk_rows, filler_rows)
-        self._rest: Rows | None = None
+        self._rest: SourceRows | None = None
 
     def take(self, limit: int) -> RowBlock:
         """The next rows of one row group, at least one and at most ``limit``: all filler rows, or none.
 
         Raises InputError for what cannot be decoded and for values that are not allowed.
         """
-        batch, file, group, filler = self._rest or next(self._batches)
-        self._rest = (batch.slice(limit), file, group, filler) if batch.num_rows > limit else None
-        batch = batch.slice(0, limit)
+        rows = self._rest or next(self._batches)
+        file, group = rows.file, rows.group
+        self._rest = replace(rows, batch=rows.batch.slice(limit)) if rows.batch.num_rows > limit else None
+        batch = rows.batch.slice(0, limit)
         place, count = f"'{file.path}', row group {group}", partial(_count_nulls, file, group)
         arrays = {name: arrow_values(name, batch.column(name), place, count) for name in self._columns}
         block = build_row_block(self._schema, self._fields, arrays, place)
-        if filler:
+        if rows.filler:
             block.filler = np.ones(block.rows, dtype=bool)
         return block
 
 
-class WindowBuffer:
+class ShuffleBuffer:
     """Collects the blocks that one shuffle window of ``rows`` rows is made of."""
 
     def __init__(self, decoder: RowDecoder, rows: int) -> None:
@@ -99,9 +101,9 @@ def shuffled_batches(
         del window
 
 
-def _buffer(plan: ShardPlan, decoder: RowDecoder, shard: int, number: int) -> WindowBuffer:
+def _buffer(plan: ShardPlan, decoder: RowDecoder, shard: int, number: int) -> ShuffleBuffer:
     start, stop = plan.window(shard, number)
-    return WindowBuffer(decoder, stop - start)
+    return ShuffleBuffer(decoder, stop - start)
 
 
 def _count_nulls(file: DataFile, group: int, column: str) -> int:

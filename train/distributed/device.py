@@ -6,6 +6,7 @@ import sys
 import torch
 
 from embeddings.errors import InputError
+from train.config import autocast_on
 
 
 def choose_device(wanted: str, local_rank: int) -> torch.device:
@@ -43,7 +44,7 @@ def autocast_dtype(wanted: str, device: torch.device) -> torch.dtype | None:
     Args:
         wanted: auto, bfloat16 or off; auto is bfloat16 on CUDA alone.
     """
-    return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda") else None
+    return torch.bfloat16 if autocast_on(wanted, device.type) == "bfloat16" else None
 
 
 def available_cores() -> int:

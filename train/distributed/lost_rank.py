@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch.distributed as dist
 
-from embeddings.errors import LostRank
+from embeddings.errors import LostRank, first_line
 from train.distributed.heartbeat import Heartbeat
 from train.distributed.signals import ignore_sigterm
 
@@ -25,6 +25,6 @@ def lost_rank_named(world_size: int, heartbeat: Heartbeat | None = None) -> Iter
         ignore_sigterm()
         missing = heartbeat.missing() if heartbeat else ""
         raise LostRank(
-            f"lost the connection to another rank ({str(error).strip().splitlines()[0][:160]}); "
+            f"lost the connection to another rank ({first_line(error, 160)}); "
             f"{missing or 'all ranks have ended, and one of them says why'}; start the run again with run.resume=auto"
         ) from error

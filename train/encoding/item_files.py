@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embeddings.errors import InputError, nearest
-from train.data.content_columns import CONTENT_TYPES, holds_content, holds_ids
+from embeddings.errors import InputError
+from train.data.content_columns import check_column, read_ids
 from train.data.parquet_files import DataFile, fingerprint, open_file, read_footers, unreadable_group
 
 PARTS = 64  # wanted; the more, the less is lost with a killed process
@@ -99,7 +99,9 @@ def find_items(source: str, id_column: str, column: str, kind: str) -> ItemFiles
         raise InputError(f"'{source}' {there}; give a parquet file of items, or a folder of them")
     files = read_footers([str(p) for p in paths])
     for file in files:
-        _check(file, id_column, column, kind)
+        check_column(file, id_column, "ids", fix="cast it first")
+        needs = f", but the encoder reads {kind}s"
+        check_column(file, column, kind, wanted=needs, fix="name another column or encoder")
     ids = np.concatenate([np.zeros(0, np.int64), *(_ids(file, id_column) for file in files)])
     if not ids.size:
         raise InputError(f"'{source}' has no rows; give items to encode")
@@ -112,25 +114,8 @@ def find_items(source: str, id_column: str, column: str, kind: str) -> ItemFiles
     return ItemFiles(files, id_column, column, ids)
 
 
-def _check(file: DataFile, id_column: str, column: str, kind: str) -> None:
-    for name in (id_column, column):
-        if name not in file.columns.names:
-            hint = nearest(name, file.columns.names)
-            raise InputError(f"'{file.path}' has no column '{name}'{hint}; columns: {file.columns.names}")
-    if not holds_content(got := file.columns.field(column).type, kind):
-        raise InputError(
-            f"'{file.path}', column '{column}' is {got}, but the encoder reads {kind}s; allowed: "
-            f"{CONTENT_TYPES[kind]}; name another column or encoder"
-        )
-    if not holds_ids(got := file.columns.field(id_column).type):
-        raise InputError(f"'{file.path}', column '{id_column}' is {got}; allowed: signed integers; cast it first")
-
-
 def _ids(file: DataFile, column: str) -> np.ndarray:
-    try:
-        ids = pq.read_table(file.path, columns=[column])[column]
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"'{file.path}': ids cannot be read ({error}); write or copy it again") from error
+    ids = read_ids(file, column)
     if ids.null_count:
         raise InputError(f"'{file.path}': {ids.null_count} ids are null; allowed: one id for each row; drop those rows")
-    return ids.to_numpy().astype(np.int64)
+    return ids.to_numpy()

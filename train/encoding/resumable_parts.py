@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embeddings.atomic_file import atomic_write, write_json
-from embeddings.errors import InputError
+from embeddings.errors import InputError, first_line
 
 ID, VECTOR, NORM = "item", "vector", "norm"
 NAMED = 5  # left-out items that a part names
@@ -62,7 +62,9 @@ class PartsFolder:
         except (OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"cannot use '{self.path}' ({error}); delete it or choose another --out") from error
+            raise InputError(
+                f"cannot use '{self.path}' ({first_line(error)}); delete it or choose another --out"
+            ) from error
 
     def missing(self, parts: int) -> list[int]:
         """The numbers of parts that are not there yet."""

@@ -8,6 +8,7 @@ one too few would average over different models.
 from collections.abc import Iterator
 from typing import Any
 
+from train.config import autocast_on
 from train.report.run_reader import RunRecord
 
 WITHOUT_EFFECT = {
@@ -35,7 +36,7 @@ def identity(run: RunRecord) -> dict[str, Any]:
     settings = {k: v for k, v in run.settings.items() if not any(_within(k, key) for key in unread)}
     device = run.about.get("device")
     if settings.get("train.autocast") == "auto" and device:
-        settings["train.autocast"] = "bfloat16" if device == "cuda" else "off"
+        settings["train.autocast"] = autocast_on("auto", device)
     stores = run.about.get("stores") or {}
     vectors = {f"vectors.{name}": str(checksum)[:10] for name, checksum in stores.items()}
     return settings | {"data.path": run.data, "ranks": run.about.get("world_size")} | vectors

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-_NONE = 1 << 62
+from train.distributed.ranks import Ranks
+
+_NONE = 1 << 40  # more steps than a run has; times the ranks it is an int64
 
 
 @dataclass(frozen=True)
-class WindowMetrics:
+class TrainingMetrics:
     """The figures of one window over all ranks.
 
     means           of each summed metric, over rows; the loss first
     rows            of all ranks
     examples_per_s  rows of all ranks a second
     bad_step        the first step whose loss was not finite on some rank; None where all were
-    bad_here        whether that step was this rank's
+    bad_here        whether this rank is the first one of those whose loss was not finite in that step
     """
 
     means: dict[str, float]
@@ -34,10 +36,10 @@ class MetricsWindow:
         names: of the metrics, the loss first.
     """
 
-    def __init__(self, names: tuple[str, ...], device: torch.device, world_size: int) -> None:
-        self._names, self._world_size = names, world_size
-        self._sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=device)  # the metrics, then the rows
-        self._bad = torch.full((), _NONE, dtype=torch.int64, device=device)
+    def __init__(self, names: tuple[str, ...], ranks: Ranks) -> None:
+        self._names, self._ranks = names, ranks
+        self._sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=ranks.device)  # the metrics, then the rows
+        self._bad = torch.full((), _NONE, dtype=torch.int64, device=ranks.device)
         self._started = time.monotonic()
         self.steps = 0
 
@@ -56,21 +58,22 @@ class MetricsWindow:
         self._bad = torch.minimum(self._bad, here)
         self.steps += 1
 
-    def summary(self) -> WindowMetrics:
+    def summary(self) -> TrainingMetrics:
         """Figures over all ranks, which all call this, then an empty window."""
-        own_bad = int(self._bad)
-        if self._world_size > 1:
+        world_size, rank = self._ranks.world_size, self._ranks.rank
+        first_bad = self._bad * world_size + rank  # ordered by step, then by rank
+        if world_size > 1:
             dist.all_reduce(self._sums)
-            dist.all_reduce(self._bad, op=dist.ReduceOp.MIN)
+            dist.all_reduce(first_bad, op=dist.ReduceOp.MIN)
         *sums, rows = self._sums.tolist()
-        first_bad = int(self._bad)
+        bad_step, bad_rank = divmod(int(first_bad), world_size)
         seconds = time.monotonic() - self._started
-        metrics = WindowMetrics(
+        metrics = TrainingMetrics(
             means={name: total / rows for name, total in zip(self._names, sums, strict=True)},
             rows=int(rows),
             examples_per_s=rows / max(seconds, 1e-9),
-            bad_step=None if first_bad == _NONE else first_bad,
-            bad_here=own_bad != _NONE and own_bad == first_bad,
+            bad_step=None if bad_step == _NONE else bad_step,
+            bad_here=bad_step != _NONE and bad_rank == rank,
         )
         self._sums.zero_()
         self._bad = torch.full_like(self._bad, _NONE)

@@ -62,7 +62,7 @@ class TrainingTask(ABC):
     def logged(self, state: TrainerState) -> tuple[dict[str, Any], dict[str, Any]]:
         """Metrics of the steps since the last call, over all ranks: a row of metrics.jsonl, and what a bar shows.
 
-        The row has ``loss`` and ``examples_per_s``. Raises InputError where a loss was not finite.
+        The row has ``loss`` and ``examples_per_s``. Where a loss was not finite it ends the run by ``refuse_bad_loss``.
         """
 
     @abstractmethod
@@ -92,14 +92,14 @@ class TrainingTask(ABC):
                 raise, which ends the evaluation.
         """
 
-    def test(self, evaluate: Callable[[str], dict[str, Any]], state: TrainerState) -> None:
+    def test(self, split: str, evaluate: Callable[[str], dict[str, Any]], state: TrainerState) -> None:
         """Evaluate the test split with the best weights, which are loaded.
 
         Args:
+            split: its name.
             evaluate: evaluates a split by ``self.evaluate``, logs and prints its metrics.
         """
-        if self.settings.data.test is not None:
-            evaluate(self.settings.data.test)
+        evaluate(split)
 
     def read_counters(self, split: str) -> dict[str, float]:
         """What the last pass over ``split`` cut or missed, over all ranks; empty where nothing was."""

@@ -13,16 +13,12 @@ from train.config import RunSettings
 from train.distributed.ranks import Ranks, on_first
 from train.distributed.signals import StopRequest
 from train.run.checkpoint_schedule import CheckpointSchedule
+from train.run.finite_loss import NOT_FINITE
 from train.run.lifecycle import StopTraining, run_to_end
 from train.run.progress import ProgressBar
 from train.run.run_folder import RunFolder, claim
 from train.run.task import TrainingTask
 from train.run.trainer_state import TrainerState
-
-NOT_FINITE = (
-    "look for extreme values in the rows, lower the learning rates, or set train.clip_grad_norm; run.resume=true goes "
-    "on from the last checkpoint"
-)
 
 
 def train(config: RunSettings, ranks: Ranks, build_task: Callable[[], TrainingTask]) -> None:
@@ -50,8 +46,6 @@ class Trainer:
         if self.folder and self.config.run.resume:
             kept = self.folder.rewind(rows)
             self._speeds = [row["examples_per_s"] for row in kept if row["kind"] == "train"]
-        if self.folder:
-            task.write_start(self.folder.path)
 
     def _about(self) -> dict[str, Any]:
         return {**self.task.about(), "world_size": self.ranks.world_size, "device": self.ranks.device.type}
@@ -75,10 +69,10 @@ class Trainer:
         state, task = self.state, self.task
         schedule = CheckpointSchedule(self.config.train, self.ranks, self.checkpointer, stop)
         try:
+            if self.folder:
+                task.write_start(self.folder.path)
             if state.step == 0:
                 task.epoch_ended(state, None)
-            if not self.config.train.epochs and state.best is None:  # only what has not been trained is judged
-                self._save(best=self._validate(schedule)[1])
             while self._goes_on():
                 self._train_epoch(schedule)
                 ended = state.batch == task.num_batches
@@ -90,6 +84,8 @@ class Trainer:
                 if due:
                     self._save(best=better)
                     schedule.saved()
+            if state.validated != state.step:  # epochs=0, or a resumed run whose settings leave it no epoch
+                self._save(best=self._validate(schedule)[1])
         except StopTraining:
             self._save(best=False)
             self.checkpointer.finish()
@@ -210,10 +206,11 @@ class Trainer:
         self.checkpointer.save(self.task.checkpoint_state, progress, best)
 
     def test(self) -> None:
-        """Evaluate the test split once, with the best weights."""
-        if self.config.data.test is not None:
+        """Evaluate the test split, where there is one, with the best weights."""
+        split = self.config.data.test
+        if split is not None:
             self.checkpointer.load_best(self.task.checkpoint_state)
-            self.task.test(self._evaluate, self.state)
+            self.task.test(split, self._evaluate, self.state)
 
     def end(self, status: str) -> None:
         """Close the run's folder with its status."""

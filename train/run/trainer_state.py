@@ -1,4 +1,4 @@
-"""How far a run has come: what a checkpoint says of it beside the weights, whatever is trained."""
+"""Trainer state: step, epoch, best metric and patience counters of a run, as a checkpoint saves them."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,7 +12,7 @@ class TrainerState:
     epoch       whole epochs
     batch       steps of the epoch that has begun
     best        the selected metric of the best validation so far
-    best_epoch  the epoch before which that was, counted from 0
+    best_epoch  the epoch, counted from 0, whose training that validation followed
     validated   the step of the last validation
     worse       validations since the best one
     """
@@ -31,6 +31,8 @@ class TrainerState:
         state = cls(**{f.name: progress[f.name] for f in fields(cls) if f.name in progress})
         if "worse" not in progress and state.best_epoch is not None:
             state.worse = max(0, state.epoch - 1 - state.best_epoch)  # one validation an epoch then
+        if "validated" not in progress and state.best is not None and not state.batch:
+            state.validated = state.step  # a whole epoch was always validated then
         return state
 
     @property

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError
 from recsys.scl.pairs_schema import Items
-from train.data.content_columns import CONTENT_TYPES, holds_content, holds_ids
+from train.data.content_columns import check_column
 from train.data.parquet_files import DataFile, find_files, fingerprint, open_file, read_footers, unreadable_group
 
 _ROWS = 1024  # read at once
@@ -29,8 +28,8 @@ class ItemContents:
         self.about = about
         self.files = read_footers(find_files(folder, about.path))
         for file in self.files:
-            check_column(file, about.id, "int64 ids")
-            check_column(file, about.column, about.kind)
+            check_pairs_column(file, about.id, "ids")
+            check_pairs_column(file, about.column, about.kind)
         ids = self._spool()
         order = np.argsort(ids, kind="stable")
         self.ids, self._places = ids[order], order
@@ -86,17 +85,9 @@ class ItemContents:
         return np.concatenate(ids)
 
 
-def check_column(file: DataFile, name: str, kind: str) -> None:
-    """Refuse a column that is missing or not of ``kind``: image, text, or int64 ids. Raises InputError."""
-    if name not in file.columns.names:
-        raise InputError(
-            f"'{file.path}' has no column '{name}', which pairs.yaml names{nearest(name, file.columns.names)}; "
-            f"columns: {file.columns.names}"
-        )
-    got = file.columns.field(name).type
-    if not (holds_content(got, kind) if kind in CONTENT_TYPES else holds_ids(got)):
-        allowed = CONTENT_TYPES.get(kind, "signed integers")
-        raise InputError(f"'{file.path}', column '{name}' is {got}; allowed: {allowed}; fix pairs.yaml or the file")
+def check_pairs_column(file: DataFile, name: str, kind: str) -> None:
+    """Refuse a column of pairs.yaml that is missing or not of ``kind``: image, text or ids. Raises InputError."""
+    check_column(file, name, kind, named=", which pairs.yaml names", fix="fix pairs.yaml or the file")
 
 
 def _read(file: DataFile, about: Items) -> Iterator[tuple[np.ndarray, pa.Array]]:
@@ -119,13 +110,3 @@ def _read(file: DataFile, about: Items) -> Iterator[tuple[np.ndarray, pa.Array]]
 
 def _group(file: DataFile, row: int) -> int:
     return int(np.searchsorted(np.cumsum(file.group_rows), row, side="right"))
-
-
-def ids_of(file: DataFile, column: str) -> pa.ChunkedArray:
-    """A whole column of ids as int64, nulls where the file has them. Raises InputError."""
-    try:
-        return pq.read_table(file.path, columns=[column])[column].cast(pa.int64())
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"'{file.path}', column '{column}' cannot be read ({error}); write or copy it again"
-        ) from error

@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from embeddings.errors import InputError
 from recsys.scl.pairs_schema import Pairs, Reference
+from train.data.content_columns import read_ids
 from train.data.parquet_files import DataFile, find_files, fingerprint, open_file, read_footers, unreadable_group
-from train.scl.item_contents import ItemContents, check_column, ids_of
+from train.scl.item_contents import ItemContents, check_pairs_column
 
 
 class PairRows:
@@ -26,9 +27,9 @@ class PairRows:
         self.files = read_footers(find_files(folder, split))
         references = [pairs.positive, *([pairs.negative] if pairs.negative else [])]
         for file in self.files:
-            check_column(file, pairs.query.column, pairs.query.kind)
+            check_pairs_column(file, pairs.query.column, pairs.query.kind)
             for reference in references:
-                check_column(file, reference.column, "int64 ids")
+                check_pairs_column(file, reference.column, "ids")
         self._groups = [(f, g, int(rows)) for f in self.files for g, rows in enumerate(f.group_rows)]
         self._ends = np.cumsum([0, *(rows for _, _, rows in self._groups)])
         if not len(self):
@@ -96,7 +97,7 @@ class PairRows:
         return np.concatenate(parts)
 
     def _of_file(self, file: DataFile, reference: Reference, required: bool) -> np.ndarray:
-        ids = ids_of(file, reference.column)
+        ids = read_ids(file, reference.column)
         null = ids.is_null().to_numpy()
         if required and null.any():
             row = int(np.flatnonzero(null)[0])

@@ -13,6 +13,7 @@ from recsys.scl.encoders.tokenizer import WordDecoder
 from recsys.scl.pairs_schema import load_pairs
 from train.distributed.device import autocast_dtype
 from train.distributed.ranks import Ranks, on_first
+from train.run.finite_loss import refuse_bad_loss
 from train.run.metrics_window import MetricsWindow
 from train.run.task import Batches, TrainingTask
 from train.run.trainer import train
@@ -75,7 +76,7 @@ class SCLTask(TrainingTask):
         bfloat16 = autocast_dtype(config.train.autocast, ranks.device) is not None
         self._step = SCLStep(trainable, config.model, ranks, bfloat16, config.train.clip_grad_norm)
         self._lr = 0.0
-        self._window = MetricsWindow(_LOSSES, ranks.device, ranks.world_size)
+        self._window = MetricsWindow(_LOSSES, ranks)
 
     @property
     def num_batches(self) -> int:
@@ -91,7 +92,7 @@ class SCLTask(TrainingTask):
 
     def batches(self, state: TrainerState) -> Batches:
         self._model.train()
-        self._window = MetricsWindow(_LOSSES, self.ranks.device, self.ranks.world_size)
+        self._window = MetricsWindow(_LOSSES, self.ranks)
         return self.reader.epoch(state.epoch, state.batch)
 
     def step(self, batches: Batches, state: TrainerState) -> int:
@@ -104,15 +105,8 @@ class SCLTask(TrainingTask):
 
     def logged(self, state: TrainerState) -> tuple[dict[str, Any], dict[str, Any]]:
         metrics = self._window.summary()
-        if metrics.bad_step is not None:  # the same on every rank
-
-            def refuse() -> None:
-                raise InputError(
-                    f"the loss is not finite after step {metrics.bad_step}; lower optimizer.lr, or set "
-                    f"train.clip_grad_norm; run.resume=true goes on from the last checkpoint"
-                )
-
-            on_first(self.ranks, refuse)
+        split, epoch = self.config.data.train, state.epoch + 1
+        refuse_bad_loss(metrics, state, lambda batch: f"split '{split}', epoch {epoch}, batch {batch}")
         temperature = 1 / float(self.towers.temperature().detach())
         row = {"examples_per_s": metrics.examples_per_s, "temperature": temperature, "lr": self._lr}
         return {**metrics.means, **row}, {"loss": metrics.means["loss"], "temperature": temperature}

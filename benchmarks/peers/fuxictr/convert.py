@@ -83,7 +83,7 @@ def convert(data: str, out: str, *, modality: str | None = None) -> dict[str, An
     tables = {split: _read(Path(data) / split, schema) for split in SPLITS}
     raw = {split: {f.name: _column(tables[split], f) for f in schema.features} for split in SPLITS}
     m = schema.modalities[modality] if modality else None
-    store = FrozenStore.open(str(Path(data) / m.store)) if m else None
+    store = FrozenStore.open(m.store_path(data)) if m else None
     vector_table = schema.feature(m.target).table if m else None
     vocabularies = {
         table: Vocabulary(

@@ -47,7 +47,7 @@ class DatasetStatistics:
         self._lookups[role] += ids.size
         self._missing[role] += int((self._store.rows(ids) < 0).sum())
 
-    def table_rows(self) -> dict[str, int]:
+    def table_sizes(self) -> dict[str, int]:
         """Rows of hashed tables, twice the ids that each will hold: of users by how often one follows another."""
         counts = {"user": self._users, "item": self._store.count, **{n: len(v) for n, v in self._values.items()}}
         return {name: 2 * max(count, 1) for name, count in counts.items()}

@@ -7,12 +7,12 @@ import torch
 
 from benchmarks.peers.pytorch_baseline import LAYOUTS, PaddedRows, PyTorchBaseline, RowWiseAdagrad, measure
 from embeddings.frozen.table import FrozenTable
+from recsys.features.frozen_stores import open_stores
 from recsys.models.ctr import CTRModel
 from recsys.models.din_config import DINConfig
 from recsys.models.sparse import table_configs
 from recsys.schema import load_schema
 from tests.train.tiny import make_data
-from train.ctr.build import open_stores
 from train.ctr.config import Config, DataConfig
 from train.data.reader import RowReader
 

@@ -9,13 +9,13 @@ import torch
 
 from embeddings.frozen.table import FrozenTable
 from embeddings.kernels.pairs import pairs
+from recsys.features.frozen_stores import open_stores
 from recsys.models.arch_config import arch_config
 from recsys.models.ctr import CTRModel
 from recsys.models.make import MAKE
 from recsys.models.sparse import table_configs
 from recsys.schema import Schema
 from tests.train import tiny
-from train.ctr.build import open_stores
 from train.data.reader import RowReader
 
 DIM = 4

@@ -11,12 +11,12 @@ import recsys.models.din
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import Batch
+from recsys.features.frozen_stores import open_stores
 from recsys.models.ctr import CTRModel
 from recsys.models.din_config import DINConfig
 from recsys.models.sparse import table_configs
 from tests.embeddings.frozen.ranks import on_ranks
 from tests.train import tiny
-from train.ctr.build import open_stores
 from train.data.reader import RowReader
 
 

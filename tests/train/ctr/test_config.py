@@ -42,7 +42,7 @@ def test_modality_settings(path):
         ("sparse_optimizer.name=adam", "sparse_optimizer.name: Input should be "),
         (
             "sparse_optimizer.weight_decay=0.1",
-            "sparse_optimizer: weight_decay is 0.1, which FBGEMM's fused optimizers leave out",
+            "sparse_optimizer: weight_decay is 0.1, which FBGEMM",
         ),
         ("model.dropout=1", "model.dropout: Input should be less than 1, got 1"),
         ("model.multimodal.num_tiers=257", "less than or equal to 256, got 257"),

@@ -9,10 +9,10 @@ import pytest
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import build_store
+from recsys.features.frozen_stores import open_stores
 from tests.train import tiny
 from tests.train.data.test_filler_rows import spoil
 from tests.train.launch import cli, one_line, rows
-from train.ctr.build import open_stores
 from train.ctr.config import load_config
 from train.ctr.task import train_ctr
 from train.distributed.process_group import process_group

@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
+from train.distributed.ranks import Ranks
 from train.run import metrics_window as window_module
 from train.run.metrics_window import MetricsWindow
 
-CPU = torch.device("cpu")
+ALONE = Ranks(0, 1, 0, 1, torch.device("cpu"))
 STEPS = [(0.7, [1, 0, 0, 1]), (0.4, [0, 0]), (1.1, [1, 1, 1, 0, 0])]
 
 
@@ -25,7 +26,7 @@ def add(window: MetricsWindow, step: int, loss: float, labels: list[int]) -> Non
 
 
 def filled(steps=STEPS, first: int = 1) -> MetricsWindow:
-    window = MetricsWindow(("loss", "positives"), CPU, 1)
+    window = MetricsWindow(("loss", "positives"), ALONE)
     for step, (loss, labels) in enumerate(steps, first):
         add(window, step, loss, labels)
     return window
@@ -49,6 +50,20 @@ def test_a_summary_empties_the_window(clock):
     clock[0] += 4
     metrics = window.summary()
     assert metrics.means["loss"] == pytest.approx(0.25) and metrics.examples_per_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("rank", "here"), [(0, False), (1, True), (2, False)])
+def test_of_the_ranks_whose_loss_is_not_finite_in_the_first_step_the_first_is_told(clock, monkeypatch, rank, here):
+    def reduce(tensor, op=None):
+        if op is not None:  # rank 0 is finite until step 13, the others until step 12
+            tensor.fill_(min(13 * 3 + 0, 12 * 3 + 1, 12 * 3 + 2))
+
+    monkeypatch.setattr(window_module.dist, "all_reduce", reduce)
+    window = MetricsWindow(("loss", "positives"), Ranks(rank, 3, rank, 3, torch.device("cpu")))
+    add(window, 12 if rank else 13, math.nan, [1, 0])
+    clock[0] += 1
+    metrics = window.summary()
+    assert metrics.bad_step == 12 and metrics.bad_here == here
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

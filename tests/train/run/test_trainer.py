@@ -1,5 +1,6 @@
 """What the settings of the loop mean: how long it trains, when it validates, logs and saves, what it calls best."""
 
+import errno
 import json
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from tests.train.run.scripted_task import BATCHES, ScriptedTask
 from train.config import RunSettings
 from train.run import trainer as trainer_module
 from train.run.trainer import train
+from train.run.trainer_state import TrainerState
 
 Run = Callable[..., ScriptedTask]
 
@@ -18,8 +20,10 @@ Run = Callable[..., ScriptedTask]
 def run(ranks, tmp_path) -> Run:
     """Trains a scripted task in ``tmp_path/run``, with settings of the loop; returns it."""
 
-    def trained(scores: list[float], lower: bool = False, data=None, process=None, **loop) -> ScriptedTask:
-        place = {"root": str(tmp_path), "name": "run"}
+    def trained(
+        scores: list[float], lower: bool = False, data=None, process=None, resume: bool = False, **loop
+    ) -> ScriptedTask:
+        place = {"root": str(tmp_path), "name": "run", "resume": resume}
         settings = RunSettings.model_validate(
             {"data": {"path": "none", **(data or {})}, "process": process or {}, "train": loop, "run": place}
         )
@@ -55,6 +59,52 @@ def test_max_steps_ends_inside_an_epoch_and_validates(run, tmp_path):
 def test_max_steps_at_an_epoch_s_end_validates_whatever_evaluate_every_says(run):
     task = run([0.5], epochs=3, max_steps=8, evaluate_every=9)
     assert validated(task) == [2] and task.epochs == [0, 1], "and no third epoch is begun for it"
+
+
+def stopped(run, monkeypatch, at: int, *arguments, **loop) -> None:
+    """Train until ^C before the step after ``at`` steps."""
+    step = ScriptedTask.step
+
+    def stop(self, batches, state):
+        if state.step == at:
+            raise KeyboardInterrupt
+        return step(self, batches, state)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ScriptedTask, "step", stop)
+        run(*arguments, **loop)
+
+
+def test_a_run_resumed_with_fewer_epochs_than_it_has_had_is_validated_and_tested(run, tmp_path, monkeypatch):
+    stopped(run, monkeypatch, 7, [0.5], epochs=9, evaluate_every=5, checkpoint_every=3)
+    task = run([0.5], resume=True, epochs=1, evaluate_every=5)
+    assert task.epochs == [] and task.evaluated == [("validation", 6), ("test", 6)]
+    assert about(tmp_path / "run")["status"] == "done" and about(tmp_path / "run")["best_epoch"] == 2
+    again = run([0.5], resume=True, epochs=1, evaluate_every=5)
+    assert again.evaluated == [("test", 6)], "one validation is enough"
+
+
+@pytest.mark.parametrize(("score", "best"), [(0.9, 6), (0.1, 4)])
+def test_steps_after_the_last_validation_of_a_run_resumed_with_fewer_epochs_are_judged(run, monkeypatch, score, best):
+    stopped(run, monkeypatch, 7, [0.5], epochs=9, checkpoint_every=3)
+    assert run([score], resume=True, epochs=1).evaluated == [("validation", 6), ("test", best)]
+
+
+def test_a_whole_run_whose_checkpoint_does_not_tell_of_its_validation_is_not_validated_again(run, monkeypatch):
+    run([0.5], epochs=2)
+    state_of, told = TrainerState.of, TrainerState.__dataclass_fields__.keys() - {"validated"}
+    monkeypatch.setattr(TrainerState, "of", lambda progress: state_of({k: progress[k] for k in told}))
+    assert run([0.5], resume=True, epochs=2).evaluated == [("test", 4)]
+
+
+def test_a_run_whose_first_files_cannot_be_written_has_failed(run, tmp_path, monkeypatch):
+    def refuse(self, folder):
+        raise OSError(errno.ENOSPC, "no space left on device", str(folder / "plan.json"))
+
+    monkeypatch.setattr(ScriptedTask, "write_start", refuse)
+    with pytest.raises(OSError, match="no space left"):
+        run([0.5])
+    assert about(tmp_path / "run")["status"] == "failed"
 
 
 def test_patience_counts_validations_since_the_best(run):

@@ -4,6 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from embeddings.errors import InputError
 from recsys.scl.encoders.image_decoder import PictureDecoder
 from tests.train.scl import tiny
 from train.config import load_settings
@@ -26,6 +27,19 @@ def stepped(task: SCLTask) -> dict[str, float]:
     task.step(batches, state)
     batches.close()
     return task.logged(state)[0]
+
+
+def test_a_loss_that_is_not_finite_names_its_step_and_its_place(task):
+    built, state = task(), TrainerState(step=3, epoch=1)
+    next(built.towers.query.parameters()).data.fill_(torch.nan)
+    batches = built.batches(state)
+    for _ in range(2):
+        built.step(batches, state)
+        state.step, state.batch = state.step + 1, state.batch + 1
+    batches.close()
+    said = "the loss is not finite at step 4: split 'train', epoch 2, batch 0; look for extreme values in the rows"
+    with pytest.raises(InputError, match=said):
+        built.logged(state)
 
 
 def items(task: SCLTask, epoch: int = 0) -> list[list[int]]:
