@@ -47,10 +47,11 @@ MODES = {"image": "simtier+make+sa_ta", "text": "simtier+make+sa_ta"}
 def leaves(settings, prefix=""):
     """(dotted key, value, its type) of every setting below a pydantic model.
 
-    Without model.arch: another architecture has another title, and other keys.
+    Without model.arch: another architecture has another title, and other keys. Without the weight decay that may be 0
+    alone.
     """
     for name, field in type(settings).model_fields.items():
-        if f"{prefix}{name}" == "model.arch":
+        if f"{prefix}{name}" in ("model.arch", "sparse_optimizer.weight_decay"):
             continue
         value, key = getattr(settings, name), f"{prefix}{name}"
         named = value.items() if isinstance(value, dict) else ()
