@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.models.registry import ARCHITECTURES
 from tests.conftest import ROOT
 from train.__main__ import COMMANDS
 
@@ -37,6 +38,8 @@ FRONT_DOORS = {"embeddings.plan"}
 OUTSIDE = ("benchmarks", "torchx_components", "tests")
 HEAVY = ("torch", "torchrec", "fbgemm_gpu", "pyarrow", "matplotlib", "tensorboard", "triton", "pandas", "scipy")
 MAX_LINES = 300
+# The same model in plain PyTorch, so DIN alone by purpose.
+OF_ONE_ARCHITECTURE = {"benchmarks/peers/pytorch_baseline.py"}
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 MODULES = sorted(p for top in ("embeddings", "recsys", "train", "serve", *OUTSIDE) for p in (ROOT / top).rglob("*.py"))
@@ -205,6 +208,48 @@ def test_circles_over_a_string_or_the_init_of_a_package_are_seen():
 def test_no_module_imports_itself_in_a_circle():
     tree = [p for p in MODULES if p.relative_to(ROOT).parts[0] != "tests"]
     assert circles({dotted(path): path.read_text() for path in tree}) == []
+
+
+def questions_of_architecture(source: str) -> list[int]:
+    """Lines that compare what is called arch with the name of an architecture, or import what is one architecture's."""
+    lines = []
+    own = {place.partition(":")[0] for a in ARCHITECTURES.values() for place in (a.config, a.module)}
+    for node in ast.walk(ast.parse(source)):
+        compared = node if isinstance(node, ast.Compare | ast.Match) else None
+        if compared is not None and any(
+            isinstance(n, ast.Constant) and n.value in ARCHITECTURES for n in ast.walk(compared)
+        ):
+            names = {
+                n.attr if isinstance(n, ast.Attribute) else n.id
+                for n in ast.walk(compared)
+                if isinstance(n, ast.Attribute | ast.Name)
+            }
+            strings = {n.value for n in ast.walk(compared) if isinstance(n, ast.Constant)}
+            if "arch" in names or strings & {"arch", "model.arch"}:
+                lines.append(compared.lineno)
+        if isinstance(node, ast.ImportFrom) and (
+            node.module in own or own & {f"{node.module}.{a.name}" for a in node.names}
+        ):
+            lines.append(node.lineno)
+    return sorted(lines)
+
+
+def test_questions_of_architecture_are_seen():
+    source = """if model.arch == "din" or other == "din": pass
+x = settings.get("model.arch", "din") == "din"
+match config.arch:
+    case "make": pass
+from recsys.models.din_config import DINConfig
+from recsys.models import make_alone
+if command == "make" or "make" in mode or model.arch == other: pass
+from recsys.models.make import MAKE
+"""
+    assert questions_of_architecture(source) == [1, 2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if not name(p).startswith(("recsys/models", "tests"))], ids=name)
+def test_only_the_models_ask_which_architecture_it_is(path: Path):
+    assert bool(questions_of_architecture(path.read_text())) == (name(path) in OF_ONE_ARCHITECTURE)
 
 
 def heavy_after(*arguments: str, command: str = "train.__main__.main") -> tuple[int, list[str]]:

@@ -1,5 +1,6 @@
 """Settings that all architectures share: ID width, how frozen vectors enter, MAKE; and the base of each one's own."""
 
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -100,6 +101,11 @@ class MultimodalConfig(Strict):
         """Whether the model takes each behaviour's cosine or vector, and not only sums over behaviours."""
         return self.takes_cosines or self.mode == "vector"
 
+    def unread_settings(self, parts: Collection[str]) -> list[str]:
+        """Keys that vectors which go through ``parts`` alone never read."""
+        unread = [key for key, part in (("num_tiers", "simtier"), ("make", "make")) if part not in parts]
+        return unread if parts else [*unread, "placement"]
+
     @property
     def parts(self) -> list[str]:
         """The mode's parts, such as simtier and make, and sa_ta where that is set; empty: no vector is read."""
@@ -138,6 +144,31 @@ class ArchConfig(Strict):
     def parts(self, name: str) -> list[str]:
         """What a modality's vectors go through, such as simtier, make, sa_ta; empty where none are read."""
         return self.modality_config(name).parts
+
+    def mode(self, name: str) -> str:
+        """A modality's parts joined by "+", such as simtier+make+sa_ta; none where its vectors are not read."""
+        return "+".join(self.parts(name)) or "none"
+
+    def run_mode(self, modalities: Iterable[str]) -> str:
+        """The mode in run.json of a run on data with these modalities: their modes joined by "+", or none."""
+        return "+".join(sorted({self.mode(name) for name in modalities} - {"none"})) or "none"
+
+    def unread_settings(self, modalities: Collection[str] | None) -> list[str]:
+        """Dotted keys below ``model`` that the model never reads: of a leaf, or of a section with all its leaves.
+
+        Args:
+            modalities: of the data; None where they are unknown, so that a modality's settings count as read.
+        """
+        return list(self._unread_of_modalities(modalities)) if modalities is not None else []
+
+    def _unread_of_modalities(self, modalities: Collection[str]) -> Iterator[str]:
+        sections = {f"modalities.{name}": [name] for name in self.modalities if name in modalities}
+        sections["multimodal"] = [name for name in modalities if name not in self.modalities]
+        if not sections["multimodal"]:
+            yield "multimodal"
+        for section, names in sections.items():
+            parts = {part for name in names for part in self.parts(name)}
+            yield from (f"{section}.{key}" for key in self.multimodal.unread_settings(parts) if names)
 
     def uses(self, name: str) -> bool:
         """Whether the model reads the vectors of that modality."""

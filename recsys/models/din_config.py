@@ -1,5 +1,6 @@
 """Settings of the architecture din: DIN over ID embeddings, frozen features beside them, concatenation or DCN V2."""
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import Field
@@ -25,3 +26,7 @@ class DINConfig(ArchConfig):
     cross_rank: int = Field(64, ge=1, description="dcn: rank of each cross layer")
     over_arch: list[Width] = Field([256, 128, 64], min_length=1, description="hidden widths of the final MLP")
     dropout: float = Field(0.0, ge=0, lt=1, description="in the final MLP")
+
+    def unread_settings(self, modalities: Collection[str] | None) -> list[str]:
+        crossed = [] if self.interaction == "dcn" else ["cross_layers", "cross_rank"]
+        return [*crossed, *super().unread_settings(modalities)]

@@ -1,10 +1,12 @@
 """Settings of the architecture make: MAKE of one modality trained by itself, on frozen vectors alone."""
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from recsys.models.config import ArchConfig
+from recsys.models.titles import MAKE_ALONE
 
 
 class MAKEAloneConfig(ArchConfig):
@@ -25,6 +27,9 @@ class MAKEAloneConfig(ArchConfig):
 
     def parts(self, name: str) -> list[str]:
         return ["make"] if name == self.modality else []
+
+    def run_mode(self, modalities: Iterable[str]) -> str:
+        return MAKE_ALONE
 
     def takes_cosines(self, name: str) -> bool:
         return False

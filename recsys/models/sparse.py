@@ -39,6 +39,11 @@ def table_configs(schema: Schema, embedding_dim: int, mean_lengths: Mapping[str,
     return configs
 
 
+def collection_name(pooled: bool, zch: bool) -> str:
+    """The attribute of ``SparseArch`` that holds the tables of this sort."""
+    return ("managed_" if zch else "") + ("bags" if pooled else "sequences")
+
+
 class SparseArch(nn.Module):
     """Collections of plain and of ZCH tables, pooled and not. Each may be absent; each takes its features out of all.
 
@@ -52,14 +57,14 @@ class SparseArch(nn.Module):
 
     def __init__(self, tables: list[TableConfig]) -> None:
         super().__init__()
-        for name, build_collection, pooled, zch in (
-            ("bags", bag_collection, True, False),
-            ("sequences", sequence_collection, False, False),
-            ("managed_bags", zch_bag_collection, True, True),
-            ("managed_sequences", zch_sequence_collection, False, True),
+        for build_collection, pooled, zch in (
+            (bag_collection, True, False),
+            (sequence_collection, False, False),
+            (zch_bag_collection, True, True),
+            (zch_sequence_collection, False, True),
         ):
             members = [t for t in tables if (t.pooled, t.zch) == (pooled, zch)]
-            setattr(self, name, build_collection(members) if members else None)
+            setattr(self, collection_name(pooled, zch), build_collection(members) if members else None)
 
     def forward(
         self, pooled: KeyedJaggedTensor | None, sequence: KeyedJaggedTensor | None

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from recsys.models.config import DEFAULT_ARCH
+
 MAKE_ALONE = "make alone"  # mode of a run that trains a MAKE without an ID model
-_DEFAULT_ARCH = "din"
 _PARTS = {"vector": "Vector", "simscore": "SimScore", "simtier": "SimTier", "make": "MAKE", "sa_ta": "SA-TA"}
 
 
@@ -23,7 +24,7 @@ def model_title(mode: str, modes: Mapping[str, str] | None = None, arch: str | N
     Args:
         mode: of the whole model, as run.json has it; used where ``modes`` is empty, or a MAKE is trained alone.
         modes: modality -> its mode.
-        arch: ``model.arch``; any but DIN, the default, is put in front: "toy: ID + SimTier".
+        arch: ``model.arch``; any but the default is put in front: "toy: ID + SimTier".
     """
     if mode == MAKE_ALONE:
         return mode_title(mode)
@@ -32,7 +33,7 @@ def model_title(mode: str, modes: Mapping[str, str] | None = None, arch: str | N
         title = mode_title(next(iter(modes.values())) if modes else mode)
     else:
         title = "ID" + "".join(f" + {name}: {' + '.join(_parts(own))}" for name, own in used.items())
-    return title if arch in (None, _DEFAULT_ARCH) else f"{arch}: {title}"
+    return title if arch in (None, DEFAULT_ARCH) else f"{arch}: {title}"
 
 
 def _parts(mode: str) -> list[str]:

@@ -105,7 +105,7 @@ def build_planner_input(
         stores: modality -> store, of the modalities that the model uses.
     """
     from recsys.models.model_cost import model_cost
-    from recsys.models.sparse import table_configs
+    from recsys.models.sparse import collection_name, table_configs
 
     model = config.model
     tables = table_configs(schema, model.embedding_dim, lengths) if model.has_tables else []
@@ -116,7 +116,7 @@ def build_planner_input(
                 name=t.name,
                 rows=t.num_embeddings,
                 columns=t.embedding_dim,
-                module=f"sparse.{'managed_' if t.zch else ''}{'bags' if t.pooled else 'sequences'}",
+                module=f"sparse.{collection_name(t.pooled, t.zch)}",
                 pooled=t.pooled,
                 mean_length=t.mean_length,
                 zch=t.zch,

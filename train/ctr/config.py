@@ -37,7 +37,7 @@ class SparseOptimizerConfig(Strict):
             raw = dict(raw)
             if decay := raw.pop("weight_decay"):
                 raise ValueError(
-                    f"weight_decay is {decay!r}, which FBGEMM's fused optimizers leave out on CPU, so what it does would "
+                    f"weight_decay is {decay!r}, which FBGEMM's fused optimizers leave out on CPU, so that it would "
                     f"depend on the sharding plan; remove it, or set it to 0 to score or go on with an old run"
                 )
         return raw

@@ -143,15 +143,14 @@ class CTRTask(TrainingTask):
 
     def about(self) -> dict[str, Any]:
         model = self.config.model
-        modes = {m: "+".join(model.parts(m)) or "none" for m in self.schema.modalities}
-        together = "+".join(sorted(set(modes.values()) - {"none"})) or "none"
         return {
-            "mode": together if model.pretrained_modality is None else "make alone",
-            "modes": modes,
+            "mode": model.run_mode(self.schema.modalities),
+            "modes": {name: model.mode(name) for name in self.schema.modalities},
             "stores": {name: store.checksum for name, store in self.stores.items()},
             "dense_parameters": self.trainable.dense_parameters,
             "table_parameters": sum(
-                t.num_embeddings * (t.embedding_dim or model.embedding_dim) for t in self.schema.tables.values()
+                t.num_embeddings * (t.embedding_dim or model.embedding_dim)
+                for t in (self.schema.tables.values() if model.has_tables else ())
             ),
         }
 

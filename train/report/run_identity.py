@@ -5,7 +5,6 @@ named only where it certainly cannot change a result: a setting too many makes t
 one too few would average over different models.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from train.config import autocast_on
@@ -22,8 +21,6 @@ WITHOUT_EFFECT = {
     "train.keep": "how many checkpoints are kept",
     "data.prefetch": "how far reading threads work ahead; workers and batch_size decide the order of rows, it does not",
 }
-_PART_OF = {"num_tiers": "simtier", "make": "make"}  # key of a modality's settings -> the part that alone reads it
-_BY_NAME, _FOR_OTHERS = "model.modalities", "model.multimodal"  # a modality's own settings, and those of all others
 
 
 def identity(run: RunRecord) -> dict[str, Any]:
@@ -32,8 +29,9 @@ def identity(run: RunRecord) -> dict[str, Any]:
     Beside the config's leaves: ``ranks``, ``vectors.MODALITY`` (the first digits of the store's checksum), and in place
     of ``train.autocast: auto`` what it means on the run's device.
     """
-    unread = [*WITHOUT_EFFECT, *_unread(run)]
-    settings = {k: v for k, v in run.settings.items() if not any(_within(k, key) for key in unread)}
+    unread = [] if run.model is None else run.model.unread_settings(run.modes)
+    left_out = [*WITHOUT_EFFECT, *(f"model.{key}" for key in unread)]
+    settings = {k: v for k, v in run.settings.items() if not any(_within(k, key) for key in left_out)}
     device = run.about.get("device")
     if settings.get("train.autocast") == "auto" and device:
         settings["train.autocast"] = autocast_on("auto", device)
@@ -44,24 +42,3 @@ def identity(run: RunRecord) -> dict[str, Any]:
 
 def _within(key: str, section: str) -> bool:
     return key == section or key.startswith(f"{section}.")
-
-
-def _unread(run: RunRecord) -> Iterator[str]:
-    """Keys, and sections of keys, that the run's model never reads; of a modality none where its mode is unknown."""
-    if run.settings.get("model.arch", "din") == "din" and run.settings.get("model.interaction") == "concat":
-        yield from ("model.cross_layers", "model.cross_rank")
-    if run.modes is None:
-        return
-    named = {key.split(".")[2] for key in run.settings if key.startswith(f"{_BY_NAME}.")}
-    for name in named & run.modes.keys():
-        yield from _unread_by(f"{_BY_NAME}.{name}", [run.modes[name]])
-    others = [mode for name, mode in run.modes.items() if name not in named]
-    yield from _unread_by(_FOR_OTHERS, others) if others else [_FOR_OTHERS]
-
-
-def _unread_by(section: str, of_modalities: list[str]) -> Iterator[str]:
-    """Keys of ``section`` that no modality of these modes reads."""
-    parts = {part for mode in of_modalities for part in mode.split("+")} - {"none"}
-    yield from (f"{section}.{key}" for key, part in _PART_OF.items() if part not in parts)
-    if not parts:
-        yield f"{section}.placement"

@@ -7,6 +7,7 @@ from typing import Any
 
 from embeddings.errors import InputError, first_line, nearest
 from embeddings.yaml_file import read_yaml
+from recsys.models.config import ArchConfig
 from train.ctr.config import load_config
 
 
@@ -22,6 +23,7 @@ class RunRecord:
     about: dict[str, Any]  # run.json
     config: dict[str, Any]  # config.yaml, as it stands
     settings: dict[str, Any]  # by dotted key
+    model: ArchConfig | None  # the config's; None where this version cannot read it
     training: list[dict[str, Any]]  # rows of metrics.jsonl
     validations: list[dict[str, Any]]
     evaluation: dict[str, Any] | None  # evaluation/<split>.json
@@ -72,12 +74,13 @@ def read_run(path: str, split: str) -> RunRecord:
         )
     rows, notes = _json_lines(folder / "metrics.jsonl", running=about.get("status") != "done")
     config = _config(folder / "config.yaml")
-    settings, config_notes = _settings(folder / "config.yaml", config)
+    settings, model, config_notes = _settings(folder / "config.yaml", config)
     run = RunRecord(
         path=folder,
         about=about,
         config=config,
         settings=settings,
+        model=model,
         training=[row for row in rows if row.get("kind") == "train"],
         validations=[row for row in rows if row.get("kind") == "evaluation"],
         evaluation=_evaluation(folder / "evaluation" / f"{split}.json"),
@@ -159,14 +162,22 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _settings(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """By dotted key the config in ``path`` as this version reads it, or else as it stands, with a note that says so."""
+def _settings(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], ArchConfig | None, tuple[str, ...]]:
+    """By dotted key the config in ``path`` as this version reads it, and its model.
+
+    What this version cannot read is there as it stands, without a model, and with a note that says so.
+    """
     try:
-        return _flat(load_config(str(path)).model_dump()), ()
+        read = load_config(str(path))
+        return _flat(read.model_dump()), read.model, ()
     except InputError as error:
-        return _flat(config), (
-            f"the config of run '{path.parent.name}' is not one of this version's ({first_line(error)}); "
-            f"its settings are compared as they stand",
+        return (
+            _flat(config),
+            None,
+            (
+                f"the config of run '{path.parent.name}' is not one of this version's ({first_line(error)}); "
+                f"its settings are compared as they stand",
+            ),
         )
 
 

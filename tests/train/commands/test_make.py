@@ -71,7 +71,8 @@ def test_weights_of_every_epoch_and_what_they_are(trained, data):
     first, last = weights(trained, 0), weights(trained, 3)
     assert first.keys() == last.keys() and all((first[k] - last[k]).abs().max() > 1e-5 for k in first)
     run = launch.about(trained / "text")
-    assert run["mode"] == "make alone" and run["status"] == "done"
+    assert run["mode"] == "make alone" and run["modes"] == {"text": "make"} and run["status"] == "done"
+    assert run["table_parameters"] == 0
     assert run["dense_parameters"] == sum(v.numel() for v in last.values())
     assert (trained / "text" / "evaluation" / "test.json").is_file()
     assert all(r["lr_dense"] <= 0.01 and "lr_sparse" not in r for r in rows(trained / "text"))
