@@ -58,7 +58,7 @@ MUTATIONS = [
     scl("model.bank.rows", BUILD, "MemoryBank(bank.rows, config", "MemoryBank(4096, config", OF_BUILD),
     scl("model.bank.rows", BUILD, "bank.momentum) if bank.rows else None", "bank.momentum)", OF_BUILD),
     scl("model.bank.momentum", BUILD, "MomentumEncoder(towers, bank.momentum)", "MomentumEncoder(towers, 0.99)", OF_BUILD),
-    scl("model.bank.wait_epochs", STEP, "if epoch >= self._model.bank.wait_epochs else None", "", "train/scl/test_trainer.py::test_the_bank_waits"),
+    scl("model.bank.wait_epochs", STEP, "if epoch >= self._model.bank.wait_epochs else None", "", "train/end_to_end/scl/test_training.py::test_the_bank_waits"),
     scl("model.bank.distinct", BUILD, "group, bank.distinct)", "group)", OF_BUILD),
     scl("model.bank.distinct", "recsys/scl/memory_bank.py", "if self.distinct else torch.ones_like", "if True else torch.ones_like", BANK),
     scl("model.triplet.weight", STEP, "self._model.triplet.weight * hard", "0.5 * hard", OF_TASK),
