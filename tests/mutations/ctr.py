@@ -4,7 +4,7 @@ from tests.mutations.mutation import mutation
 
 TASK, BUILD, OPTIMIZERS = "train/ctr/task.py", "train/ctr/build.py", "train/ctr/optimizers.py"
 PARTS, OF_TASK, STEPS = "train/ctr/test_build.py", "train/ctr/test_task.py", "train/ctr/test_optimizers.py"
-INPUT, OPTIONS = "train/ctr/planner_input.py", "embeddings/planner/sharding_options.py"
+INPUT, OPTIONS = "train/ctr/build_planner_input.py", "embeddings/planner/sharding_options.py"
 PLANS = "train/end_to_end/ctr/test_given_plan.py"
 
 MUTATIONS = [
@@ -20,7 +20,7 @@ MUTATIONS = [
     mutation("data.workers", BUILD, "1 if in_order else c.workers", "1", PARTS),
     mutation("data.prefetch", BUILD, "prefetch=c.prefetch", "prefetch=8", PARTS),
     mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "False", "train/end_to_end/ctr/test_what_was_read.py"),
-    mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "True", "train/data/test_row_groups.py", "train/run/test_lifecycle.py", PARTS),
+    mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "True", "train/data/test_filler_rows.py", "train/run/test_lifecycle.py", PARTS),
     mutation("train.seed", BUILD, "seed=config.train.seed", "seed=0", PARTS),
     mutation("train.seed", BUILD, "torch.manual_seed(config.train.seed)", "torch.manual_seed(0)", PARTS),
     mutation("train.seed", BUILD, "initialise_tables(sharded, config.train.seed)", "initialise_tables(sharded, 0)", PARTS),
@@ -44,7 +44,7 @@ MUTATIONS = [
     mutation("train.select", TASK, '{"ne", "log_loss"}', '{"ne"}', OF_TASK),
     mutation("train.select", TASK, '{"ne", "log_loss"}', '{"log_loss"}', OF_TASK),
     mutation("train.select", TASK, "name = self.config.train.select\n", 'name = "gauc"\n', OF_TASK),
-    mutation("dense_optimizer.lr", OPTIMIZERS, "_warmed_up(keyed, config, adam.lr)", "_warmed_up(keyed, config, 0.001)", STEPS),
+    mutation("dense_optimizer.lr", OPTIMIZERS, "_warmed_up(others, config, adam.lr)", "_warmed_up(others, config, 0.001)", STEPS),
     mutation("dense_optimizer.weight_decay", OPTIMIZERS, "weight_decay=adam.weight_decay", "weight_decay=0.0", STEPS),
     mutation("dense_optimizer.weight_decay", OPTIMIZERS, "torch.optim.AdamW", "torch.optim.Adam", STEPS),
     mutation("dense_optimizer.eps", OPTIMIZERS, "eps=adam.eps", "eps=1e-8", STEPS),
@@ -55,7 +55,7 @@ MUTATIONS = [
              "_warmed_up(model.fused_optimizer, config, 0.02)", STEPS),
     mutation("sparse_optimizer.lr", OPTIMIZERS, "_warmed_up(keyed, config, config.sparse_optimizer.lr)", "_warmed_up(keyed, config, 0.02)", STEPS),
     mutation("sparse_optimizer.eps", OPTIMIZERS, '{"lr": c.lr, "eps": c.eps}', '{"lr": c.lr, "eps": 1e-8}', STEPS),
-    mutation("sparse_optimizer.weight_decay", "train/config.py", "if self.weight_decay:", "if False:", "train/test_config.py"),
+    mutation("sparse_optimizer.weight_decay", "train/config.py", "if self.weight_decay:", "if False:", "train/test_config.py::test_mistakes"),
     mutation("sharding.sharding_types", INPUT, "TableConstraint(sharding_types=config.sharding.sharding_types)", "TableConstraint()", PARTS),
     mutation("sharding.tables.NAME.sharding_types", OPTIONS, "wanted = of_table or", "wanted =", PARTS),
     mutation("sharding.tables.NAME.sharding_types", INPUT, "constraints=config.sharding.tables if tables else {}", "constraints={}", PARTS),

@@ -5,6 +5,7 @@ from tests.mutations.mutation import Mutation, mutation
 TRAINER, SCHEDULE = "train/run/trainer.py", "train/run/checkpoint_schedule.py"
 GROUP, FOLDER = "train/distributed/process_group.py", "train/run/run_folder.py"
 DEVICE, DTYPE = "train/distributed/device.py", "train/distributed/test_device.py"
+CONFIGS = "train/test_config.py::test_on_off_yes_and_no_are_text_where_text_is_wanted"
 LOOP = "train/run/test_trainer.py"
 PROCESS = "train/distributed/test_process_group.py"
 
@@ -17,11 +18,11 @@ def shared(setting: str, file: str, text: str, becomes: str, *tests: str) -> Mut
 MUTATIONS = [
     shared("data.validation", TRAINER, "self._evaluate(self.config.data.validation, stop", 'self._evaluate("validation", stop', LOOP),
     shared("data.test", "train/run/task.py", "evaluate(self.settings.data.test)", 'evaluate("test")', LOOP),
-    shared("data.test", TRAINER, "if self.config.data.test is not None:", "if True:", LOOP),
+    mutation("data.test", TRAINER, "if self.config.data.test is not None:", "if True:", "train/ctr/test_task.py"),
     shared("train.epochs", TRAINER, "if state.epoch >= loop.epochs:", "if state.epoch >= 1:", LOOP),
     shared("train.max_steps", TRAINER, "state.batch < task.num_batches and state.step < most", "state.batch < task.num_batches", LOOP),
     shared("train.max_steps", TRAINER, "last = state.epoch + 1 == loop.epochs or state.step >= (loop.max_steps or math.inf)",
-           "last = state.epoch + 1 == loop.epochs", "train/end_to_end/ctr/test_resume.py::test_max_steps_then_more"),
+           "last = state.epoch + 1 == loop.epochs", LOOP),
     shared("train.log_every", TRAINER, "state.batch % loop.log_every == 0", "state.batch % 50 == 0", LOOP),
     shared("train.log_every", TRAINER, "state.batch % loop.log_every == 0", "state.step % loop.log_every == 0", LOOP),
     shared("train.evaluate_every", TRAINER, "last or (state.epoch + 1) % loop.evaluate_every == 0", "True", LOOP),
@@ -43,8 +44,8 @@ MUTATIONS = [
     shared("process.timeout_s", GROUP, "seconds=config.timeout_s", "seconds=600", PROCESS),
     shared("process.timeout_s", TRAINER, "loop.keep, process.timeout_s", "loop.keep, 600", LOOP),
     shared("process.grace_s", TRAINER, "config.process.grace_s", "25", LOOP),
-    shared("run.name", "train/config.py", "if config.run.name is None:", "if True:", "train/test_config.py"),
-    shared("run.root", "train/config.py", "Path(self.run.root)", 'Path("runs")', "train/test_config.py", "train/run/test_run_folder.py"),
+    shared("run.name", "train/config.py", "if config.run.name is None:", "if True:", CONFIGS),
+    shared("run.root", "train/config.py", "Path(self.run.root)", 'Path("runs")', "train/run/test_run_folder.py"),
     shared("run.resume", TRAINER, "self._resume() if self.config.run.resume else 0", "0", "train/end_to_end/ctr/test_resume.py::test_max_steps_then_more"),
     shared("run.resume", FOLDER, "elif exists and not config.run.resume:", "elif exists:", "train/run/test_run_folder.py"),
     shared("run.overwrite", FOLDER, "if config.run.overwrite:\n            for old", "if False:\n            for old", "train/run/test_run_folder.py"),

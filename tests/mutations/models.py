@@ -15,11 +15,11 @@ OF_MAKE, OF_ALONE, VERB = (
 MUTATIONS = [
     mutation("model.arch", CTR, "arch_class(config.arch)", 'arch_class("din")', OF_CTR),
     mutation("model.embedding_dim", "recsys/models/sparse.py", "table.embedding_dim or embedding_dim", "table.embedding_dim or 16", "train/ctr/test_build.py"),
-    mutation("model.modalities", CONFIG, "self.modalities.get(name, self.multimodal)", "self.multimodal", "train/test_config.py"),
+    mutation("model.modalities", CONFIG, "self.modalities.get(name, self.multimodal)", "self.multimodal", "train/test_config.py::test_modality_settings"),
     mutation("model.multimodal.mode", CONFIG, 'self.mode.split("+")', '"simtier".split("+")', OF_CTR),
     mutation("model.multimodal.num_tiers", MULTI, "TierFeatures(table, config.num_tiers)", "TierFeatures(table, 20)", OF_MULTI, OF_CTR),
     mutation("model.multimodal.sa_ta", CONFIG, '["sa_ta"] * self.sa_ta', "[]", OF_CTR),
-    mutation("model.multimodal.placement", "train/ctr/planner_input.py", "placement=model.placement(name)", 'placement="auto"', "train/ctr/test_build.py"),
+    mutation("model.multimodal.placement", "train/ctr/build_planner_input.py", "placement=model.placement(name)", 'placement="auto"', "train/ctr/test_build.py"),
     mutation("model.multimodal.make.run", TAKEN, "if make.run is None:", "if True:", VERB),
     mutation("model.multimodal.make.epoch", TAKEN, 'about["best_epoch"] if make.epoch is None else make.epoch', 'about["best_epoch"]', VERB),
     mutation("model.multimodal.make.epoch", TAKEN, 'about["best_epoch"] if make.epoch is None', 'there[-1] if make.epoch is None', VERB),

@@ -7,7 +7,6 @@ READER, AUGMENT, ENCODER = "train/scl/pair_reader.py", "recsys/scl/augment.py", 
 NET, WORDS = "recsys/scl/encoders/resnet.py", "recsys/scl/encoders/transformer.py"
 OF_TASK, OF_BUILD, VIEWS = "train/scl/test_task.py", "train/scl/test_build.py", "recsys/scl/test_augment.py"
 OF_ENCODER, NAMED = "recsys/scl/encoders/test_build.py", "recsys/scl/encoders"
-BANK = "recsys/scl/test_memory_bank.py"
 
 
 def scl(setting: str, file: str, text: str, becomes: str, *tests: str) -> Mutation:
@@ -60,7 +59,7 @@ MUTATIONS = [
     scl("model.bank.momentum", BUILD, "MomentumEncoder(towers, bank.momentum)", "MomentumEncoder(towers, 0.99)", OF_BUILD),
     scl("model.bank.wait_epochs", STEP, "if epoch >= self._model.bank.wait_epochs else None", "", "train/end_to_end/scl/test_training.py::test_the_bank_waits"),
     scl("model.bank.distinct", BUILD, "group, bank.distinct)", "group)", OF_BUILD),
-    scl("model.bank.distinct", "recsys/scl/memory_bank.py", "if self.distinct else torch.ones_like", "if True else torch.ones_like", BANK),
+    scl("model.bank.distinct", "recsys/scl/memory_bank.py", "if self.distinct else torch.ones_like", "if True else torch.ones_like", OF_BUILD),
     scl("model.triplet.weight", STEP, "self._model.triplet.weight * hard", "0.5 * hard", OF_TASK),
     scl("model.triplet.weight", TASK, "with_negatives=config.model.triplet.weight > 0", "with_negatives=True", OF_TASK),
     scl("model.triplet.margin", STEP, "self._model.triplet.margin", "0.2", OF_TASK),
@@ -72,7 +71,7 @@ MUTATIONS = [
     scl("augment.light", AUGMENT, "(config.light, config.light, config.colour)", "(config.light, 0.3, config.colour)", VIEWS),
     scl("augment.colour", AUGMENT, "(config.light, config.light, config.colour)", "(config.light, config.light, 0.3)", VIEWS),
     scl("augment.words", AUGMENT, "of_token < config.words", "of_token < 0.1", VIEWS),
-    scl("augment.crop, scl: augment.words", TASK, "items, config.augment,", "items, type(config.augment)(),", OF_TASK),
+    scl("augment.light", TASK, "items, config.augment,", "items, type(config.augment)(),", OF_TASK),
     scl("optimizer.lr", BUILD, "return config.lr * 0.5 *", "return 1e-3 * 0.5 *", OF_BUILD),
     scl("optimizer.lr", BUILD, "return config.lr * (step + 1)", "return 1e-3 * (step + 1)", OF_BUILD),
     scl("optimizer.lr", STEP, 'group["lr"] = lr', "pass", OF_TASK),

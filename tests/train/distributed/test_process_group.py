@@ -9,6 +9,7 @@ import torch.distributed as dist
 
 from embeddings.errors import InputError, LostRank
 from train.config import ProcessConfig
+from train.distributed.device import available_cores
 from train.distributed.process_group import process_group
 from train.distributed.ranks import Ranks, on_first
 from train.distributed.signals import ignore_sigterm, uninterrupted
@@ -28,9 +29,9 @@ def signals():
 def test_a_single_rank_without_a_launcher():
     threads = torch.get_num_threads()
     try:
-        with process_group(ProcessConfig(device="cpu", threads=2)) as ranks:
+        with process_group(ProcessConfig(device="cpu", threads=available_cores() + 1)) as ranks:
             assert ranks == Ranks(0, 1, 0, 1, CPU) and ranks.first
-            assert dist.get_world_size() == 1 and torch.get_num_threads() == 2
+            assert dist.get_world_size() == 1 and torch.get_num_threads() == available_cores() + 1
             assert on_first(ranks, lambda: {"a": 1}) == {"a": 1}
     finally:
         torch.set_num_threads(threads)

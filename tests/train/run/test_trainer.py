@@ -52,6 +52,10 @@ def test_max_steps_ends_inside_an_epoch_and_validates(run, tmp_path):
     assert task.epochs == [0, 1] and validated(task) == [1, 1.5] and checkpoints(tmp_path)[-1] == 6
 
 
+def test_max_steps_at_an_epoch_s_end_validates_whatever_evaluate_every_says(run):
+    assert validated(run([0.5], epochs=3, max_steps=8, evaluate_every=9)) == [2]
+
+
 def test_patience_counts_validations_since_the_best(run):
     worse = [0.5, 0.6, 0.55, 0.7, 0.6, 0.65, 0.9]
     assert len(run(worse, epochs=7, patience=2).epochs) == 6

@@ -101,6 +101,16 @@ def test_decoded_pictures_are_kept_within_the_cache(task, monkeypatch, mib, agai
     assert bool(decoded) == again
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_views_of_an_item_differ_where_the_config_changes_them(task, changed):
+    settings = {"crop": 1, "stretch": 1, "rotate": 0, "flip": 0, "colour": 0, "light": 0.5 if changed else 0}
+    batches = task(*(f"augment.{key}={value}" for key, value in settings.items())).reader.epoch(0)
+    batch = next(batches)
+    batches.close()
+    one, other = (batch.positives[batch.items == batch.items.mode().values][i] for i in (0, 1))
+    assert torch.equal(one, other) != changed
+
+
 def test_first_weights_go_by_the_seed(task):
     one, again, other = (task(f"train.seed={seed}").towers.query.project.weight for seed in (0, 0, 1))
     assert torch.equal(one, again) and not torch.equal(one, other)

@@ -30,6 +30,9 @@ def test_a_transformers_model_by_folder(pooling, tmp_path):
     torch.testing.assert_close(
         encoder.backbone.model.embeddings.word_embeddings.weight, model.embeddings.word_embeddings.weight
     )
+    new = small("text", name=str(local), pretrained=False).backbone.model.embeddings.word_embeddings.weight
+    assert new.shape == encoder.backbone.model.embeddings.word_embeddings.weight.shape
+    assert not torch.equal(new, model.embeddings.word_embeddings.weight), "without its weights"
     assert encoder.about["pooling"] == (pooling or "mean")
     assert_saved_and_loaded(encoder, tmp_path / "encoder", TEXTS)
 
