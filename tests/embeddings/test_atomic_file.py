@@ -1,10 +1,12 @@
-"""A file that takes its place once it is whole."""
+"""A file or folder that takes its place once it is whole."""
 
+import contextlib
+import json
 import os
 
 import pytest
 
-from embeddings.atomic_file import atomic_write
+from embeddings.atomic_file import atomic_folder, atomic_write, write_json
 
 
 def test_a_whole_file_takes_the_old_ones_place(tmp_path):
@@ -40,3 +42,24 @@ def test_others_may_read_it_as_they_may_any_new_file(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "no" / "a.json"):
         pass
+
+
+def test_json_is_whole_or_as_before(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": 2, "b": object()})
+    assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_a_folder_takes_the_old_ones_place_once_it_is_whole(tmp_path, error):
+    path = tmp_path / "store"
+    path.mkdir()
+    (path / "old").touch()
+    with contextlib.suppress(ZeroDivisionError), atomic_folder(path) as folder:
+        (folder / "new").touch()
+        assert os.listdir(path) == ["old"]
+        if error is not None:
+            raise error
+    assert os.listdir(path) == ["new" if error is None else "old"] and os.listdir(tmp_path) == ["store"]

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from embeddings.atomic_file import write_json
 from embeddings.errors import InputError
 from train.config import load_config
 from train.run.run_folder import RunFolder, claim, git_state, versions
@@ -104,14 +103,6 @@ def test_overwriting_begins_with_an_empty_folder(config_with, tmp_path):
     RunFolder(config, {}).close()
     names = {p.name for p in (tmp_path / "runs" / "mine").iterdir()}
     assert names == {"config.yaml", "run.json", "tensorboard"}
-
-
-def test_json_is_whole_or_as_before(tmp_path):
-    path = tmp_path / "a.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(path, {"a": 2, "b": object()})
-    assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_versions_and_git(monkeypatch):
