@@ -20,7 +20,7 @@ MUTATIONS = [
     mutation("data.workers", BUILD, "1 if in_order else c.workers", "1", PARTS),
     mutation("data.prefetch", BUILD, "prefetch=c.prefetch", "prefetch=8", PARTS),
     mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "False", "train/end_to_end/ctr/test_what_was_read.py"),
-    mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "True", "train/data/test_filler_rows.py", "train/run/test_lifecycle.py", PARTS),
+    mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "True", "train/end_to_end/ctr/test_what_was_read.py"),
     mutation("train.seed", BUILD, "seed=config.train.seed", "seed=0", PARTS),
     mutation("train.seed", BUILD, "torch.manual_seed(config.train.seed)", "torch.manual_seed(0)", PARTS),
     mutation("train.seed", BUILD, "initialise_tables(sharded, config.train.seed)", "initialise_tables(sharded, 0)", PARTS),
