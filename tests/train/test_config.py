@@ -1,4 +1,4 @@
-"""A run's config: files, overrides, mistakes, the check command, and help without torch."""
+"""A run's config: files, overrides, mistakes, and help without torch."""
 
 import json
 import subprocess
@@ -173,15 +173,6 @@ def test_files_that_are_no_config(tmp_path):
     ):
         file.write_text(text)
         assert part in refused(file), text
-
-
-def test_check_prints_the_resolved_config(config):
-    path = config()
-    done = cli("check", "--config", path, "train.epochs=7")
-    assert done.status == 0 and OmegaConf.create(done.out).train.epochs == 7
-    done = cli("check", "--config", path, "data.path=nowhere")
-    assert done.status == 2 and done.err.startswith("error: no schema.yaml in 'nowhere'")
-    assert cli("check", "--config", path, "--no-schema", "data.path=nowhere").status == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """A trained run opened for scoring."""
 
+import pytest
+
+from embeddings.errors import InputError
 from tests.train.launch import cli
+from train.ctr.trained_run import run_config
 
 
 def test_a_store_that_changed_is_refused(config, tmp_path):
@@ -26,3 +30,14 @@ def test_a_store_that_changed_is_refused(config, tmp_path):
             )
             assert "bring that store back, or train again" in done.err
         assert not out.exists()
+
+
+def test_a_config_is_read_from_its_folder_wherever_that_is_now(tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        "data: {path: none}\nrun: {root: elsewhere, name: old}\nsharding: {plan: plan.json}\n"
+    )
+    config = run_config(str(tmp_path), ("data.path=other",))
+    assert (config.run_folder, config.data.path) == (tmp_path, "other")
+    assert config.sharding.plan is None, "scoring may have other ranks than training"
+    with pytest.raises(InputError, match="is no run folder: it has no config.yaml"):
+        run_config(str(tmp_path / "no"), ())
