@@ -1,18 +1,8 @@
 """The check command: the resolved config, with the schema and without."""
 
-from pathlib import Path
-
-import pytest
 from omegaconf import OmegaConf
 
 from tests.train.launch import cli
-
-
-@pytest.fixture
-def path(tmp_path) -> Path:
-    file = tmp_path / "mine.yaml"
-    file.write_text("data: {path: somewhere}\nmodel: {multimodal: {mode: vector}}\n")
-    return file
 
 
 def test_check_prints_the_resolved_config(config):

@@ -23,8 +23,8 @@ def test_an_evaluation_encodes_as_many_at_once_as_the_config_says(task):
 
 
 @pytest.mark.parametrize(("candidates", "count"), [("positives", 2), ("items", 4)])
-def test_queries_are_compared_with_the_splits_positives_or_with_all_items(task, own, candidates, count):
-    path = own / "validation" / "part-0.parquet"
+def test_queries_are_compared_with_the_splits_positives_or_with_all_items(task, own_pairs, candidates, count):
+    path = own_pairs / "validation" / "part-0.parquet"
     table = pq.read_table(path)
     two = [i in list(tiny.COLOURS)[:2] for i in table["item"].to_pylist()]
     pq.write_table(table.filter(two), path)

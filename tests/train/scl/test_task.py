@@ -31,9 +31,9 @@ def items(task: SCLTask, epoch: int = 0) -> list[list[int]]:
     return [batch.items.tolist() for batch in task.reader.epoch(epoch)]
 
 
-def test_splits_are_read_by_their_names(config, ranks, own):
+def test_splits_are_read_by_their_names(config, ranks, own_pairs):
     for split, name in (("train", "learn"), ("validation", "judge"), ("test", "report")):
-        (own / split).rename(own / name)
+        (own_pairs / split).rename(own_pairs / name)
     names = ("data.train=learn", "data.validation=judge", "data.test=report")
     built = SCLTask(load_settings(SCLConfig, str(config), names), ranks)
     assert built.rows_per_epoch == tiny.ROWS["train"]
