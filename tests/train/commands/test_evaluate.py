@@ -9,12 +9,12 @@ def test_a_split_is_evaluated_with_the_checkpoint_that_is_named(config, tmp_path
     run = tmp_path / "runs" / "run"
     assert cli("ctr", "--config", config(), "train.epochs=1", "train.checkpoint_every=5", "data.test=null").status == 0
     scores = {}
-    for checkpoint in ("best", "newest", "step-00000012", "step-00000005"):
+    for checkpoint in ("best", "newest", "step-00000012", "step-00000010"):
         done = cli("evaluate", run, "--split", "validation", "--checkpoint", checkpoint)
         assert done.status == 0, done.err
         scores[checkpoint] = json.loads((run / "evaluation" / "validation.json").read_text())["overall"]
-    assert scores["best"] == scores["newest"] == scores["step-00000012"] != scores["step-00000005"]
-    one_line(cli("evaluate", run, "--checkpoint", "step-7"), "has no checkpoint 'step-7'; there are: ['step-00000005'")
+    assert scores["best"] == scores["newest"] == scores["step-00000012"] != scores["step-00000010"]
+    one_line(cli("evaluate", run, "--checkpoint", "step-7"), "has no checkpoint 'step-7'; there are: ['step-00000010'")
     one_line(cli("evaluate", run, "--split", "tset"), "split 'tset' is not in", "did you mean 'test'?")
 
 

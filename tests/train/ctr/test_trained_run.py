@@ -1,5 +1,7 @@
 """A trained run opened for scoring."""
 
+from pathlib import Path
+
 import pytest
 
 from embeddings.errors import InputError
@@ -37,7 +39,7 @@ def test_a_config_is_read_from_its_folder_wherever_that_is_now(tmp_path):
         "data: {path: none}\nrun: {root: elsewhere, name: old}\nsharding: {plan: plan.json}\n"
     )
     config = run_config(str(tmp_path), ("data.path=other",))
-    assert (config.run_folder, config.data.path) == (str(tmp_path), "other")
+    assert (Path(config.run_folder), config.data.path) == (tmp_path, "other")
     assert config.sharding.plan is None, "scoring may have other ranks than training"
     with pytest.raises(InputError, match=r"is no run folder: it has no config\.yaml"):
         run_config(str(tmp_path / "no"), ())
