@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.distributed.test_lost_ranks import ranks_of
-from tests.train.launch import about, cli, finished, rows, start
+from tests.train.launch import about, cli, finished, ranks_of, rows, start, start_launched_ranks
 
 pytestmark = pytest.mark.slow
 KILLS_ALONE, KILLS_OF_RANKS = 14, 8  # more than 20 together
@@ -60,15 +59,13 @@ def test_one_process_killed_again_and_again(config, tmp_path):
 
 def launched(config: Path, *overrides: str, restarts: int = 0) -> subprocess.Popen:
     # Into a file: nobody reads a pipe while the run is struck, and a full one would hold it up.
-    launcher = [
-        "--standalone",
+    options = [
         f"--log-dir={config.parent / 'logs'}",
         "--redirects=3",
-        "--nproc-per-node=2",
         f"--max-restarts={restarts}",
         "--monitor-interval=0.1",
     ]
-    return start(*launcher, "-m", "train", "ctr", "--config", config, *overrides, module="torch.distributed.run")
+    return start_launched_ranks(2, "ctr", "--config", config, *overrides, options=options)
 
 
 def said_by(config: Path, stream: str = "stderr") -> list[Path]:

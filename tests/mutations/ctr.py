@@ -5,7 +5,7 @@ from tests.mutations.mutation import mutation
 TASK, BUILD, OPTIMIZERS = "train/ctr/task.py", "train/ctr/build.py", "train/ctr/optimizers.py"
 PARTS, OF_TASK, STEPS = "train/ctr/test_build.py", "train/ctr/test_task.py", "train/ctr/test_optimizers.py"
 INPUT, OPTIONS = "train/ctr/build_planner_input.py", "embeddings/planner/sharding_options.py"
-PLANS = "train/ctr/test_given_plan.py"
+PLANS = "train/end_to_end/ctr/test_given_plan.py"
 
 MUTATIONS = [
     mutation("data.path", BUILD, "        c.path,\n        split,", '        "data",\n        split,', PARTS),
@@ -19,7 +19,7 @@ MUTATIONS = [
     mutation("data.shuffle_rows", BUILD, "c.shuffle_rows if training else 0", "c.shuffle_rows", PARTS),
     mutation("data.workers", BUILD, "1 if in_order else c.workers", "1", PARTS),
     mutation("data.prefetch", BUILD, "prefetch=c.prefetch", "prefetch=8", PARTS),
-    mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "False", "train/ctr/test_read_counters.py"),
+    mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "False", "train/end_to_end/ctr/test_what_was_read.py"),
     mutation("data.on_corrupt", BUILD, 'c.on_corrupt == "skip"', "True", PARTS),
     mutation("train.seed", BUILD, "seed=config.train.seed", "seed=0", PARTS),
     mutation("train.seed", BUILD, "torch.manual_seed(config.train.seed)", "torch.manual_seed(0)", PARTS),

@@ -46,7 +46,7 @@ MUTATIONS = [
     shared("process.grace_s", TRAINER, "config.process.grace_s", "25", LOOP),
     shared("run.name", "train/config.py", "if config.run.name is None:", "if True:", CONFIGS),
     shared("run.root", "train/config.py", "Path(self.run.root)", 'Path("runs")', "train/run/test_run_folder.py"),
-    shared("run.resume", TRAINER, "self._resume() if self.config.run.resume else 0", "0", "train/ctr/test_resume.py::test_max_steps_then_more"),
+    shared("run.resume", TRAINER, "self._resume() if self.config.run.resume else 0", "0", "train/end_to_end/ctr/test_resume.py::test_max_steps_then_more"),
     shared("run.resume", FOLDER, "elif exists and not config.run.resume:", "elif exists:", "train/run/test_run_folder.py"),
     shared("run.overwrite", FOLDER, "if config.run.overwrite:\n            for old", "if False:\n            for old", "train/run/test_run_folder.py"),
     shared("run.overwrite", FOLDER, "if exists and config.run.overwrite:", "if exists and False:", "train/run/test_run_folder.py"),

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,22 @@ def start_bare_ranks(ranks: int, *arguments: object, module: str = "train") -> l
     return [start(*arguments, module=module, RANK=r, LOCAL_RANK=r, **shared) for r in range(ranks)]
 
 
-def start_launched_ranks(ranks: int, *arguments: object, module: str = "train") -> subprocess.Popen:
-    """Ranks under torch's launcher."""
-    launcher = ["--standalone", f"--nproc-per-node={ranks}", "-m", module, *arguments]
-    return start(*launcher, module="torch.distributed.run")
+def start_launched_ranks(
+    ranks: int, *arguments: object, module: str = "train", options: Sequence[str] = (), **environment: object
+) -> subprocess.Popen:
+    """Ranks under torch's launcher, which takes ``options`` of its own."""
+    launcher = ["--standalone", f"--nproc-per-node={ranks}", *options, "-m", module, *arguments]
+    return start(*launcher, module="torch.distributed.run", **environment)
+
+
+def ranks_of(launcher: subprocess.Popen) -> list[int]:
+    """Process ids of the launcher's two ranks, by rank."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(launcher.pid)], capture_output=True, text=True)
+    pids = {}
+    for pid in map(int, listed.stdout.split()):
+        variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        pids[next(v for v in variables if v.startswith("RANK="))] = pid
+    return [pids[f"RANK={r}"] for r in range(2)]
 
 
 def finished(process: subprocess.Popen, timeout_s: float = 120) -> Done:

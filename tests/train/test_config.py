@@ -1,4 +1,4 @@
-"""A run's config: files, overrides, mistakes, the check command, and help without torch."""
+"""A run's config: files, overrides, mistakes, and help without torch."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from embeddings.errors import InputError
 from recsys import validation
-from tests.train.launch import ROOT, cli
+from tests.train.launch import ROOT
 from train.config import load_settings, save_config
 from train.ctr.config import Config, load_config
 from train.scl.config import SCLConfig
@@ -164,15 +164,6 @@ def test_files_that_are_no_config(tmp_path):
     ):
         file.write_text(text)
         assert part in refused(file), text
-
-
-def test_check_prints_the_resolved_config(config):
-    path = config()
-    done = cli("check", "--config", path, "train.epochs=7")
-    assert done.status == 0 and OmegaConf.create(done.out).train.epochs == 7
-    done = cli("check", "--config", path, "data.path=nowhere")
-    assert done.status == 2 and done.err.startswith("error: no schema.yaml in 'nowhere'")
-    assert cli("check", "--config", path, "--no-schema", "data.path=nowhere").status == 0
 
 
 HELP = """

@@ -22,6 +22,9 @@ def planner_input(*tables: TableInput, **more: Any) -> PlannerInput:
     return PlannerInput(tables=tables, **{"batch_size": 64, **more})
 
 
+BIG = planner_input(table("big", 40_000_000, 32), table("small", 1000, 32))  # 4.9 GiB
+
+
 def cuda(world_size: int, hbm_gib: float = 1.0, local: int = 8, **more: Any) -> Topology:
     settings: dict[str, Any] = {
         "name": "part", "device": "cuda", "hbm_gib": hbm_gib, "hbm_gb_per_s": 1000.0, "ddr_gib": 64.0, "tflops": 100.0,

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from train.checkpoint.direct_io import _BLOCK, _Files
-from train.checkpoint.shards import TensorShard, copy_to_host
 
 PLACES = [None, *([Path("/dev/shm")] if Path("/dev/shm").is_dir() else [])]  # a disk, and memory, which may not know it
 
@@ -53,15 +51,3 @@ def test_a_disk_that_takes_a_part(tmp_path, monkeypatch):
 def test_a_file_that_cannot_be_made(tmp_path):
     with pytest.raises(FileNotFoundError), _Files().create_stream(tmp_path / "no" / "file", "wb"):
         pass
-
-
-def test_the_memory_of_the_copy_is_used_again():
-    def shards(value: float, columns: int = 3) -> list[TensorShard]:
-        return [TensorShard(key, (4, columns), (0, 0), torch.full((4, columns), value)) for key in ("a", "b")]
-
-    first = copy_to_host(shards(1), [])
-    again = copy_to_host(shards(2), first)
-    assert [p.tensor.data_ptr() for p in again] == [p.tensor.data_ptr() for p in first]
-    assert all((p.tensor == 2).all() for p in again)
-    other = copy_to_host(shards(3, columns=5), again)
-    assert [p.tensor.tolist() for p in other] == [[[3.0] * 5] * 4] * 2 and (again[0].tensor == 2).all()

@@ -1,4 +1,4 @@
-"""Trains the same data under several sharding plans; started by torchrun from test_sharding_equality.py."""
+"""Trains the jobs of a file, one after another, in one process group; torchrun starts it."""
 
 import json
 import sys

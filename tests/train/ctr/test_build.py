@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from embeddings.errors import InputError
+from recsys.features.frozen_stores import open_stores
+from tests.train import tiny
 from tests.train.ctr.in_process import QUIET, build_task, weights
 from train.ctr import build as build_module
+from train.ctr.config import load_config
 from train.data import reader as reader_module
 
 pytestmark = QUIET
@@ -128,3 +131,13 @@ def test_tables_have_the_width_and_the_plan_that_the_config_says(task):
 def test_vectors_are_placed_where_the_config_says(task, placement):
     built = task("model.multimodal.mode=simtier", f"model.multimodal.placement={placement}")
     assert built.trainable.plan.frozen == {"text": placement}
+
+
+def test_a_store_may_be_a_uri(monkeypatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("train.ctr.build.FrozenStore.open", opened.append)
+    text = tiny.SCHEMA.modalities["text"].model_copy(update={"store": "s3://bucket/text"})
+    schema = tiny.SCHEMA.model_copy(update={"modalities": {"text": text}})
+    open_stores(schema, load_config("configs/shop.yaml").model, "data")
+    open_stores(tiny.SCHEMA, load_config("configs/shop.yaml").model, "data")
+    assert opened == ["s3://bucket/text", "data/frozen/text"]

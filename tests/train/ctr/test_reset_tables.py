@@ -4,7 +4,7 @@ import pytest
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from embeddings.initialise import initialise_tables
-from tests.train.ctr.test_resume import PLAN, STEPS, evaluations, figures
+from tests.train.end_to_end.ctr.test_resume import PLAN, STEPS, evaluations, figures
 from tests.train.launch import cli
 from train.ctr import task
 from train.ctr.accumulators import accumulators

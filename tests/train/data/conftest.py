@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from embeddings.errors import InputError
 from tests.train.data.rows import SCHEMA, make_store
 from train.data.reader import RowReader
 
@@ -29,3 +30,19 @@ def no_thread_left():
     yield
     left = [t.name for t in threading.enumerate() if t.name.startswith("reader-")]
     assert not left, f"reading threads outlived their test: {left}"
+
+
+@pytest.fixture
+def refused(tmp_path, reader):
+    """Asserts that reading all rows fails with every one of ``parts``, in one line, naming the file."""
+
+    def check(*parts: str, **settings) -> str:
+        with pytest.raises(InputError) as caught:
+            list(reader(**settings).epoch(0))
+        message = str(caught.value)
+        for part in (*parts, str(tmp_path)):
+            assert part in message
+        assert "\n" not in message
+        return message
+
+    return check

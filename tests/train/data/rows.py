@@ -135,3 +135,39 @@ def unpacked(batch) -> list[dict]:
 def times(batches) -> list[list[int]]:
     """The row numbers of each batch, without repeated rows."""
     return [batch.extra["time"][batch.repeated :].tolist() for batch in batches]
+
+
+def retyped(**types: pa.DataType) -> pa.Schema:
+    """The types of ``ARROW`` with some columns of another."""
+    return pa.schema([f.with_type(types.get(f.name, f.type)) for f in ARROW])
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [t for batch in batches for t in batch]
+
+
+# ranks, rows a step and rank, reading threads
+Cut = tuple[int, int, int]
+
+
+def steps(reader, cut: Cut, shuffle_rows: int, epoch: int, state: dict | None = None, limit: int | None = None):
+    """For each step from ``state`` on, the rows of all ranks, rank by rank; and the position then."""
+    ranks, batch_size, workers = cut
+    per_rank, states, at_ends = [], [], []
+    for rank in range(ranks):
+        row_reader = reader(
+            batch_size=batch_size, workers=workers, world_size=ranks, rank=rank, shuffle_rows=shuffle_rows, seed=3
+        )
+        if state:
+            row_reader.load_state_dict(state)
+        start = row_reader.batch_index if state and state["epoch"] == epoch else 0
+        batches = row_reader.epoch(epoch, start)
+        stop = row_reader.num_batches if limit is None else min(start + limit, row_reader.num_batches)
+        per_rank.append([next(batches).extra["time"].tolist() for _ in range(start, stop)])
+        batches.close()
+        states.append(row_reader.state_dict(epoch, stop))
+        at_ends.append(stop == row_reader.num_batches)
+    assert all(s == states[0] for s in states) and len({len(p) for p in per_rank}) == 1
+    for step in zip(*per_rank, strict=True):
+        assert len({len(rows) for rows in step}) == 1, "ranks have batches of one size"
+    return [[list(rows) for rows in step] for step in zip(*per_rank, strict=True)], states[0]

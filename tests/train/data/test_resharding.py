@@ -7,33 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embeddings.errors import InputError
-from tests.train.data.rows import write_split
+from tests.train.data.rows import steps, write_split
 
 # ranks, rows a step and rank, reading threads
-Cut = tuple[int, int, int]
-
-
-def steps(reader, cut: Cut, shuffle_rows: int, epoch: int, state: dict | None = None, limit: int | None = None):
-    """For each step from ``state`` on, the rows of all ranks, rank by rank; and the position then."""
-    ranks, batch_size, workers = cut
-    per_rank, states, at_ends = [], [], []
-    for rank in range(ranks):
-        row_reader = reader(
-            batch_size=batch_size, workers=workers, world_size=ranks, rank=rank, shuffle_rows=shuffle_rows, seed=3
-        )
-        if state:
-            row_reader.load_state_dict(state)
-        start = row_reader.batch_index if state and state["epoch"] == epoch else 0
-        batches = row_reader.epoch(epoch, start)
-        stop = row_reader.num_batches if limit is None else min(start + limit, row_reader.num_batches)
-        per_rank.append([next(batches).extra["time"].tolist() for _ in range(start, stop)])
-        batches.close()
-        states.append(row_reader.state_dict(epoch, stop))
-        at_ends.append(stop == row_reader.num_batches)
-    assert all(s == states[0] for s in states) and len({len(p) for p in per_rank}) == 1
-    for step in zip(*per_rank, strict=True):
-        assert len({len(rows) for rows in step}) == 1, "ranks have batches of one size"
-    return [[list(rows) for rows in step] for step in zip(*per_rank, strict=True)], states[0]
 
 
 def together(step: list[list[int]]) -> list[int]:
@@ -114,27 +90,3 @@ def test_a_position_of_an_older_checkpoint_is_read(tmp_path, reader):
     old = {"lanes" if key == "logical_shards" else key: value for key, value in state.items()}
     assert "lanes" in old
     assert steps(reader, (1, 8, 1), 12, 0, old) == steps(reader, (1, 8, 1), 12, 0, state)
-
-
-def test_rows_of_a_step_that_do_not_divide(tmp_path, reader, caplog):
-    write_split(tmp_path, [64])
-    _, state = steps(reader, (4, 4, 1), 0, 0, limit=2)
-    with pytest.raises(
-        InputError, match=r"3 ranks with 5 rows each .* 15 rows .* the 4 ranks .* multiple of 4, such as 4"
-    ):
-        reader(world_size=3, batch_size=5, seed=3).load_state_dict(state)
-    caplog.clear()
-    reader(world_size=2, batch_size=8, seed=3).load_state_dict(state)
-    assert "going on in the order of 4 ranks with 4 rows each" in caplog.text
-
-
-def test_the_position_in_words(tmp_path, reader):
-    """Row groups of 4 and batches of 4: batch b of logical shard s is row group 8 s + b."""
-    write_split(tmp_path, [64], group=4)
-    _, state = steps(reader, (2, 4, 1), 0, 0, limit=2)
-    one = reader(world_size=1, batch_size=8, seed=3)
-    one.load_state_dict(state)
-    assert one.batch_index == 2 and one.position(3).row_group == 3
-    fourth = reader(world_size=4, batch_size=2, rank=3, seed=3)
-    fourth.load_state_dict(state)
-    assert fourth.position(3).row_group == 11

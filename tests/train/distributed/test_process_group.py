@@ -1,4 +1,4 @@
-"""The process among its ranks: settings, shared failures, lost connections."""
+"""The process group of a run: its settings, one after another, an end that its launcher does not cut short."""
 
 import datetime
 import signal
@@ -7,23 +7,14 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from embeddings.errors import InputError, LostRank
+from embeddings.errors import InputError
 from train.config import ProcessConfig
 from train.distributed.device import available_cores
 from train.distributed.process_group import process_group
 from train.distributed.ranks import Ranks, on_first
-from train.distributed.signals import ignore_sigterm, uninterrupted
 
 CPU = torch.device("cpu")
 SETTINGS = ProcessConfig(device="cpu", threads=1)
-
-
-@pytest.fixture(autouse=True)
-def signals():
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_a_single_rank_without_a_launcher():
@@ -73,56 +64,7 @@ def test_cuda_where_there_is_none(monkeypatch):
         assert ranks.device == CPU
 
 
-@pytest.mark.parametrize("error", [InputError("fix it"), OSError(28, "No space left on device")])
-def test_a_failure_on_the_first_rank_keeps_its_kind(error):
-    def fail():
-        raise error
-
-    with process_group(SETTINGS) as ranks, pytest.raises(type(error)) as caught:
-        on_first(ranks, fail)
-    assert caught.value is error
-
-
-@pytest.mark.parametrize(("answer", "ends"), [([None, True], True), (["said", False], False)])
-def test_other_ranks_hear_of_the_first_ones_failure(monkeypatch, answer, ends):
-    def broadcast(values: list, src: int, group: object) -> None:
-        assert src == 0 and group is None and values == [None, False]
-        values[:] = answer
-
-    monkeypatch.setattr(dist, "broadcast_object_list", broadcast)
-    second = Ranks(1, 2, 1, 2, CPU)
-    if ends:
-        with pytest.raises(SystemExit) as caught:
-            on_first(second, lambda: pytest.fail("only rank 0 acts"))
-        assert caught.value.code == 2
-    else:
-        assert on_first(second, lambda: pytest.fail("only rank 0 acts")) == "said"
-
-
-@pytest.mark.parametrize("text", ["[/pytorch/gloo/pair.cc] Connection closed by peer [127.0.0.1]:1", "Broken pipe"])
-def test_a_lost_connection_is_bad_luck_only_with_other_ranks(monkeypatch, text):
-    from train.distributed.lost_rank import lost_rank_named
-
-    with pytest.raises(RuntimeError, match=r"closed by peer|pipe"), process_group(SETTINGS):
-        raise RuntimeError(text)
-    with pytest.raises(LostRank, match=r"^lost the connection to another rank \(.*\); .* one of them says why; start"):
-        with lost_rank_named(2):
-            raise RuntimeError(text + "\nmore lines")
-    with pytest.raises(RuntimeError, match="shape mismatch"), lost_rank_named(2):
-        raise RuntimeError("shape mismatch")
-
-
 def test_a_failing_process_is_not_cut_short_by_its_launcher():
     with pytest.raises(InputError), process_group(SETTINGS):
         raise InputError("fix it")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-
-
-def test_last_words_are_not_interrupted():
-    with uninterrupted():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-    ignore_sigterm()
-    signal.raise_signal(signal.SIGTERM)

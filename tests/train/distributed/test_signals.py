@@ -10,6 +10,7 @@ import pytest
 
 from tests.train.launch import about, cli, finished, one_line, start_bare_ranks, wait_for_step
 from train import __main__ as main
+from train.distributed.signals import ignore_sigterm, uninterrupted
 from train.run import trainer as loop
 
 ENDLESS = ["train.epochs=100000", "train.checkpoint_every=5"]
@@ -103,3 +104,13 @@ def test_ranks_that_stand_still_end_all_the_same(config, tmp_path, own_data, gra
     one_line(first, "[rank 0] ", status=first.status)
     assert first.status in (75, 143) and about(run)["status"] in ("interrupted", "failed")
     assert checkpoints(run)
+
+
+def test_last_words_are_not_interrupted():
+    with uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    ignore_sigterm()
+    signal.raise_signal(signal.SIGTERM)

@@ -31,3 +31,8 @@ def write_items(folder: Path, ids, contents, column: str = "picture", files: int
         part = table.slice(cuts[n], cuts[n + 1] - cuts[n])
         pq.write_table(part, folder / f"part-{n}.parquet", row_group_size=group)
     return folder
+
+
+def encode(source, out, *more, encoder="raw-pixels", column="picture") -> tuple:
+    """Arguments of the command encode."""
+    return (encoder, "--items", source, "--column", column, "--out", out, *more)

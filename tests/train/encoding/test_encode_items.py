@@ -1,4 +1,4 @@
-"""The encode command: the right vectors, whoever encodes them and however often it is killed."""
+"""Encoding items: the right vectors, whoever encodes them and however often it is killed."""
 
 import signal
 import time
@@ -8,7 +8,7 @@ import pytest
 
 from embeddings.frozen.store import FrozenStore
 from tests.recsys.datasets.folders import digests
-from tests.train.encoding.shelf import pixels, png, write_items
+from tests.train.encoding.shelf import encode, pixels, png, write_items
 from tests.train.launch import cli, finished, one_line, start, start_bare_ranks
 from train.encoding import encode_items as work
 from train.encoding import item_files as items_module
@@ -24,10 +24,6 @@ def shelf(tmp_path_factory):
     contents[10], contents[11] = contents[10][:40], None
     contents[21] = contents[22] = contents[20]
     return write_items(tmp_path_factory.mktemp("shelf") / "items", range(0, 3 * COUNT, 3), contents, files=2)
-
-
-def encode(source, out, *more, encoder="raw-pixels", column="picture"):
-    return (encoder, "--items", source, "--column", column, "--out", out, *more)
 
 
 def raw_vectors(kept) -> np.ndarray:
@@ -62,21 +58,6 @@ def test_int8_is_the_default_and_loses_little(shelf, tmp_path):
     assert ((store.vectors * store.scale[:, None]) * raw_vectors(kept)).sum(axis=1).min() > 0.99
 
 
-def test_coverage_is_the_hand_count(data, tmp_path):
-    from tests.train import tiny
-
-    known = [n for n in range(tiny.ITEMS) if n % 4]
-    source = write_items(tmp_path / "items", known, [f"word{n}" for n in known], "title")
-    done = cli("encode", *encode(source, tmp_path / "s", "--data", data, encoder="raw-words", column="title"))
-    targets = [x for n, c in enumerate((384, 200, 200)) for x in tiny.rows(c, n)["item"].to_pylist()]
-    items = set(targets)
-    expected = (
-        f"coverage    {data}: {sum(n % 4 != 0 for n in items) / len(items):.2%} of {len(items)} items, and "
-        f"{sum(n % 4 != 0 for n in targets) / len(targets):.2%} of 784 impressions, have a vector"
-    )
-    assert expected in done.out.splitlines(), done
-
-
 def test_a_kill_costs_only_the_part_under_way(shelf, tmp_path, monkeypatch):
     assert cli("encode", *encode(shelf, tmp_path / "whole")).status == 0
     real, calls = work.decoded_batches, []
@@ -108,16 +89,6 @@ def test_overwrite_drops_what_was_begun_and_replaces_the_store(shelf, tmp_path, 
     done = cli("encode", *encode(shelf, tmp_path / "store", "--batch-size", "64", "--overwrite"))
     assert done.status == 0 and "going on" not in done.out
     one_line(cli("encode", *encode(shelf, tmp_path / "store")), "exists; pass --overwrite")
-
-
-def test_wrong_input_is_one_line(shelf, tmp_path):
-    out = tmp_path / "store"
-    one_line(cli("encode", *encode(shelf, out, encoder="raw-pixel")), "did you mean 'raw-pixels'?")
-    one_line(cli("encode", *encode(shelf, out, encoder="raw-words")), "the encoder reads texts")
-    one_line(cli("encode", *encode(shelf, out, "--data", tmp_path)), "no schema.yaml")
-    broken = write_items(tmp_path / "broken", [1, 2], [b"x", b"y"])
-    one_line(cli("encode", *encode(broken, out)), "none of the 2 items has a vector (item 1: ")
-    assert not out.exists()
 
 
 def test_consecutive():

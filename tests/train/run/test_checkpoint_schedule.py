@@ -20,3 +20,15 @@ def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_pat
     assert done.status == 0, done.err
     kept = sorted(p.name for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))
     assert kept == ["step-00000012", "step-00000024"]
+
+
+def test_checkpoints_by_the_clock(config, tmp_path, monkeypatch):
+    from train.run import checkpoint_schedule
+
+    now = iter(range(0, 100_000, 20))
+    monkeypatch.setattr(checkpoint_schedule.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("train.run.checkpoint_schedule.Consensus.due", lambda self: True)
+    done = cli("ctr", "--config", config(), "train.checkpoint_minutes=1", "train.epochs=1", "train.keep=99")
+    assert done.status == 0, done.err
+    kept = sorted(int(p.name[5:]) for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))
+    assert len(kept) > 2 and all(b - a <= 4 for a, b in zip([0, *kept], kept, strict=False)), kept

@@ -1,11 +1,12 @@
 """The run folder: who may claim it, what is written and how."""
 
 import json
+import subprocess
 
 import pytest
 
-from embeddings.atomic_file import write_json
 from embeddings.errors import InputError
+from tests.train.launch import about, cli, one_line, rows
 from train.ctr.config import load_config
 from train.run.run_folder import RunFolder, claim, git_state, versions
 
@@ -106,15 +107,47 @@ def test_overwriting_begins_with_an_empty_folder(config_with, tmp_path):
     assert names == {"config.yaml", "run.json", "tensorboard"}
 
 
-def test_json_is_whole_or_as_before(tmp_path):
-    path = tmp_path / "a.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(path, {"a": 2, "b": object()})
-    assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
-
-
 def test_versions_and_git(monkeypatch):
     assert {"python", "torch", "torchrec", "pyarrow"} <= set(versions())
     monkeypatch.setenv("PATH", "")
     assert git_state() == {}
+
+
+def test_a_run_folder_that_exists(config, tmp_path):
+    path = config()
+    assert cli("ctr", "--config", path, "train.max_steps=1").status == 0
+    before = about(tmp_path / "runs" / "run")
+    one_line(cli("ctr", "--config", path), "runs/run' exists; set run.name to another name", "run.overwrite=true to")
+    assert about(tmp_path / "runs" / "run") == before
+
+
+def test_overwriting_waits_until_the_new_run_can_begin(config, tmp_path, own_data):
+    path, run = config(own_data), tmp_path / "runs" / "run"
+    assert cli("ctr", "--config", path, "train.max_steps=2").status == 0
+    for mistake in ("data.path=nowhere", "data.train=nosuch", "sharding.tables.usr.sharding_types=[row_wise]"):
+        assert cli("ctr", "--config", path, "run.overwrite=true", mistake).status == 2
+        assert about(run)["status"] == "done" and len(rows(run)) == 2, mistake
+    assert cli("ctr", "--config", path, "run.overwrite=true", "train.max_steps=1").status == 0
+    assert len(rows(run)) == 1 and [p.name for p in (run / "checkpoints").glob("step*")] == ["step-00000001"]
+
+
+def test_overwriting_something_that_is_no_run(config, tmp_path):
+    (tmp_path / "runs" / "run").mkdir(parents=True)
+    (tmp_path / "runs" / "run" / "thesis.txt").write_text("precious")
+    one_line(
+        cli("ctr", "--config", config(), "run.overwrite=true"), "holds no run, and run.overwrite deletes runs only"
+    )
+    assert (tmp_path / "runs" / "run" / "thesis.txt").read_text() == "precious"
+    (tmp_path / "runs" / "file").write_text("")
+    one_line(cli("ctr", "--config", config(), "run.name=file"), "runs/file' is a file")
+
+
+def test_a_read_only_place(config, tmp_path):
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(place)], capture_output=True).returncode:
+        pytest.skip("cannot mount a read-only file system; needs root")
+    try:
+        one_line(cli("ctr", "--config", config(), f"run.root={place}/runs"), "read-only file system")
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)

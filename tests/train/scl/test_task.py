@@ -1,6 +1,5 @@
 """What the settings of a run of contrastive learning mean: its pairs, its parts, its steps."""
 
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -57,22 +56,6 @@ def test_splits_are_read_by_their_names(config, ranks, own_pairs):
 
 def test_a_step_has_as_many_pairs_as_the_config_says(task):
     assert [batch.queries.size(0) for batch in task("data.batch_size=7").reader.epoch(0)] == [7] * (48 // 7)
-
-
-def test_an_evaluation_encodes_as_many_at_once_as_the_config_says(task):
-    built, sizes = task("data.eval_batch_size=6"), []
-    built.towers.query.register_forward_pre_hook(lambda module, given: sizes.append(given[0].size(0)))
-    built.evaluate("validation", lambda rows: None)
-    assert sizes == [4, 6, 6, 1], "the four items, and then thirteen queries"
-
-
-@pytest.mark.parametrize(("candidates", "count"), [("positives", 2), ("items", 4)])
-def test_queries_are_compared_with_the_splits_positives_or_with_all_items(task, own_pairs, candidates, count):
-    path = own_pairs / "validation" / "part-0.parquet"
-    table = pq.read_table(path)
-    two = [i in list(tiny.COLOURS)[:2] for i in table["item"].to_pylist()]
-    pq.write_table(table.filter(two), path)
-    assert task(f"data.candidates={candidates}").evaluate("validation", lambda rows: None)["candidates"] == count
 
 
 def test_the_order_of_pairs_goes_by_seed_epoch_and_window(task):

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from recsys.scl.pairs_schema import Items, Pairs, Query, Reference, save_pairs
+from tests.train.launch import Done, cli
 
 COLOURS = {-5: (220, 30, 30), 2: (30, 220, 30), 7: (30, 30, 220), 1 << 40: (200, 200, 30)}
 NAMES = {-5: "red square", 2: "green square", 7: "blue square", 1 << 40: "yellow square"}
@@ -55,3 +56,24 @@ def write_config(folder: Path, data: Path) -> Path:
         f"process: {{device: cpu, threads: 1}}\nrun: {{root: {folder / 'runs'}}}\n"
     )
     return path
+
+
+def changed(folder: Path, split: str, **columns: pa.Array | None) -> None:
+    """Put other columns into a split, or none in the place of one."""
+    path = folder / split / "part-0.parquet"
+    table = pq.read_table(path)
+    for name, values in columns.items():
+        table = table.drop_columns([name])
+        if values is not None:
+            table = table.append_column(name, values)
+    pq.write_table(table, path, row_group_size=10)
+
+
+def column(folder: Path, split: str, name: str) -> list:
+    """A column of a split."""
+    return pq.read_table(folder / split / "part-0.parquet")[name].to_pylist()
+
+
+def scl(config: Path, *overrides: str) -> Done:
+    """Run the command on a config."""
+    return cli("scl", "--config", config, *overrides)

@@ -15,6 +15,7 @@ from tests.train.launch import (
     cli,
     finished,
     one_line,
+    ranks_of,
     start,
     start_bare_ranks,
     start_launched_ranks,
@@ -115,16 +116,6 @@ def test_a_rank_whose_reader_hangs_is_named(config, tmp_path, own_data):
     processes[1].kill()
     finished(processes[1], 60)
     assert about(run)["status"] == "failed"
-
-
-def ranks_of(launcher: subprocess.Popen) -> list[int]:
-    """Process ids of the launcher's ranks, by rank."""
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(launcher.pid)], capture_output=True, text=True)
-    pids = {}
-    for pid in map(int, listed.stdout.split()):
-        variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-        pids[next(v for v in variables if v.startswith("RANK="))] = pid
-    return [pids[f"RANK={r}"] for r in range(2)]
 
 
 def own_words(done: Done) -> list[str]:

@@ -1,6 +1,7 @@
-"""A run goes on with another kind of device: weights and optimizers as they were, random numbers anew."""
+"""Random generators in a checkpoint: saved, restored, or seeded anew on other ranks and devices."""
 
 import json
+import types
 
 import pytest
 import torch
@@ -42,3 +43,22 @@ def test_a_checkpoint_without_this_devices_generator_is_taken(config, tmp_path, 
     assert losses[:5] == undisturbed[:5] and len(losses) == len(undisturbed)
     assert losses[5:] != undisturbed[5:], "dropout has other random numbers"
     assert losses[5:] == pytest.approx(undisturbed[5:], abs=0.1)
+
+
+def test_new_random_numbers_differ_by_rank_and_step():
+    from train.checkpoint.rng_state import reseed
+
+    def drawn(step: int, rank: int) -> float:
+        reseed(-1, step, types.SimpleNamespace(rank=rank))
+        return float(torch.rand(()))
+
+    assert len({drawn(3, 0), drawn(3, 1), drawn(4, 0)}) == 3 and drawn(3, 1) == drawn(3, 1)
+
+
+def test_a_rank_draws_on_as_if_it_had_not_stopped():
+    ranks = Ranks(1, 2, 1, 2, torch.device("cpu"))
+    (state,) = rng_state.rng_shards(ranks)
+    assert (state.key, state.replicated) == ("random.cpu.1", False)
+    drawn = torch.rand(4)
+    rng_state.set_rng([state], ranks)
+    assert torch.rand(4).equal(drawn)

@@ -121,14 +121,6 @@ def test_resume_with_other_settings(config, tmp_path, changed):
     assert f"cannot go on reading split 'train': {key} is" in done.err and "or start a new run" in done.err
 
 
-def test_resume_with_another_model(config, tmp_path):
-    path = config()
-    trained(path, "train.max_steps=3")
-    done = cli("ctr", "--config", path, *PLAN, "run.resume=true", "model.embedding_dim=8")
-    assert done.status == 2 and len(done.errors) == 1, done.err
-    assert "step-00000003' is of another model: " in done.err
-
-
 def test_resume_without_a_checkpoint(config, tmp_path):
     path = config()
     done = cli("ctr", "--config", path, "run.resume=true")

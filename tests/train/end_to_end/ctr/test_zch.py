@@ -1,8 +1,6 @@
 """ids: zch, refused without CUDA before any rank waits; through sharding, the same losses on one rank and two."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,8 +9,8 @@ import torch
 import torch.distributed.checkpoint as dcp
 import yaml
 
-from tests.conftest import ROOT
 from tests.train import tiny
+from tests.train.launch import Done, finished, start, start_launched_ranks
 
 BATCH = 16
 
@@ -40,27 +38,25 @@ def data(tmp_path):
     return folder
 
 
-def launched(ranks: int, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
-    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+def launched(ranks: int, *arguments: object, module: str = "train") -> Done:
+    return finished(start_launched_ranks(ranks, *arguments, module=module), 300)
 
 
 @pytest.mark.slow
 def test_two_ranks_without_cuda_end_with_one_line(data, tmp_path):
     data(2)
-    done = launched(2, "train", "ctr", "--config", str(tmp_path / "config.yaml"))
-    assert done.returncode != 0
-    said = [line for line in done.stderr.splitlines() if "error: " in line and "ids: zch" in line]
+    done = launched(2, "ctr", "--config", tmp_path / "config.yaml")
+    assert done.status != 0
+    said = [line for line in done.err.splitlines() if "error: " in line and "ids: zch" in line]
     assert len(said) == 1 and "['item', 'tag']" in said[0] and "needs CUDA" in said[0] and "ids to hash" in said[0]
     assert not (tmp_path / "runs").exists()
 
 
 def test_one_process_without_cuda(data, tmp_path):
     data(2)
-    command = [sys.executable, "-m", "train", "ctr", "--config", f"{tmp_path}/config.yaml"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: tables ['item', 'tag'] have ids: zch")
-    assert done.stderr.count("\n") == 1
+    done = finished(start("ctr", "--config", tmp_path / "config.yaml"))
+    assert done.status == 2 and done.err.startswith("error: tables ['item', 'tag'] have ids: zch")
+    assert done.err.count("\n") == 1
 
 
 def trained(data, tmp_path, ranks: int, ids: str) -> tuple[list[float], dict]:
@@ -72,8 +68,8 @@ def trained(data, tmp_path, ranks: int, ids: str) -> tuple[list[float], dict]:
         for last in ("train.max_steps=9", "run.resume=true")
     ]
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
-    done = launched(ranks, "tests.train.ctr.zch_worker", str(tmp_path / "jobs.json"))
-    assert done.returncode == 0, done.stderr[-8000:]
+    done = launched(ranks, tmp_path / "jobs.json", module="tests.train.end_to_end.ctr.zch_worker")
+    assert done.status == 0, done.err[-8000:]
     run = tmp_path / "runs" / name
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [row["loss"] for row in rows if row["kind"] == "train"], json.loads((run / "plan.json").read_text())[
@@ -110,8 +106,8 @@ def noted(run) -> list[int]:
 def test_every_id_has_a_row_of_its_own_on_cuda(data, tmp_path):
     data(2)
     overrides = ["process.device=cuda", "data.batch_size=32", "train.epochs=1"]
-    done = launched(1, "train", "ctr", "--config", str(tmp_path / "config.yaml"), *overrides)
-    assert done.returncode == 0, done.stderr[-8000:]
+    done = launched(1, "ctr", "--config", tmp_path / "config.yaml", *overrides)
+    assert done.status == 0, done.err[-8000:]
     ids = noted(tmp_path / "runs" / "config")
     assert len(ids) == len(set(ids)) and 50 <= len(ids) <= tiny.ITEMS
     assert (tmp_path / "runs" / "config" / "evaluation" / "test.json").exists()

@@ -1,14 +1,12 @@
 """A run goes on with other ranks under another plan, as if it had never stopped."""
 
 import json
-import types
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.train.launch import cli, finished, one_line, rows, start_launched_ranks
-from train.ctr.accumulators import Accumulators, ReshardedAccumulators
+from tests.train.launch import cli, finished, rows, start_launched_ranks
 
 GLOBAL_BATCH = 32
 TABLES = ("user", "item", "tag")
@@ -70,19 +68,6 @@ def test_two_ranks_then_one_then_four(config, tmp_path, optimizer):
     assert scores[0]["log_loss"] == pytest.approx(scores[1]["log_loss"], rel=1e-5)
 
 
-def test_another_optimizer_is_refused(config):
-    path = config()
-    assert cli("ctr", "--config", path, "train.max_steps=2").status == 0
-    done = cli("ctr", "--config", path, "run.resume=true", "sparse_optimizer.name=sgd")
-    one_line(done, "sparse_optimizer.name is sgd, but the checkpoint's is rowwise_adagrad", "set it back")
-
-
-def test_sgd_has_nothing_to_save(config):
-    path, plan = config(), planned("data_parallel", "row_wise", "table_wise")
-    trained(1, path, "sparse_optimizer.name=sgd", "train.max_steps=3", *plan)
-    assert "step 3" in trained(1, path, "sparse_optimizer.name=sgd", "run.resume=true", *plan).out
-
-
 def test_other_batches_on_one_rank(config, tmp_path):
     path, run = config(), tmp_path / "runs" / "run"
     assert cli("ctr", "--config", path, "train.epochs=1", "train.max_steps=5").status == 0
@@ -90,33 +75,3 @@ def test_other_batches_on_one_rank(config, tmp_path):
     assert done.status == 0, done.err
     # 5 x 32 of 384 rows are done: 32 complete a step of 64, 3 more end the epoch, 6 make the next one
     assert [r["step"] for r in rows(run)] == list(range(1, 5 + 1 + 3 + 6 + 1))
-
-
-def test_accumulators_of_other_column_shards():
-    """Of widths 2, 4 and 2 into 4 and 4, into one of 8, and back."""
-    saved = torch.tensor([[1.0, 2.0, 4.0], [10.0, 20.0, 40.0]])
-
-    def regrouped(saved: torch.Tensor, columns: list[int], shards: list[tuple[int, int]]) -> torch.Tensor:
-        accumulators = [Accumulators("t", 2, (0, a), (2, b - a), torch.full((2,), float("nan"))) for a, b in shards]
-        reading = ReshardedAccumulators(accumulators, {"t": columns})
-        assert [(p.key, p.size, p.offsets) for p in reading.shards] == [("optimizer.tables.t", saved.shape, (0, 0))]
-        reading.shards[0].tensor.copy_(saved)
-        reading.fill()
-        return torch.stack([a.tensor for a in accumulators], dim=1)
-
-    halves = regrouped(saved, [0, 2, 6, 8], [(0, 4), (4, 8)])
-    assert halves.tolist() == [[1.5, 3.0], [15.0, 30.0]]
-    one = regrouped(halves, [0, 4, 8], [(0, 8)])
-    assert one.tolist() == [[2.25], [22.5]]
-    assert regrouped(one, [0, 8], [(0, 2), (2, 8)]).tolist() == [[2.25, 2.25], [22.5, 22.5]]
-    assert regrouped(saved, [0, 2, 6, 8], [(0, 2), (2, 6), (6, 8)]).equal(saved)
-
-
-def test_new_random_numbers_differ_by_rank_and_step():
-    from train.checkpoint.rng_state import reseed
-
-    def drawn(step: int, rank: int) -> float:
-        reseed(-1, step, types.SimpleNamespace(rank=rank))
-        return float(torch.rand(()))
-
-    assert len({drawn(3, 0), drawn(3, 1), drawn(4, 0)}) == 3 and drawn(3, 1) == drawn(3, 1)

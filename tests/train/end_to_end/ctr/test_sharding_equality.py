@@ -1,8 +1,6 @@
 """One rank and two ranks, whatever the sharding plan, see the same losses on the same global batches."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 
 from embeddings.planner.sharding_types import SHARDING_TYPES
 from tests.train import tiny
+from tests.train.launch import finished, start_launched_ranks
 
 BATCH = 16
 QUICK = {"table_wise", "row_wise", "column_wise"}
@@ -45,12 +44,8 @@ def run(folders: dict[int, Path], ranks: int, jobs: dict[str, list[str]]) -> dic
         for name, overrides in jobs.items()
     ]
     (root / "jobs.json").write_text(json.dumps(plan))
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}",
-        "-m", "tests.train.ctr.plans_worker", str(root / "jobs.json"),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-20000:]
+    done = finished(start_launched_ranks(ranks, root / "jobs.json", module="tests.train.ctr.plans_worker"), 300)
+    assert done.status == 0, done.err[-20000:]
     result = {}
     for name in jobs:
         folder = root / f"{name}-{ranks}"

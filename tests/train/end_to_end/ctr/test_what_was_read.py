@@ -9,7 +9,6 @@ import pytest
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import build_store
-from recsys.features.frozen_stores import open_stores
 from tests.train import tiny
 from tests.train.data.test_filler_rows import spoil
 from tests.train.launch import cli, one_line, rows
@@ -44,16 +43,6 @@ def test_shares_are_written_and_a_refused_resume_leaves_the_run(tmp_path: Path, 
         with pytest.raises(InputError):
             train_ctr(load_config(str(path), ("run.resume=true", "model.embedding_dim=8")), ranks)
         assert before == {name: (tmp_path / "r" / name).read_bytes() for name in before}
-
-
-def test_a_store_may_be_a_uri(monkeypatch) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr("train.ctr.build.FrozenStore.open", opened.append)
-    text = tiny.SCHEMA.modalities["text"].model_copy(update={"store": "s3://bucket/text"})
-    schema = tiny.SCHEMA.model_copy(update={"modalities": {"text": text}})
-    open_stores(schema, load_config("configs/shop.yaml").model, "data")
-    open_stores(tiny.SCHEMA, load_config("configs/shop.yaml").model, "data")
-    assert opened == ["s3://bucket/text", "data/frozen/text"]
 
 
 def test_what_was_corrupt_is_reported(config, own_data, tmp_path):

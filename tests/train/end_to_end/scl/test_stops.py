@@ -1,15 +1,10 @@
 """Runs of contrastive learning that are cut off, and when they save."""
 
-import json
 import os
 import signal
 from types import SimpleNamespace
 
-import torch
-
 from tests.train.launch import about, cli, rows
-from train.checkpoint import rng_state
-from train.checkpoint.shards import whole_tensor
 from train.run import trainer as loop
 
 
@@ -65,15 +60,3 @@ def test_the_clock_of_timed_saves_begins_again_at_an_epochs_save(config, tmp_pat
     ends = [r["step"] for r in rows(run, "evaluation") if r["split"] == "validation"]
     assert len(ends) == 2 and ends[1] - ends[0] > 1
     assert sorted(int(p.name[5:]) for p in (run / "checkpoints").glob("step-*")) == ends
-
-
-def test_a_checkpoint_of_another_kind_of_device_is_taken(config, tmp_path, monkeypatch):
-    run = tmp_path / "runs" / "run"
-    assert cli("scl", "--config", config, "train.epochs=2", "train.max_steps=3").status == 0
-    path = run / "checkpoints" / "step-00000003" / "progress.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "device": "another"}))
-    here = rng_state.rng_shards
-    another = whole_tensor("random.another.0", torch.zeros(8), replicated=False)
-    monkeypatch.setattr(rng_state, "rng_shards", lambda ranks: [*here(ranks), another])
-    done = cli("scl", "--config", config, "train.epochs=2", "run.resume=true")
-    assert done.status == 0 and "resumed from step-00000003" in done.out, done.err

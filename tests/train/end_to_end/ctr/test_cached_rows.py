@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
-from tests.train.ctr.test_resume import PLAN
+from tests.train.end_to_end.ctr.test_resume import PLAN
 from tests.train.launch import cli
 from train.ctr import task
 from train.run import trainer as loop
