@@ -23,6 +23,7 @@ OF_SEVERAL = {
     "embeddings/kernels/test_triton.py": "simtier/triton.py and make_attention/triton.py, compiled and interpreted",
     "recsys/models/test_overlap.py": "exchanges of frozen rows that are under way while IDs are looked up",
     "test_layout.py": "the tree",
+    "test_source.py": "the source of all modules",
     "test_mirror.py": "the tree",
     "test_readme.py": "README.md",
     "torchx_components/test_schedulers.py": "every component under every scheduler",

@@ -1,0 +1,93 @@
+"""Rules of the source: only the models ask which architecture one is; what mypy ignores has a reason."""
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+from recsys.models.registry import ARCHITECTURES
+from tests.conftest import ROOT
+from tests.test_layout import MODULES, name
+
+# The same model in plain PyTorch, so DIN alone by purpose.
+OF_ONE_ARCHITECTURE = {"benchmarks/peers/pytorch_baseline.py"}
+
+
+def questions_of_architecture(source: str) -> list[int]:
+    """Lines that compare what is called arch with the name of an architecture, or import what is one architecture's."""
+    lines = []
+    own = {place.partition(":")[0] for a in ARCHITECTURES.values() for place in (a.config, a.module)}
+    for node in ast.walk(ast.parse(source)):
+        compared = node if isinstance(node, ast.Compare | ast.Match) else None
+        if compared is not None and any(
+            isinstance(n, ast.Constant) and n.value in ARCHITECTURES for n in ast.walk(compared)
+        ):
+            names = {
+                n.attr if isinstance(n, ast.Attribute) else n.id
+                for n in ast.walk(compared)
+                if isinstance(n, ast.Attribute | ast.Name)
+            }
+            strings = {n.value for n in ast.walk(compared) if isinstance(n, ast.Constant)}
+            if "arch" in names or strings & {"arch", "model.arch"}:
+                lines.append(compared.lineno)
+        if isinstance(node, ast.ImportFrom) and (
+            node.module in own or own & {f"{node.module}.{a.name}" for a in node.names}
+        ):
+            lines.append(node.lineno)
+    return sorted(lines)
+
+
+def test_questions_of_architecture_are_seen():
+    source = """if model.arch == "din" or other == "din": pass
+x = settings.get("model.arch", "din") == "din"
+match config.arch:
+    case "make": pass
+from recsys.models.din_config import DINConfig
+from recsys.models import make_alone
+if command == "make" or "make" in mode or model.arch == other: pass
+from recsys.models.make import MAKE
+"""
+    assert questions_of_architecture(source) == [1, 2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if not name(p).startswith(("recsys/models", "tests"))], ids=name)
+def test_only_the_models_ask_which_architecture_it_is(path: Path):
+    assert bool(questions_of_architecture(path.read_text())) == (name(path) in OF_ONE_ARCHITECTURE)
+
+
+def unexplained_ignores(source: str) -> list[int]:
+    """Lines whose ``type: ignore`` names no code, or has no reason: words behind it, or a comment on the line above."""
+    comments = {
+        token.start[0]: token.string
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    lines = source.splitlines()
+    wrong = []
+    for number, comment in comments.items():
+        if "type: ignore" in comment:
+            found = re.search(r"type: ignore\[[a-z, -]+\](.*)", comment)
+            above = number > 1 and lines[number - 2].lstrip().startswith("# ")
+            if found is None or not (above or re.search(r"# \w+ \w+", found[1])):
+                wrong.append(number)
+    return wrong
+
+
+def test_unexplained_ignores_are_seen():
+    source = """x = f()  # type: ignore
+y = f()  # type: ignore[arg-type]
+z = f()  # type: ignore[arg-type]  # fmt: skip
+a = f()  # type: ignore[arg-type]  # its annotations lack it
+# its annotations lack it
+b = f()  # type: ignore[arg-type, misc]
+c = "# type: ignore"
+"""
+    assert unexplained_ignores(source) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("path", [*MODULES, ROOT / "setup.py"], ids=name)
+def test_what_the_type_checker_ignores_has_a_reason(path: Path):
+    assert unexplained_ignores(path.read_text()) == []
