@@ -20,7 +20,7 @@ def child(take_mib: str) -> None:
 
 def test_a_child_reports_its_last_line_as_json():
     row = measure_in_child(MODULE, "32", failure="taking failed")
-    assert row["taken"] == 32 << 20 <= row["grown"] < 64 << 20
+    assert row["taken"] == 32 << 20 and 31 << 20 < row["grown"] < 64 << 20, "some of it was the heap's already"
 
 
 def test_a_child_beyond_the_limit_fails_with_its_last_words():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -107,7 +108,7 @@ def test_an_interrupted_build_leaves_what_was_there(
 
 def test_a_killed_build_leaves_no_store_and_does_not_stop_the_next(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    left = tmp_path / f".s.{os.getpid()}-{threading.get_native_id()}"
+    left = tmp_path / f".s.{socket.gethostname()}.{os.getpid()}-{threading.get_native_id()}"
     left.mkdir()
     (left / "ids.npy").write_text("left over")
     with pytest.raises(InputError, match="no such folder"):
