@@ -64,15 +64,19 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             if old.is_dir():
                 os.rename(old, path)
             raise
-        sync_folder(path.parent)
+        sync_path(path.parent)
     finally:
         for left in (temporary, old):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def sync_folder(folder: str | Path) -> None:
-    """fsync a folder, so that the names in it outlive a loss of power."""
-    _sync(folder)
+def sync_path(path: str | Path) -> None:
+    """fsync a file, or a folder, so that the names in it outlive a loss of power. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_tree(folder: str | Path) -> None:
@@ -80,16 +84,8 @@ def sync_tree(folder: str | Path) -> None:
     for parent, _, files in os.walk(folder):
         for path in (os.path.join(parent, file) for file in files):
             if not os.path.islink(path):
-                _sync(path)
-        _sync(parent)
-
-
-def _sync(path: str | Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+                sync_path(path)
+        sync_path(parent)
 
 
 def _temporary(path: Path) -> Path:

@@ -32,6 +32,14 @@ def config(tmp_path: Path, data: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def small_config(tmp_path: Path) -> Path:
+    """A CTR config of two keys, of data that are not there."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("data: {path: somewhere}\nmodel: {multimodal: {mode: vector}}\n")
+    return file
+
+
+@pytest.fixture
 def own_data(tmp_path) -> Path:
     """A data folder that the test may spoil."""
     from tests.train import tiny

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -11,25 +10,12 @@ from omegaconf import OmegaConf
 from embeddings.errors import InputError
 from recsys import validation
 from tests.train.launch import ROOT
+from tests.train.refused import refused
 from train.config import load_settings, save_config
 from train.ctr.config import Config, load_config
 from train.scl.config import SCLConfig
 
 SCL = ("grocery.yaml", "shop-image.yaml", "shop-text.yaml")  # settings of python -m train scl
-
-
-@pytest.fixture
-def path(tmp_path) -> Path:
-    file = tmp_path / "mine.yaml"
-    file.write_text("data: {path: somewhere}\nmodel: {multimodal: {mode: vector}}\n")
-    return file
-
-
-def refused(path, *overrides: str) -> str:
-    with pytest.raises(InputError) as caught:
-        load_config(str(path), overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("name", [p.name for p in (ROOT / "configs").glob("*.yaml")])
@@ -39,9 +25,9 @@ def test_shipped_configs_are_valid(name):
     assert load_settings(settings, str(path)).run.name == name.removesuffix(".yaml")
 
 
-def test_overrides_win_and_keep_their_types(path):
+def test_overrides_win_and_keep_their_types(small_config):
     config = load_config(
-        str(path),
+        str(small_config),
         (
             "train.epochs=3",
             "dense_optimizer.lr=1e-4",
@@ -60,20 +46,20 @@ def test_overrides_win_and_keep_their_types(path):
     assert config.run.name == "mine" and config.run_folder == "runs/mine"
 
 
-def test_on_off_yes_and_no_are_text_where_text_is_wanted(path, tmp_path):
-    path.write_text("data: {path: yes, test: no}\ntrain: {autocast: off}\nrun: {root: on, overwrite: yes}\n")
-    config = load_config(str(path))
+def test_on_off_yes_and_no_are_text_where_text_is_wanted(small_config, tmp_path):
+    small_config.write_text("data: {path: yes, test: no}\ntrain: {autocast: off}\nrun: {root: on, overwrite: yes}\n")
+    config = load_config(str(small_config))
     assert (config.data.path, config.data.test, config.train.autocast, config.run.root) == ("yes", "no", "off", "on")
     assert config.run.overwrite is True, "a setting that is true or false takes these words too"
-    config = load_config(str(path), ("train.autocast=off", "run.name=no", "run.overwrite=off", "run.resume=on"))
+    config = load_config(str(small_config), ("train.autocast=off", "run.name=no", "run.overwrite=off", "run.resume=on"))
     assert (config.train.autocast, config.run.name) == ("off", "no")
     assert (config.run.overwrite, config.run.resume) == (False, True)
     save_config(config, str(tmp_path / "stored.yaml"))
     assert load_config(str(tmp_path / "stored.yaml")) == config
 
 
-def test_the_resolved_config_is_complete_and_reloads_to_itself(path, tmp_path):
-    config = load_config(str(path), ("train.epochs=3", "sharding.tables.item.min_partition=4"))
+def test_the_resolved_config_is_complete_and_reloads_to_itself(small_config, tmp_path):
+    config = load_config(str(small_config), ("train.epochs=3", "sharding.tables.item.min_partition=4"))
     save_config(config, str(tmp_path / "stored.yaml"))
     assert load_config(str(tmp_path / "stored.yaml")) == config
     stored = OmegaConf.to_container(OmegaConf.load(tmp_path / "stored.yaml"))
@@ -94,22 +80,22 @@ def test_the_resolved_config_is_complete_and_reloads_to_itself(path, tmp_path):
         ("data.path=${nowhere}", "is not readable as keys: "),
     ],
 )
-def test_mistakes(path, override, part):
-    text = refused(path, override)
+def test_mistakes(small_config, override, part):
+    text = refused(small_config, override)
     assert part in text, text
 
 
-def test_old_names_of_the_model_are_read(path, capsys, monkeypatch):
+def test_old_names_of_the_model_are_read(small_config, capsys, monkeypatch):
     monkeypatch.setattr(validation, "_SAID", set())
     old = ("model.multimodal.make.withheld=0.3", "model.modalities.image.make.thinned=0.2", "model.alone=null")
     new = ("model.multimodal.make.modality_dropout=0.3", "model.modalities.image.make.behaviour_dropout=0.2")
-    assert load_config(str(path), old) == load_config(str(path), new)
+    assert load_config(str(small_config), old) == load_config(str(small_config), new)
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and "'modality_dropout'" in said[0] and "'behaviour_dropout'" in said[1]
-    assert load_config(str(path), old) == load_config(str(path), new) and not capsys.readouterr().err
+    assert load_config(str(small_config), old) == load_config(str(small_config), new) and not capsys.readouterr().err
 
 
-def test_old_names_of_one_layer_go_over_new_ones_of_another(path, tmp_path, capsys, monkeypatch):
+def test_old_names_of_one_layer_go_over_new_ones_of_another(small_config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(validation, "_SAID", set())
     (tmp_path / "new.yaml").write_text(
         "data: {path: somewhere}\nmodel: {multimodal: {make: {modality_dropout: 0.5}}}\nmake: {train: {epochs: 3}}\n"
@@ -133,22 +119,22 @@ def test_old_names_of_one_layer_go_over_new_ones_of_another(path, tmp_path, caps
         load_config(str(tmp_path / "both.yaml"))
 
 
-def test_a_config_is_written_whole_or_not_at_all(path, tmp_path, monkeypatch):
-    save_config(load_config(str(path)), str(tmp_path / "config.yaml"))
+def test_a_config_is_written_whole_or_not_at_all(small_config, tmp_path, monkeypatch):
+    save_config(load_config(str(small_config)), str(tmp_path / "config.yaml"))
     before = (tmp_path / "config.yaml").read_text()
-    assert load_config(str(tmp_path / "config.yaml")) == load_config(str(path), ("run.name=mine",))
+    assert load_config(str(tmp_path / "config.yaml")) == load_config(str(small_config), ("run.name=mine",))
 
     def full(handle):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError):
-        save_config(load_config(str(path), ("train.epochs=9",)), str(tmp_path / "config.yaml"))
+        save_config(load_config(str(small_config), ("train.epochs=9",)), str(tmp_path / "config.yaml"))
     assert (tmp_path / "config.yaml").read_text() == before
 
 
-def test_mistakes_in_several_sections(path):
-    text = refused(path, "run.resume=true", "run.overwrite=true")
+def test_mistakes_in_several_sections(small_config):
+    text = refused(small_config, "run.resume=true", "run.overwrite=true")
     assert text.endswith("run.resume and run.overwrite exclude each other; keep one")
 
 

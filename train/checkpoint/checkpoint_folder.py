@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic_file import sync_folder, write_json
+from embeddings.atomic_file import sync_path, write_json
 from embeddings.errors import InputError, first_line
 from train.checkpoint.checksums import PROGRESS
 
@@ -47,12 +47,12 @@ class CheckpointFolder:
         """Give the checkpoint its name, and prune."""
         name, unfinished = _name(step), self.unfinished(step)
         write_json(unfinished / PROGRESS, {**progress, "is_best": best})
-        sync_folder(unfinished)
+        sync_path(unfinished)
         aside = self.path / f"{_OLD}{name}"
         if (self.path / name).exists():  # the step was saved before its epoch's validation
             os.rename(self.path / name, aside)
         os.rename(unfinished, self.path / name)
-        sync_folder(self.path)
+        sync_path(self.path)
         if best:
             self.name_best(name)
         shutil.rmtree(aside, ignore_errors=True)
@@ -65,7 +65,7 @@ class CheckpointFolder:
     def name_best(self, name: str) -> None:
         """Have best.json name the checkpoint ``name``."""
         write_json(self.path / "best.json", {"checkpoint": name})
-        sync_folder(self.path)  # before those that it does not name any more are removed
+        sync_path(self.path)  # before those that it does not name any more are removed
 
     def discard(self, step: int) -> None:
         """Remove what was written of the checkpoint of ``step``."""

@@ -57,7 +57,7 @@ class CTRTask(TrainingTask):
         self.checkpoint_state = CTRCheckpointState(self.trainable)
         model, optimizer, tables = self.trainable.model, self.trainable.optimizer, bool(self.trainable.plan.tables)
         self._pipeline = train_pipeline(model, optimizer, ranks.device, tables)
-        self._window = MetricsWindow(("loss", "positives"), ranks)
+        self._window: MetricsWindow  # of the steps since the last row; anew with each epoch
 
     def _reader(self, split: str, training: bool = False) -> RowReader:
         return build_reader(self.config, self.schema, self.stores, self.ranks, split, training=training)

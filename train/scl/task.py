@@ -76,7 +76,7 @@ class SCLTask(TrainingTask):
         bfloat16 = autocast_dtype(config.train.autocast, ranks.device) is not None
         self._step = SCLStep(trainable, config.model, ranks, bfloat16, config.train.clip_grad_norm)
         self._lr = 0.0
-        self._window = MetricsWindow(_LOSSES, ranks)
+        self._window: MetricsWindow  # of the steps since the last row; anew with each epoch
 
     @property
     def num_batches(self) -> int:

@@ -11,20 +11,9 @@ from iopath.common.file_io import PathHandler, g_pathmgr
 from embeddings.errors import InputError
 from embeddings.frozen import store_writer as writer
 from embeddings.frozen.store import FrozenStore, build_store
+from tests.embeddings.frozen.stores import IDS, random_vectors
 
 DTYPES = ("float32", "float16", "int8")
-IDS = np.array([42, -(2**63), 7, 2**63 - 1, -5], dtype=np.int64)
-
-
-def _vectors(count: int = 5, width: int = 6) -> np.ndarray:
-    return np.random.default_rng(3).normal(size=(count, width)).astype(np.float32)
-
-
-@pytest.fixture
-def built(tmp_path: Path) -> str:
-    path = str(tmp_path / "store")
-    build_store(path, IDS, _vectors(), dtype="int8", encoder="some encoder")
-    return path
 
 
 def _dequantised(store: FrozenStore) -> np.ndarray:
@@ -36,7 +25,7 @@ def _dequantised(store: FrozenStore) -> np.ndarray:
 @pytest.mark.parametrize("block_bytes", [1, 100, 1 << 20])  # one row a block, a few, all
 def test_round_trip_from_any_order(tmp_path: Path, dtype: str, block_bytes: int, monkeypatch) -> None:
     monkeypatch.setattr(writer, "BLOCK_BYTES", block_bytes)
-    vectors = _vectors()
+    vectors = random_vectors()
     store = build_store(str(tmp_path / "s"), IDS, vectors, dtype=dtype, encoder="e")
     assert (store.width, store.count, store.dtype, store.encoder) == (6, 5, dtype, "e")
     assert store.ids.dtype == np.int64 and store.ids.tolist() == sorted(IDS.tolist())
@@ -54,7 +43,7 @@ def test_checksum_follows_the_content_alone(tmp_path: Path) -> None:
     def checksum(name: str, order: slice, vectors: np.ndarray) -> str:
         return build_store(str(tmp_path / name), IDS[order], vectors[order], encoder=name).checksum
 
-    same, forward = _vectors(), slice(None)
+    same, forward = random_vectors(), slice(None)
     changed = same.copy()
     changed[2, 3] += 0.5
     assert checksum("a", forward, same) == checksum("b", slice(None, None, -1), same)
@@ -179,9 +168,9 @@ def test_paths_go_through_iopath(tmp_path: Path) -> None:
             os.makedirs(self._local(path), exist_ok=True)
 
     g_pathmgr.register_handler(Elsewhere(), allow_override=True)
-    store = build_store("elsewhere://far/store", IDS, _vectors(), dtype="int8")
+    store = build_store("elsewhere://far/store", IDS, random_vectors(), dtype="int8")
     assert sorted(os.listdir(tmp_path / "far" / "store")) == ["ids.npy", "meta.json", "scale.npy", "vectors.npy"]
     store.verify()
     assert FrozenStore.open("elsewhere://far/store").rows(IDS).tolist() == [3, 0, 2, 4, 1]
     with pytest.raises(InputError, match="exists; pass --overwrite"):
-        build_store("elsewhere://far/store", IDS, _vectors())
+        build_store("elsewhere://far/store", IDS, random_vectors())

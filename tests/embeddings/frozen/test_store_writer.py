@@ -14,33 +14,21 @@ import pytest
 from embeddings.errors import InputError
 from embeddings.frozen import store_writer as writer
 from embeddings.frozen.store import FrozenStore, build_store
-
-IDS = np.array([42, -(2**63), 7, 2**63 - 1, -5], dtype=np.int64)
-
-
-def _vectors(count: int = 5, width: int = 6) -> np.ndarray:
-    return np.random.default_rng(3).normal(size=(count, width)).astype(np.float32)
-
-
-@pytest.fixture
-def built(tmp_path: Path) -> str:
-    path = str(tmp_path / "store")
-    build_store(path, IDS, _vectors(), dtype="int8", encoder="some encoder")
-    return path
+from tests.embeddings.frozen.stores import IDS, random_vectors
 
 
 @pytest.mark.parametrize(
     ("ids", "vectors", "message"),
     [
-        ([1, 2, 1, 2, 3], _vectors(), r"id 1 repeats \(2 repeats in all\)"),
-        ([1, 2], _vectors(), "2 ids but 5 vectors"),
-        ([1.0, 2.0], _vectors(2), r"ids are float64 \[2\]; allowed: integers"),
-        ([[1], [2]], _vectors(2), r"ids are int64 \[2, 1\]"),
+        ([1, 2, 1, 2, 3], random_vectors(), r"id 1 repeats \(2 repeats in all\)"),
+        ([1, 2], random_vectors(), "2 ids but 5 vectors"),
+        ([1.0, 2.0], random_vectors(2), r"ids are float64 \[2\]; allowed: integers"),
+        ([[1], [2]], random_vectors(2), r"ids are int64 \[2, 1\]"),
         ([1, 2], np.ones(2), r"vectors are float64 \[2\]; allowed: float or int8 \[N, M\]"),
         ([1, 2], np.ones((2, 3), np.int32), "vectors are int32"),
         (np.empty(0, np.int64), np.empty((0, 3)), "nothing to store"),
         ([1, 2], np.empty((2, 0)), "nothing to store"),
-        (np.array([1, 2**63], np.uint64), _vectors(2), "id 9223372036854775808 does not fit int64"),
+        (np.array([1, 2**63], np.uint64), random_vectors(2), "id 9223372036854775808 does not fit int64"),
         ([3, 9], np.array([[1.0, 2.0], [0.0, 0.0]]), "vector of id 9 is zero"),
         ([9, 3], np.array([[1.0, np.nan], [1.0, 0.0]]), "vector of id 9 is not finite"),
     ],
@@ -53,16 +41,16 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path: Path, ids, vectors: np.
 
 def test_unknown_dtype(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="dtype 'float64' of a frozen store; allowed: float32, float16, int8"):
-        build_store(str(tmp_path / "s"), IDS, _vectors(), dtype="float64")
+        build_store(str(tmp_path / "s"), IDS, random_vectors(), dtype="float64")
 
 
 def test_an_existing_store_is_kept_unless_told(built: str) -> None:
     before = FrozenStore.open(built).checksum
     with pytest.raises(InputError, match="exists; pass --overwrite"):
-        build_store(built, IDS, -_vectors())
+        build_store(built, IDS, -random_vectors())
     assert FrozenStore.open(built).checksum == before
     open_already = FrozenStore.open(built)
-    assert build_store(built, IDS[:2], _vectors(2), overwrite=True).count == 2
+    assert build_store(built, IDS[:2], random_vectors(2), overwrite=True).count == 2
     assert open_already.vectors.shape == (5, 6) and open_already.vectors.any()  # its files live on until it closes
     assert os.listdir(Path(built).parent) == ["store"]
 
@@ -71,9 +59,9 @@ def test_a_folder_that_is_no_store_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("!")
     with pytest.raises(InputError, match="is no frozen store, so it is not replaced"):
-        build_store(str(tmp_path / "precious"), IDS, _vectors(), overwrite=True)
+        build_store(str(tmp_path / "precious"), IDS, random_vectors(), overwrite=True)
     (tmp_path / "empty").mkdir()
-    assert build_store(str(tmp_path / "empty"), IDS, _vectors()).count == 5
+    assert build_store(str(tmp_path / "empty"), IDS, random_vectors()).count == 5
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -88,7 +76,7 @@ def test_an_interrupted_build_leaves_what_was_there(
     tmp_path: Path, overwrite: bool, failure: BaseException, raised: type, message: str | None, monkeypatch
 ) -> None:
     path = str(tmp_path / "s")
-    before = build_store(path, IDS, _vectors()).checksum if overwrite else None
+    before = build_store(path, IDS, random_vectors()).checksum if overwrite else None
     monkeypatch.setattr(writer, "BLOCK_BYTES", 1)
     blocks = iter(range(3))
 
@@ -100,7 +88,7 @@ def test_an_interrupted_build_leaves_what_was_there(
     encoded = writer.encoded
     monkeypatch.setattr(writer, "encoded", failing)
     with pytest.raises(raised, match=message):
-        build_store(path, IDS, -_vectors(), overwrite=overwrite)
+        build_store(path, IDS, -random_vectors(), overwrite=overwrite)
     assert os.listdir(tmp_path) == (["s"] if overwrite else [])
     if overwrite:
         assert FrozenStore.open(path).checksum == before
@@ -113,7 +101,7 @@ def test_a_killed_build_leaves_no_store_and_does_not_stop_the_next(tmp_path: Pat
     (left / "ids.npy").write_text("left over")
     with pytest.raises(InputError, match="no such folder"):
         FrozenStore.open(str(path))
-    build_store(str(path), IDS, _vectors()).verify()
+    build_store(str(path), IDS, random_vectors()).verify()
     assert os.listdir(tmp_path) == ["s"]
 
 

@@ -1,33 +1,18 @@
 """Settings of a CTR run: mistakes in them, settings of a modality, old names, names that the schema does not have."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from embeddings.errors import InputError
 from recsys import validation
 from recsys.models.arch_config import make_alone
 from tests.train.launch import cli
+from tests.train.refused import refused
 from train.ctr.config import load_config
 
 
-@pytest.fixture
-def path(tmp_path) -> Path:
-    file = tmp_path / "mine.yaml"
-    file.write_text("data: {path: somewhere}\nmodel: {multimodal: {mode: vector}}\n")
-    return file
-
-
-def refused(path, *overrides: str) -> str:
-    with pytest.raises(InputError) as caught:
-        load_config(str(path), overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_modality_settings(path):
-    model = load_config(str(path), ("model.modalities.image.mode=simtier",)).model
+def test_modality_settings(small_config):
+    model = load_config(str(small_config), ("model.modalities.image.mode=simtier",)).model
     assert [model.modality_config(name).mode for name in ("image", "text")] == ["simtier", "vector"]
 
 
@@ -50,28 +35,28 @@ def test_modality_settings(path):
         ("model=5", "model: Input should be a valid dictionary"),
     ],
 )
-def test_mistakes(path, override, part):
-    text = refused(path, override)
+def test_mistakes(small_config, override, part):
+    text = refused(small_config, override)
     assert part in text, text
 
 
-def test_a_weight_decay_of_0_for_tables_is_read(path):
+def test_a_weight_decay_of_0_for_tables_is_read(small_config):
     """Config files of runs have it from the time when it was a setting, without effect on CPU."""
-    assert load_config(str(path), ("sparse_optimizer.weight_decay=0.0",)) == load_config(str(path))
+    assert load_config(str(small_config), ("sparse_optimizer.weight_decay=0.0",)) == load_config(str(small_config))
 
 
-def test_a_config_of_a_make_alone_of_old_is_of_arch_make(path, tmp_path, capsys, monkeypatch):
+def test_a_config_of_a_make_alone_of_old_is_of_arch_make(small_config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(validation, "_SAID", set())
-    full = {**load_config(str(path)).model.model_dump(exclude={"arch"}), "alone": "text"}
+    full = {**load_config(str(small_config)).model.model_dump(exclude={"arch"}), "alone": "text"}
     (tmp_path / "old.yaml").write_text(json.dumps({"data": {"path": "somewhere"}, "model": full}))
     model = load_config(str(tmp_path / "old.yaml")).model
     assert (model.arch, model.modality, model.multimodal.mode) == ("make", "text", "vector")
-    assert model == make_alone(load_config(str(path)).model, "text") and not model.has_tables
+    assert model == make_alone(load_config(str(small_config)).model, "text") and not model.has_tables
     assert capsys.readouterr().err.splitlines() == [
         "note: key 'model.alone' is now called 'model.arch: make' with 'model.modality: text'; the old name is read too"
     ]
-    assert "unknown key 'model.over_arhc'" in refused(path, "model.alone=text", "model.over_arhc=[1]")
-    assert "unknown key 'model.alone'" in refused(path, "model.arch=din", "model.alone=text")
+    assert "unknown key 'model.over_arhc'" in refused(small_config, "model.alone=text", "model.over_arhc=[1]")
+    assert "unknown key 'model.alone'" in refused(small_config, "model.arch=din", "model.alone=text")
 
 
 @pytest.mark.parametrize(
