@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ROOT
-from embeddings.atomic_file import write_json
 from embeddings.errors import InputError
+from embeddings.json_file import write_json
 
 _JOB, _RESULT = "job.json", "result.json"
 

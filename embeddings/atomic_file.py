@@ -1,7 +1,6 @@
 """Atomic writes: a file or a folder takes its name once it is whole and on disk. The only writer of its kind here."""
 
 import glob
-import json
 import os
 import shutil
 import socket
@@ -9,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 
 @contextmanager
@@ -30,12 +29,6 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-
-
-def write_json(path: str | Path, value: Any, indent: int | None = 1) -> None:
-    """``value`` as JSON and a line's end at ``path``, atomically."""
-    with atomic_write(path) as out:
-        out.write(json.dumps(value, indent=indent).encode() + b"\n")
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
+from embeddings.validation import Strict, validated
 from embeddings.yaml_file import read_yaml, write_yaml
-from recsys.validation import Strict, validated
 
 _NAME = re.compile(r"[^\W_][\w-]*")
 

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from embeddings.errors import DISK_FULL, FIXABLE, InputError, nearest
+from embeddings.errors import DISK_FULL, FIXABLE, InputError, for_terminal, nearest
 from recsys.datasets import DATASETS
 from train.distributed.signals import sigterm_as_interrupt
 
@@ -76,7 +76,7 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
         except click.UsageError as error:
             error.show()
         except InputError as error:
-            print(f"{rank}error: {error}", file=sys.stderr, flush=True)
+            print(f"{rank}error: {for_terminal(str(error))}", file=sys.stderr, flush=True)
             return error.status
         except OSError as error:
             if error.errno not in FIXABLE:

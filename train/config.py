@@ -7,8 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
+from embeddings.validation import Strict, todays_names, validated
 from embeddings.yaml_file import load_yaml, parse_yaml, write_yaml
-from recsys.validation import Strict, todays_names, validated
 
 
 class SplitsConfig(Strict):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from recsys.validation import variants_in
+from embeddings.validation import variants_in
 
 
 def describe(model: type[BaseModel], title: str, prefix: str = "", but: Collection[str] = ()) -> str:

@@ -19,8 +19,8 @@ from benchmarks.harness import append_all, run_command
 from benchmarks.paper import chain_rows
 from benchmarks.paper.chain_rows import ROWS, SEARCHES
 from benchmarks.ranks import launch_command
-from embeddings.atomic_file import write_json
 from embeddings.errors import InputError
+from embeddings.json_file import write_json
 from embeddings.yaml_file import read_yaml, write_yaml
 
 ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")}  # modality -> column, baseline

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from iopath.common.file_io import g_pathmgr
 
-from embeddings.atomic_file import atomic_folder, write_json
+from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError
 from embeddings.frozen.quantise import DTYPES, encoded
 from embeddings.frozen.store_files import FORMAT, META, whole_checksum
+from embeddings.json_file import write_json
 
 BLOCK_BYTES = 32 << 20  # of one float64 block of vectors
 

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, TypeAdapter
 
+from embeddings.validation import Variants, say_renamed
 from recsys.models.config import DEFAULT_ARCH, ArchConfig
 from recsys.models.registry import ARCHITECTURES, config_class
-from recsys.validation import Variants, say_renamed
 
 
 def arch_config(raw: dict[str, Any]) -> ArchConfig:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from recsys.validation import Strict
+from embeddings.validation import Strict
 
 DEFAULT_ARCH = "din"  # of a config that names none
 Width = Annotated[int, Field(ge=1)]

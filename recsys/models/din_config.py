@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from embeddings.validation import Strict
 from recsys.models.config import ArchConfig, Width
-from recsys.validation import Strict
 
 
 class AttentionConfig(Strict):

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from recsys.validation import Strict
+from embeddings.validation import Strict
 
 
 class ImageEncoderConfig(Strict):

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from embeddings.errors import InputError
+from embeddings.validation import Strict, validated
 from embeddings.yaml_file import read_yaml, write_yaml
-from recsys.validation import Strict, validated
 
 Kind = Literal["image", "text"]
 PAIRS_FILE = "pairs.yaml"

@@ -1,6 +1,5 @@
 """Atomic writes: a file or a folder takes its name once it is whole and on disk, and a kill leaves nothing."""
 
-import json
 import os
 import socket
 import subprocess
@@ -9,7 +8,7 @@ import threading
 
 import pytest
 
-from embeddings.atomic_file import atomic_folder, atomic_write, write_json
+from embeddings.atomic_file import atomic_folder, atomic_write
 
 
 def test_a_whole_file_takes_the_old_ones_place(tmp_path):
@@ -136,11 +135,3 @@ def test_threads_that_write_the_same_folder_leave_each_others_alone(tmp_path):
         thread.join()
         assert (tmp_path / "a" / "rows").read_text() == "theirs"
     assert (tmp_path / "a" / "rows").read_text() == "mine" and os.listdir(tmp_path) == ["a"]
-
-
-def test_json_is_whole_or_as_before(tmp_path):
-    path = tmp_path / "a.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(path, {"a": 2, "b": object()})
-    assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]

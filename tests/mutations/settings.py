@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from recsys.validation import variants_in
+from embeddings.validation import variants_in
 from train.ctr.config import Config
 from train.scl.config import SCLConfig
 

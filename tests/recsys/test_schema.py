@@ -4,10 +4,10 @@ import copy
 
 import pytest
 
+from embeddings import validation
 from embeddings.errors import InputError
-from recsys import validation
+from embeddings.validation import validated
 from recsys.schema import Modality, Schema, load_schema, save_schema, zch_tables
-from recsys.validation import validated
 
 RAW = {
     "tables": {

@@ -7,8 +7,8 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
+from embeddings import validation
 from embeddings.errors import InputError
-from recsys import validation
 from tests.train.launch import ROOT
 from tests.train.refused import refused
 from train.config import load_settings, save_config

@@ -9,8 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic_file import sync_path, write_json
+from embeddings.atomic_file import sync_path
 from embeddings.errors import InputError, first_line
+from embeddings.json_file import write_json
 from train.checkpoint.checksums import PROGRESS
 
 _UNFINISHED = ".writing-"

@@ -9,9 +9,9 @@ from pydantic import Field
 from embeddings.errors import InputError
 from embeddings.planner.planner_input import FrozenInput, PlannerInput, TableInput
 from embeddings.planner.table_constraint import TableConstraint
+from embeddings.validation import Strict, validated
 from embeddings.yaml_file import read_yaml
 from recsys.schema import Schema
-from recsys.validation import Strict, validated
 from train.ctr.config import Config
 
 _PIPELINE = 3  # batches that TorchRec's pipeline holds

@@ -8,9 +8,9 @@ from pydantic import Field, SerializeAsAny, model_validator
 from embeddings.errors import InputError, nearest
 from embeddings.planner.sharding_types import ShardingType
 from embeddings.planner.table_constraint import TableConstraint
+from embeddings.validation import Strict
 from recsys.models.arch_config import RegisteredArch, arch_config, make_alone
 from recsys.schema import Schema
-from recsys.validation import Strict
 from train.config import LoopConfig, RunSettings, SplitsConfig, load_settings
 
 

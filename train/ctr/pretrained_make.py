@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
-from embeddings.atomic_file import atomic_write, write_json
+from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, first_line
 from embeddings.frozen.store import FrozenStore
+from embeddings.json_file import write_json
 from recsys.models.config import MAKEConfig
 from recsys.models.make import MAKE
 from recsys.models.multimodal import ModalityFeatures

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from embeddings.atomic_file import write_json
+from embeddings.json_file import write_json
 from recsys.batch import Batch
 from recsys.metrics import evaluate_predictions
 from recsys.schema import Schema

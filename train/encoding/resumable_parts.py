@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embeddings.atomic_file import atomic_write, write_json
+from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, first_line
+from embeddings.json_file import write_json
 
 ID, VECTOR, NORM = "item", "vector", "norm"
 NAMED = 5  # left-out items that a part names

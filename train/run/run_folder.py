@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic_file import atomic_write, write_json
+from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
+from embeddings.json_file import write_json
 from train.config import RunSettings, save_config
 from train.run.versions import PACKAGES, installed
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from embeddings.validation import Strict
 from recsys.scl.config import AugmentConfig, SCLModelConfig
-from recsys.validation import Strict
 from train.config import LoopConfig, RunSettings, SplitsConfig
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from embeddings.atomic_file import atomic_folder, write_json
+from embeddings.atomic_file import atomic_folder
 from embeddings.errors import DISK_FULL, InputError
+from embeddings.json_file import write_json
 from recsys.datasets.io.split_writer import SplitCount
 from recsys.schema import Schema, save_schema
 

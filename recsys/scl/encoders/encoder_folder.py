@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from embeddings.atomic_file import atomic_folder, write_json
+from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError, first_line
+from embeddings.json_file import write_json
 from recsys.scl.encoders.build import rebuild
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.tokenizer import WordDecoder

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recsys import validation
+from embeddings import validation
 from recsys.models.arch_config import make_alone
 from tests.train.launch import cli
 from tests.train.refused import refused

@@ -11,13 +11,14 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError, nearest, shown
 
 Model = TypeVar("Model", bound=BaseModel)
+_SAID_AT_MOST = 8  # wrong keys in one message
 
 
 class Strict(BaseModel):
-    """Settings that cannot change, and that know every key they may have.
+    """Settings that cannot change, that know every key they may have, and whose numbers are finite.
 
     RENAMED         old key -> its name today
     RENAMED_VALUES  key -> {old value: its name today}
@@ -25,7 +26,7 @@ class Strict(BaseModel):
     What is given under an old name is read under today's, which standard error says once a process.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     RENAMED: ClassVar[dict[str, str]] = {}
     RENAMED_VALUES: ClassVar[dict[str, dict[str, str]]] = {}
@@ -104,8 +105,10 @@ def validated(model: type[Model], raw: Any, where: str) -> Model:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        lines = [_line(model, raw, e) for e in error.errors()]
-        raise InputError(f"{where}: " + "; ".join(lines)) from None
+        errors = error.errors(include_url=False, include_context=False)
+        lines = [_line(model, raw, e) for e in errors[:_SAID_AT_MOST]]
+        more = [f"and {len(errors) - _SAID_AT_MOST} more"] if len(errors) > _SAID_AT_MOST else []
+        raise InputError(f"{where}: " + "; ".join((*lines, *more))) from None
 
 
 def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
@@ -123,7 +126,7 @@ def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("missing", "value_error"):
         return f"{place}: {message}" if place else message
-    return f"{place or 'top level'}: {message}, got {error['input']!r}"
+    return f"{place or 'top level'}: {message}, got {shown(error['input'])}"
 
 
 def todays_names(model: type[BaseModel], raw: Any, layer: dict[str, Any], *path: str) -> dict[str, Any]:

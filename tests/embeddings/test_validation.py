@@ -5,9 +5,9 @@ from typing import Annotated
 import pytest
 from pydantic import Field, model_validator
 
+from embeddings import validation
 from embeddings.errors import InputError
-from recsys import validation
-from recsys.validation import Strict, Variants, validated
+from embeddings.validation import Strict, Variants, validated
 
 
 class Leaf(Strict):
@@ -174,3 +174,18 @@ def test_a_section_is_read_as_the_class_that_it_names():
         Farm, {"animals": [{"lives": 3}, {"kind": "dog"}, Cat()], "guard": {"tricks": 2, "kind": "dog"}}, ""
     )
     assert farm == Farm(animals=[Cat(lives=3), Dog(kind="dog"), Cat()], guard=Dog(kind="dog", tricks=2))
+
+
+def test_a_message_is_short_whatever_was_got():
+    assert len(message({"count": "x" * 10**6})) < 300
+    text = message({f"k{k}": 1 for k in range(1000)})
+    assert text.endswith("; and 992 more") and len(text) < 2000
+
+
+def test_numbers_are_finite():
+    class Rate(Strict):
+        rate: float = 0.0
+
+    for value in (float("inf"), float("nan")):
+        with pytest.raises(InputError, match="finite"):
+            validated(Rate, {"rate": value}, "here")
