@@ -26,6 +26,7 @@ OF_SEVERAL = {
     "test_source.py": "the source of all modules",
     "test_mirror.py": "the tree",
     "test_readme.py": "README.md",
+    "test_security.py": "docs/security.md",
     "torchx_components/test_schedulers.py": "every component under every scheduler",
 }
 
