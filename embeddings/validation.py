@@ -8,12 +8,15 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from embeddings.errors import InputError, nearest, shown
+from embeddings.file_name import file_name, file_names
 
 Model = TypeVar("Model", bound=BaseModel)
+FileName = Annotated[str, AfterValidator(file_name)]
+FileNames = Annotated[str, AfterValidator(file_names)]
 _SAID_AT_MOST = 8  # wrong keys in one message
 
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, shown
+from embeddings.file_name import file_name
 from embeddings.validation import Strict, validated
 from embeddings.yaml_file import read_yaml, write_yaml
 
@@ -97,9 +98,10 @@ class Schema(Strict):
             for name in names:
                 if not _NAME.fullmatch(name):
                     raise ValueError(
-                        f"{kind} name '{name}' cannot name a part of the model; use letters, digits, '_' and '-', a "
-                        f"letter or digit first; a feature's 'column' may be anything"
+                        f"{kind} name {shown(name)} cannot name a part of the model; use letters, digits, '_' and '-', "
+                        f"a letter or digit first; a feature's 'column' may be anything"
                     )
+                file_name(name)  # that of a modality is a folder's
         by_name = {f.name: f for f in self.features}
         if len(by_name) != len(self.features):
             raise ValueError("feature names repeat; give each feature a name of its own")

@@ -7,7 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError
-from embeddings.validation import Strict, todays_names, validated
+from embeddings.file_name import file_names
+from embeddings.validation import FileName, FileNames, Strict, todays_names, validated
 from embeddings.yaml_file import load_yaml, parse_yaml, write_yaml
 
 
@@ -15,9 +16,9 @@ class SplitsConfig(Strict):
     """Which splits a run learns from, is judged by and is reported on."""
 
     path: str = Field(description="folder with the splits")
-    train: str = Field("train", description="split to learn from")
-    validation: str = Field("validation", description="split that chooses the epoch")
-    test: str | None = Field("test", description="split that is only reported; null skips it")
+    train: FileName = Field("train", description="split to learn from")
+    validation: FileName = Field("validation", description="split that chooses the epoch")
+    test: FileName | None = Field("test", description="split that is only reported; null skips it")
 
 
 class LoopConfig(Strict):
@@ -59,7 +60,9 @@ class ProcessConfig(Strict):
 class RunConfig(Strict):
     """The folder of a run's results, and whether to resume or to overwrite it."""
 
-    name: str | None = Field(None, description="folder below root; null: the config's file name")
+    name: FileNames | None = Field(
+        None, description="folder below root, which may be one in another (exp/one); null: the config's file name"
+    )
     root: str = "runs"
     resume: bool | Literal["auto"] = Field(
         False, description="go on from the run's newest checkpoint; `auto`: where there is one, else start"
@@ -114,7 +117,7 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
     config = validated(model, raw, where=f"config '{path}'")
     if config.run.name is None:
         name = f"{Path(path).stem}-{command}" if command else Path(path).stem
-        config = config.model_copy(update={"run": config.run.model_copy(update={"name": name})})
+        config = config.model_copy(update={"run": config.run.model_copy(update={"name": file_names(name)})})
     return config
 
 

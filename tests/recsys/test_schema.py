@@ -145,6 +145,10 @@ def test_missing_or_unreadable_file(tmp_path):
             put("features", 3, "name", "a.b"),
             ["feature name 'a.b' cannot name a part of the model; use letters, digits"],
         ),
+        (
+            put("modalities", {"x" * 129: RAW["modalities"]["text"]}),
+            ["xxx' cannot name a file or folder: it has 129 bytes; allowed: one name"],
+        ),
         (put("features", 3, "name", ""), ["feature name '' cannot name"]),
         (
             put("tables", "_items", {"num_embeddings": 1}),

@@ -71,6 +71,11 @@ def test_the_resolved_config_is_complete_and_reloads_to_itself(small_config, tmp
     [
         ("trian.epochs=1", "unknown key 'trian'; did you mean 'train'?"),
         ("train.epoch=1", "unknown key 'train.epoch'; did you mean 'epochs'?"),
+        ("data.train=train/day1", "data.train: 'train/day1' cannot name a file or folder: it is a path; allowed: one"),
+        ("data.validation=../days", "data.validation: '../days' cannot name a file or folder: it is a path"),
+        ("data.test=..", "data.test: '..' cannot name a file or folder: '..' means a folder that is there"),
+        ("run.name=../other", "run.name: '../other' cannot name a file or folder: '..' means a folder that is there"),
+        ("run.name=/other", "run.name: '/other' cannot name a file or folder: a name is missing in it; allowed: names"),
         ("train.epochs=0", "train.epochs: Input should be greater than or equal to 1, got 0"),
         ("train.epochs=many", "train.epochs: Input should be a valid integer"),
         ("data.batch_size=null", "data.batch_size: Input should be a valid integer, got None"),
@@ -83,6 +88,12 @@ def test_the_resolved_config_is_complete_and_reloads_to_itself(small_config, tmp
 def test_mistakes(small_config, override, part):
     text = refused(small_config, override)
     assert part in text, text
+
+
+def test_the_name_that_a_run_takes_from_its_config_is_a_name_too(small_config, tmp_path):
+    long = small_config.rename(tmp_path / f"{'x' * 129}.yaml")
+    assert "cannot name a file or folder: it has 129 bytes; allowed: names" in refused(long)
+    assert load_config(str(long), ("run.name=exp/one",)).run_folder == "runs/exp/one"
 
 
 def test_old_names_of_the_model_are_read(small_config, capsys, monkeypatch):

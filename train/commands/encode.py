@@ -2,13 +2,15 @@
 
 import click
 
+from train.commands.parameter_types import OUTPUT_FOLDER
+
 
 @click.command()
 @click.argument("encoder")
 @click.option("--items", required=True, help="Parquet file of items, or a folder of them.")
 @click.option("--id", "id_column", default="item", show_default=True, help="Column of integer ids.")
 @click.option("--column", required=True, help="Column with what the encoder reads, such as picture or title.")
-@click.option("--out", required=True, help="Frozen store to write.")
+@click.option("--out", type=OUTPUT_FOLDER, required=True, help="Frozen store to write.")
 @click.option("--dtype", type=click.Choice(["float16", "float32", "int8"]), default="int8", show_default=True)
 @click.option("--data", help="Data folder: say how many of its items and impressions have a vector.")
 @click.option("--batch-size", default=256, show_default=True, help="Items encoded at once.")
@@ -33,6 +35,7 @@ def command(
     Any number of ranks will do. What is done is kept in parts beside OUT: the same command, started again after a
     kill, goes on. Items whose content is broken are left out, and counted.
     """
+    from embeddings.frozen.store_writer import check_target
     from recsys.schema import load_schema
     from train.config import ProcessConfig
     from train.distributed.process_group import process_group
@@ -42,6 +45,7 @@ def command(
 
     if min(batch_size, workers) < 1:
         raise click.UsageError("--batch-size and --workers are at least 1")
+    check_target(out, overwrite)
     if data:
         load_schema(data)
     with process_group(ProcessConfig(device=device)) as ranks:

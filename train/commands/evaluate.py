@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from train.commands.parameter_types import SPLIT
+
 
 @click.command()
 @click.argument("run")
-@click.option("--split", default="test", show_default=True, help="Split of the data folder.")
+@click.option("--split", type=SPLIT, default="test", show_default=True, help="Split of the data folder.")
 @click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 def command(run: str, split: str, checkpoint: str, overrides: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from embeddings.errors import InputError
+from train.commands.parameter_types import OUTPUT_FILE
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,7 +15,7 @@ from embeddings.errors import InputError
 @click.option("--local-world-size", type=click.IntRange(1), help="Ranks of a host; default: the hardware's.")
 @click.option("--assume", help="YAML file of facts of data that is not here: lengths, frozen stores.")
 @click.option("--plan", "given", help="Look at this plan.json instead of choosing a plan.")
-@click.option("--out", help="Write the plan here; the trainer takes it with --plan.")
+@click.option("--out", type=OUTPUT_FILE, help="Write the plan here; the trainer takes it with --plan.")
 @click.option("--diff", "other", help="Say how the plan differs from this plan.json.")
 @click.option("--find-world-size", "find", is_flag=True, help="Find the smallest number of ranks that fits.")
 @click.option("--explain", "table", metavar="TABLE", help="Say what the other ways to place this table would cost.")
@@ -87,5 +88,6 @@ def command(
     if any(best.shortage):
         raise InputError(f"the plan does not fit: its fullest rank lacks {max(best.shortage):,} bytes; plan again")
     if out:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
         save_plan(best.plan, Path(out))
         click.echo(f"written to {out}", err=True)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from train.commands.parameter_types import OUTPUT_FOLDER, SPLIT
+
 
 @click.command()
 @click.argument("run")
-@click.option("--out", required=True, help="Folder for part-<rank>.parquet; must not exist.")
-@click.option("--split", default="test", show_default=True, help="Split of the data folder.")
+@click.option("--out", type=OUTPUT_FOLDER, required=True, help="Folder for part-<rank>.parquet; must not exist.")
+@click.option("--split", type=SPLIT, default="test", show_default=True, help="Split of the data folder.")
 @click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")
 @click.option("--labels/--no-labels", default=False, help="Read the label column and copy it.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")

@@ -5,8 +5,11 @@ from typing import Any
 import click
 
 from recsys.datasets import DATASETS
+from train.commands.parameter_types import OUTPUT_FOLDER
 
-_OUT = click.option("--out", required=True, help="Data folder to write; nothing half-written is ever left there.")
+_OUT = click.option(
+    "--out", type=OUTPUT_FOLDER, required=True, help="Data folder to write; nothing half-written is ever left there."
+)
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a data folder that prepare wrote before.")
 _SEED = click.option("--seed", default=0, show_default=True, help="Same seed and flags, same files.")
 

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import click
 
+from train.commands.parameter_types import OUTPUT_FILE, OUTPUT_PLACE, SPLIT
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--split", default="test", show_default=True, help="Split whose evaluation is reported.")
-@click.option("--out", help="Folder for report.html; without it the run's own, or the one that holds all the runs.")
-@click.option("--markdown", help="File for the table alone.")
+@click.option("--split", type=SPLIT, default="test", show_default=True, help="Split whose evaluation is reported.")
+@click.option(
+    "--out",
+    type=OUTPUT_PLACE,
+    help="Folder for report.html; without it the run's own, or the one that holds all the runs.",
+)
+@click.option("--markdown", type=OUTPUT_FILE, help="File for the table alone.")
 def command(runs: tuple[str, ...], split: str, out: str | None, markdown: str | None) -> None:
     """Compare runs: print a table, write an HTML report with plots.
 

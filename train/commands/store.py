@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from train.commands.parameter_types import OUTPUT_STORE
+
 if TYPE_CHECKING:
     from embeddings.frozen.store import FrozenStore
 
@@ -14,7 +16,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--out", required=True, help="Folder to write.")
+@click.option("--out", type=OUTPUT_STORE, required=True, help="Folder to write.")
 @click.option("--ids", help=".npy file of integer ids, [N].")
 @click.option("--vectors", help=".npy file of float or int8 vectors, [N, M], in the order of the ids.")
 @click.option("--parquet", help="A parquet file or a folder of them, instead of --ids and --vectors.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, shown
 from recsys.features.frozen_stores import open_stores
 from recsys.schema import Schema, load_schema
 from train.checkpoint.checkpointer import Checkpointer
@@ -69,10 +69,11 @@ def open_run(
     stores = open_stores(schema, config.model, config.data.path)
     checkpoints = Checkpointer(config.run_folder, ranks, config.train.keep)
     folder = checkpoints.folder
-    path = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: checkpoints.path / checkpoint)()
-    if path is None or not path.is_dir():
-        there = sorted(p.name for p in checkpoints.path.glob("step-*"))
-        raise InputError(f"run '{config.run_folder}' has no checkpoint '{checkpoint}'; there are: {there or 'none'}")
+    there = {p.name: p for p in folder.all()}
+    path = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: there.get(checkpoint))()
+    if path is None or path.name not in there:
+        names = list(there) or "none"
+        raise InputError(f"run '{config.run_folder}' has no checkpoint {shown(checkpoint)}; there are: {names}")
     reader = build_reader(
         config, schema, stores, ranks, split, training=False, with_labels=with_labels, in_order=in_order
     )

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from embeddings.validation import Strict
+from embeddings.validation import FileName, Strict
 from recsys.scl.config import AugmentConfig, SCLModelConfig
 from train.config import LoopConfig, RunSettings, SplitsConfig
 
@@ -13,7 +13,7 @@ class PairsConfig(SplitsConfig):
     """Where pairs come from and how they are read."""
 
     path: str = Field(description="folder with pairs.yaml, the splits and the items")
-    test: str | None = Field(None, description="split that is only reported; null: none")
+    test: FileName | None = Field(None, description="split that is only reported; null: none")
     batch_size: int = Field(64, ge=2, description="pairs a step and rank")
     eval_batch_size: int = Field(256, ge=1, description="queries or items a step and rank in evaluation")
     candidates: Literal["positives", "items"] = Field(

@@ -15,6 +15,8 @@ def test_a_split_is_evaluated_with_the_checkpoint_that_is_named(config, tmp_path
         scores[checkpoint] = json.loads((run / "evaluation" / "validation.json").read_text())["overall"]
     assert scores["best"] == scores["newest"] == scores["step-00000012"] != scores["step-00000010"]
     one_line(cli("evaluate", run, "--checkpoint", "step-7"), "has no checkpoint 'step-7'; there are: ['step-00000010'")
+    for path in ("", ".", "..", "../checkpoints/step-00000012", run / "checkpoints" / "step-00000012"):
+        one_line(cli("evaluate", run, "--checkpoint", path), f"has no checkpoint '{path}'; there are: ['step-00000010'")
     one_line(cli("evaluate", run, "--split", "tset"), "split 'tset' is not in", "did you mean 'test'?")
 
 

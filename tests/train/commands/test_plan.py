@@ -74,7 +74,7 @@ def test_many_ranks_are_summed_up(plan, capsys) -> None:
 
 
 def test_a_plan_is_written_read_and_compared(plan, capsys, tmp_path: Path) -> None:
-    first, second = str(tmp_path / "first.json"), str(tmp_path / "second.json")
+    first, second = str(tmp_path / "first.json"), str(tmp_path / "new" / "second.json")
     base = ("--world-size", "2", "--hardware", "a100-80")
     assert plan(capsys, *base, "--out", first)[0] == 0
     assert json.loads(Path(first).read_text())["tables"]["item"]["sharding_type"] == "row_wise"
@@ -137,7 +137,7 @@ def test_explain(plan, capsys) -> None:
         (("--world-size", "2", "--hardware", "h100"), "no shipped part"),
         (("--world-size", "2", "--assume", "no.yaml"), "'no.yaml' does not exist"),
         (("--world-size", "2", "--plan", "no.json"), "plan 'no.json' does not exist"),
-        (("--world-size", "2", "--out", "no/such/plan.json"), "folder 'no/such' for the plan does not exist"),
+        (("--world-size", "2", "--out", "plans/"), "--out 'plans/' is a folder; name a file in it"),
     ],
 )
 def test_mistakes(plan, capsys, arguments: tuple[str, ...], says: str) -> None:
