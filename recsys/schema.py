@@ -11,6 +11,7 @@ from embeddings.file_name import file_name
 from embeddings.validation import Strict, validated
 from embeddings.yaml_file import read_yaml, write_yaml
 
+SCHEMA_FILE = "schema.yaml"  # of a data folder, and of a run
 _NAME = re.compile(r"[^\W_][\w-]*")
 
 
@@ -190,7 +191,7 @@ def zch_tables(schema: Schema) -> dict[str, int]:
 
 def load_schema(folder: str) -> Schema:
     """Read ``folder/schema.yaml``. Raises InputError where it is missing or wrong."""
-    path = Path(folder) / "schema.yaml"
+    path = Path(folder) / SCHEMA_FILE
     if not path.is_file():
         raise InputError(
             f"no schema.yaml in '{folder}'; make the folder with 'python -m train prepare', or write one: docs/data.md"
@@ -201,4 +202,4 @@ def load_schema(folder: str) -> Schema:
 def save_schema(schema: Schema, folder: str) -> None:
     """Write ``folder/schema.yaml``."""
     raw = schema.model_dump(exclude_none=True, exclude_defaults=False)
-    write_yaml(Path(folder) / "schema.yaml", raw)
+    write_yaml(Path(folder) / SCHEMA_FILE, raw)

@@ -10,7 +10,8 @@ from embeddings.errors import InputError
 from embeddings.planner.plan_json import plan_as_dict, save_plan
 from recsys.features.frozen_stores import open_stores
 from recsys.metrics import compute_metrics, normalised_entropy
-from recsys.schema import load_schema
+from recsys.schema import load_schema, save_schema
+from recsys.schema_compare import schema_digest
 from train.ctr.build import build, build_reader, check_optimizer, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.config import Config, check_names
@@ -18,6 +19,7 @@ from train.ctr.pretrained_make import export, load_makes
 from train.ctr.reset_tables import reset_tables
 from train.ctr.scoring import collect, read_counters, write_evaluation
 from train.ctr.train_pipeline import train_pipeline
+from train.ctr.trained_schema import refuse_to_go_on
 from train.data.reader import RowReader
 from train.data.stats.mean_lengths import mean_lengths
 from train.distributed.ranks import Ranks, on_first
@@ -147,6 +149,7 @@ class CTRTask(TrainingTask):
             "mode": model.run_mode(self.schema.modalities),
             "modes": {name: model.mode(name) for name in self.schema.modalities},
             "stores": {name: store.checksum for name, store in self.stores.items()},
+            "schema": schema_digest(self.schema),
             "dense_parameters": self.trainable.dense_parameters,
             "table_parameters": sum(
                 t.num_embeddings * (t.embedding_dim or model.embedding_dim)
@@ -158,12 +161,14 @@ class CTRTask(TrainingTask):
         return {
             "reader": self.reader.state_dict(state.epoch, state.batch),
             "stores": {name: store.checksum for name, store in self.stores.items()},
+            "schema": self.schema.model_dump(mode="json"),
             "plan": plan_as_dict(self.trainable.plan),
         }
 
     def resume(self, progress: dict[str, Any]) -> int:
-        """Raises InputError where the checkpoint is of other rows, stores or another tables' optimizer."""
+        """Raises InputError where the checkpoint is of other rows, stores, schema or tables' optimizer."""
         check_optimizer(self.config, progress["config"])
+        refuse_to_go_on(progress, self.schema, self.config.data.path, self.stores, self.ranks)
         self.reader.load_state_dict(progress["reader"])
         check_stores(self.stores, progress["stores"])
         return self.reader.batch_index  # of batches of this run's size
@@ -173,6 +178,7 @@ class CTRTask(TrainingTask):
 
     def write_start(self, folder: Path) -> None:
         save_plan(self.trainable.plan, folder / "plan.json")
+        save_schema(self.schema, str(folder))
 
     def epoch_ended(self, state: TrainerState, value: float | None) -> None:
         """Export the weights of a MAKE that is trained alone, for CTR models to take."""

@@ -8,11 +8,13 @@ import torch
 
 from embeddings.errors import InputError, shown
 from recsys.features.frozen_stores import open_stores
-from recsys.schema import Schema, load_schema
+from recsys.schema import Schema
 from train.checkpoint.checkpointer import Checkpointer
 from train.ctr.build import build, build_reader, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.config import Config, check_names, load_config
+from train.ctr.trained_schema import schema_to_score
+from train.data.parquet_files import find_files
 from train.data.reader import RowReader
 from train.data.stats.mean_lengths import mean_lengths
 from train.distributed.ranks import Ranks
@@ -62,11 +64,9 @@ def open_run(
     Args:
         checkpoint: "best", "newest" or the name of a folder in the run's ``checkpoints``.
 
-    Raises InputError where the run has no such checkpoint, or its frozen stores have changed.
+    Raises InputError where the run has no such checkpoint, or its frozen stores or the schema have changed.
     """
-    schema = load_schema(config.data.path)
-    check_names(config, schema)
-    stores = open_stores(schema, config.model, config.data.path)
+    find_files(config.data.path, split)  # a wrong name is told before the checkpoint's files are read
     checkpoints = Checkpointer(config.run_folder, ranks, config.train.keep)
     folder = checkpoints.folder
     there = {p.name: p for p in folder.all()}
@@ -74,10 +74,13 @@ def open_run(
     if path is None or path.name not in there:
         names = list(there) or "none"
         raise InputError(f"run '{config.run_folder}' has no checkpoint {shown(checkpoint)}; there are: {names}")
+    progress = checkpoints.progress(path)
+    schema = schema_to_score(progress, config.data.path, split, progress["stores"], ranks)
+    check_names(config, schema)
+    stores = open_stores(schema, config.model, config.data.path)
     reader = build_reader(
         config, schema, stores, ranks, split, training=False, with_labels=with_labels, in_order=in_order
     )
-    progress = checkpoints.progress(path)
     check_stores(stores, progress["stores"])
     trainable = build(schema, config, stores, mean_lengths(config.data.path, split, schema), ranks)
     checkpoints.load(path, CTRCheckpointState(trainable))

@@ -26,8 +26,8 @@ WITHOUT_EFFECT = {
 def identity(run: RunRecord) -> dict[str, Any]:
     """All that a run's result depends on but the seed, by dotted key.
 
-    Beside the config's leaves: ``ranks``, ``vectors.MODALITY`` (the first digits of the store's checksum), and in place
-    of ``train.autocast: auto`` what it means on the run's device.
+    Beside the config's leaves: ``ranks``, ``schema`` (a digest of its meaning), ``vectors.MODALITY`` (the first digits
+    of the store's checksum), and in place of ``train.autocast: auto`` what it means on the run's device.
     """
     unread = [] if run.model is None else run.model.unread_settings(run.modes)
     left_out = [*WITHOUT_EFFECT, *(f"model.{key}" for key in unread)]
@@ -37,7 +37,8 @@ def identity(run: RunRecord) -> dict[str, Any]:
         settings["train.autocast"] = autocast_on("auto", device)
     stores = run.about.get("stores") or {}
     vectors = {f"vectors.{name}": str(checksum)[:10] for name, checksum in stores.items()}
-    return settings | {"data.path": run.data, "ranks": run.about.get("world_size")} | vectors
+    schema = {"schema": run.about["schema"]} if run.about.get("schema") else {}  # older runs do not say
+    return settings | {"data.path": run.data, "ranks": run.about.get("world_size")} | schema | vectors
 
 
 def _within(key: str, section: str) -> bool:

@@ -9,8 +9,7 @@ import torch
 from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
 from recsys.scl.encoders.encoder_folder import save_encoder
-from recsys.scl.encoders.tokenizer import WordDecoder
-from recsys.scl.pairs_schema import load_pairs
+from recsys.scl.pairs_schema import load_pairs, save_pairs
 from train.distributed.device import autocast_dtype
 from train.distributed.ranks import Ranks, on_first
 from train.run.finite_loss import refuse_bad_loss
@@ -27,6 +26,7 @@ from train.scl.item_contents import ItemContents
 from train.scl.pair_reader import PairReader
 from train.scl.pair_rows import PairRows
 from train.scl.train_step import SCLStep
+from train.scl.trained_pairs import refuse_other_pairs, trained_on, vocabulary
 
 ENCODER, QUERY_ENCODER = "encoder", "query_encoder"  # of a run's folder; the second where queries are of another kind
 SELECT = "acc@1"
@@ -137,19 +137,20 @@ class SCLTask(TrainingTask):
         return {} if state.best is None else {SELECT: state.best}
 
     def progress(self, state: TrainerState) -> dict[str, Any]:
-        return {"reader": self.reader.identity}
+        return {"reader": self.reader.identity, **trained_on(self.pairs, self.towers)}
 
     def resume(self, progress: dict[str, Any]) -> None:
-        """Raises InputError where the checkpoint is of other rows."""
+        """Raises InputError where the checkpoint is of other rows, columns or another vocabulary."""
+        here, config = trained_on(self.pairs, self.towers), self.config
+        refuse_other_pairs(here, progress, config.data.path, config.run_folder)
         refuse_other_rows(self.reader.identity, progress["reader"])
 
     def write_start(self, folder: Path) -> None:
-        """The vocabulary of an encoder of texts that has one of its own, which a resumed run needs."""
-        for encoder in (self.towers.query, self.towers.item):
-            if encoder.about["library"] == "ours" and encoder.kind == "text":
-                assert isinstance(encoder.decoder, WordDecoder)
-                with atomic_write(folder / VOCABULARY) as out:
-                    out.write(encoder.decoder.tokenizer.to_str().encode())
+        """What the columns mean, and the vocabulary, where there is one, which a resumed run needs."""
+        save_pairs(self.pairs, folder)
+        if (text := vocabulary(self.towers)) is not None:
+            with atomic_write(folder / VOCABULARY) as out:
+                out.write(text.encode())
 
     def best_found(self) -> None:
         """Write the encoders into the run's folder."""

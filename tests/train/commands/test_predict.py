@@ -136,7 +136,7 @@ def test_the_timestamp_is_kept(tmp_path):
         (["RUN", "--checkpoint", "bset"], "has no checkpoint 'bset'; there are: "),
         (["RUN", "model.embedding_dim=8"], "is of another model: "),
         (["RUN", "trian.seed=1"], "unknown key 'trian'; did you mean 'train'?"),
-        (["RUN", "data.path=nowhere"], "no schema.yaml in 'nowhere'"),
+        (["RUN", "data.path=nowhere"], "data folder 'nowhere' does not exist"),
     ],
 )
 def test_mistakes(run, tmp_path, arguments, words):

@@ -235,7 +235,7 @@ def test_a_config_that_this_version_cannot_read_is_compared_as_it_stands(tmp_pat
     assert "its settings are compared as they stand" in output
 
 
-def test_other_vectors_and_another_precision_tell_runs_apart(tmp_path):
+def test_other_vectors_another_schema_and_another_precision_tell_runs_apart(tmp_path):
     def run(name, **about):
         return write_run(
             tmp_path / name, "simtier", test_evaluation=evaluation(), config=multimodal("simtier").items(), **about
@@ -246,6 +246,11 @@ def test_other_vectors_and_another_precision_tell_runs_apart(tmp_path):
         "ID + SimTier (vectors.image=aaaaaaaaaa)",
         "ID + SimTier (vectors.image=bbbbbbbbbb)",
     ]
+    runs = [run("f", schema="a1"), run("g", schema="b2"), run("h", schema="b2", seed=1)]
+    assert {title: row["runs"] for title, row in cells(text(*runs)).items()} == {
+        "ID + SimTier (schema=a1)": "1",
+        "ID + SimTier (schema=b2)": "2",
+    }
     runs = [run("c", device="cpu"), run("d", device="cuda"), run("e", device="cuda", seed=1)]
     assert {title: row["runs"] for title, row in cells(text(*runs)).items()} == {
         "ID + SimTier (train.autocast=off)": "1",

@@ -79,8 +79,11 @@ def test_text_that_is_not_utf_8_and_a_missing_config(tmp_path):
 
 def test_a_place_that_cannot_be_written(tmp_path):
     run = write_run(tmp_path / "r", test_evaluation=evaluation())
-    with pytest.raises(InputError, match=r"cannot write '.*report\.html' \(Not a directory|File exists"):
+    with pytest.raises(InputError, match=r"--out '.*run\.json' is a file; name a folder"):
         report(run, "--out", run / "run.json")
+    (run / "report.html").mkdir()
+    with pytest.raises(InputError, match=r"cannot write '.*report\.html' \(Is a directory"):
+        report(run)
 
 
 def test_help_needs_nothing_heavy():
