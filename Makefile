@@ -4,6 +4,7 @@
 # TIERWISE_DEVICE=cpu|cuda    install this list instead of the one that fits the machine
 # RANKS=2                     processes of each training run in `make demo`
 # TESTS=tests/recsys          what `make test` and `make test-slow` run
+# FUZZ_CASES=10000, FUZZ_SEED=1, FUZZ_MINUTES=60   how much `make test-fuzz` runs, from which seed, at most how long
 # CHAIN=--ranks 1             what `make chain` passes on; see python -m benchmarks.paper.chain --help
 
 SHELL := /bin/bash
@@ -16,12 +17,15 @@ export PYTHON TIERWISE_DEVICE
 
 RANKS ?= 2
 TESTS ?= tests
+FUZZ_CASES ?= 10000
+FUZZ_SEED ?= 1
+FUZZ_MINUTES ?= 60
 CODE := embeddings recsys train torchx_components benchmarks tests setup.py
 
 DEMO_DATA := data/shop
 DEMO_MODES := none vector simscore simtier
 
-.PHONY: help setup setup-test native demo test test-slow test-sanitize lint chain bench clean
+.PHONY: help setup setup-test native demo test test-slow test-sanitize test-fuzz lint chain bench clean
 
 help:                  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-13s %s\n' "$$name" "$$text"; done
@@ -52,6 +56,9 @@ test-slow: setup-test  ## run the slow tests
 
 test-sanitize: setup-test ## run the C++ kernels' tests under the address and undefined-behaviour sanitizers
 	@python -m tests.sanitize
+
+test-fuzz: setup-test  ## damaged and hostile files through the commands, each case reproducible by its number
+	@python -m tests.fuzz --cases $(FUZZ_CASES) --seed $(FUZZ_SEED) --minutes $(FUZZ_MINUTES)
 
 lint: setup-test       ## check style, layout and types of the code
 	@ruff check $(CODE)

@@ -8,6 +8,7 @@ from tests.conftest import ROOT
 # Folders of tests that are of no one module.
 KINDS = {
     "faults": "runs that are killed again and again",
+    "fuzz": "damaged and hostile files of every format through the commands",
     "golden": "losses as they were computed before",
     "train/end_to_end": "commands from their input to what they leave",
 }

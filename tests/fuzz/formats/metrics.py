@@ -1,0 +1,16 @@
+"""Fuzzed metrics.jsonl: a run's rows, as report and a resumed run read them."""
+
+import random
+from pathlib import Path
+
+from tests.fuzz.case import Case, Format
+from tests.fuzz.formats.checkpoint import RESUME
+from tests.fuzz.mutate.texts import mutate_lines
+
+
+def make(folder: Path, rng: random.Random) -> Case:
+    mutate_lines(folder / "runs" / "run" / "metrics.jsonl", rng)
+    return Case([rng.choice([["report", "runs/run"], ["report", "runs/run", "runs/other"], RESUME])])
+
+
+FORMAT = Format("metrics", ["config.yaml", "data", "runs/run", "runs/other"], make)
