@@ -35,8 +35,9 @@ def read_json(path: str | Path, what: str, most_bytes: int = MOST_BYTES) -> Any:
     Raises InputError where it is no readable JSON or too large. A missing file is for the caller to word: OSError.
     """
     where = f"{what} '{path}'"
-    if Path(path).is_dir():
-        raise InputError(f"{where} is a folder; a JSON file is expected")
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        kind = "a folder" if Path(path).is_dir() else "no file"
+        raise InputError(f"{where} is {kind}; a JSON file is expected")
     with open(path, "rb") as source:
         text = source.read(most_bytes + 1)
     if len(text) > most_bytes:

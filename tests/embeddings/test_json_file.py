@@ -1,5 +1,7 @@
 """The reader of JSON files: what is no JSON, not UTF-8, nested or large is one line that names the file."""
 
+import os
+
 import pytest
 
 from embeddings.errors import InputError
@@ -40,6 +42,9 @@ def test_what_is_no_json_is_said_with_the_files_name(tmp_path, text: bytes, reas
 def test_folders_and_files_too_large_are_refused_unread(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         read_json(tmp_path, "plan")
+    os.mkfifo(tmp_path / "pipe.json")  # nobody writes into it
+    with pytest.raises(InputError, match="is no file"):
+        read_json(tmp_path / "pipe.json", "plan")
     (tmp_path / "a.json").write_text(" " * 4096 + "1")
     with pytest.raises(InputError, match="more than 4 KiB"):
         read_json(tmp_path / "a.json", "plan", most_bytes=4096)

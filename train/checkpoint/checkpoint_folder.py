@@ -3,20 +3,29 @@
 Rank 0 alone changes it. What is half-written, or was found damaged, has another name and is no checkpoint.
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from embeddings.atomic_file import sync_path
 from embeddings.errors import InputError, first_line
-from embeddings.json_file import write_json
+from embeddings.json_file import read_json, write_json
+from embeddings.validation import Strict, validated
 from train.checkpoint.checksums import PROGRESS
 
+BEST = "best.json"
 _UNFINISHED = ".writing-"
 _OLD = f"{_UNFINISHED}old-"
 _DAMAGED = "damaged-"
+
+
+class _Best(Strict):
+    """best.json: the name of a checkpoint beside it, no path."""
+
+    checkpoint: Annotated[str, Field(pattern=r"^step-[0-9]{8,20}$")]
 
 
 class CheckpointFolder:
@@ -65,7 +74,7 @@ class CheckpointFolder:
 
     def name_best(self, name: str) -> None:
         """Have best.json name the checkpoint ``name``."""
-        write_json(self.path / "best.json", {"checkpoint": name})
+        write_json(self.path / BEST, {"checkpoint": name})
         sync_path(self.path)  # before those that it does not name any more are removed
 
     def discard(self, step: int) -> None:
@@ -89,15 +98,15 @@ class CheckpointFolder:
 
     def best(self) -> Path | None:
         """The best one by validation. Raises InputError where best.json is damaged."""
-        path = self.path / "best.json"
+        path = self.path / BEST
         if not path.is_file():
             return None
         try:
-            return self.path / json.loads(path.read_text())["checkpoint"]
-        except (ValueError, KeyError, TypeError) as error:
+            return self.path / validated(_Best, read_json(path, "file"), BEST).checkpoint
+        except (OSError, InputError) as error:
             raise InputError(
                 f"'{path}' is damaged ({first_line(error)}); name a checkpoint instead of 'best'"
-            ) from error
+            ) from None
 
 
 def _name(step: int) -> str:

@@ -6,19 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.api import CheckpointException
 
-from embeddings.errors import DISK_FULL, InputError, first_line
+from embeddings.errors import DISK_FULL, InputError
 from train.checkpoint import rng_state
 from train.checkpoint.background_writer import BackgroundWriter
 from train.checkpoint.checkpoint_folder import CheckpointFolder
-from train.checkpoint.checksums import check_files, damaged, read_progress
-from train.checkpoint.direct_io import DirectWriter
-from train.checkpoint.shards import ShardLoadPlanner, ShardSavePlanner, TensorShard, copy_to_host
-from train.distributed.ranks import Ranks, on_first
+from train.checkpoint.checksums import Progress, check_files, damaged, read_progress
+from train.checkpoint.shard_files import write_index, write_shards
+from train.checkpoint.shard_reader import read_shards
+from train.checkpoint.shards import TensorShard, copy_to_host
+from train.distributed.ranks import Ranks, on_all, on_first
 
 _WORTH_SAYING_S = 1.0
 
@@ -45,11 +43,16 @@ class Checkpointer:
 
     A checkpoint is copied to the host's memory between two steps, and written by a thread with a process group of its
     own. Training waits only where the checkpoint before is not yet on disk.
+
+    Args:
+        progress: what progress.json has to hold to be read.
     """
 
-    def __init__(self, run: str | Path, ranks: Ranks, keep: int, timeout_s: int = 600) -> None:
+    def __init__(
+        self, run: str | Path, ranks: Ranks, keep: int, timeout_s: int = 600, progress: type[Progress] = Progress
+    ) -> None:
         self.folder = CheckpointFolder(Path(run) / "checkpoints", keep)
-        self._ranks = ranks
+        self._ranks, self._progress = ranks, progress
         self._writing = BackgroundWriter("checkpoint")
         self._timeout = datetime.timedelta(seconds=timeout_s)
         self._group: dist.ProcessGroup | None = None
@@ -87,8 +90,8 @@ class Checkpointer:
     def finish(self) -> float:
         """Wait until what was saved is on disk, on all ranks, which all call this; the seconds that it took.
 
-        Raises InputError where the disk was full, and OSError where it could not be written; what was there before
-        stays. On ranks that have nothing to tell, SystemExit.
+        Raises InputError where it could not be written, as where the disk is full; what was there before stays. On
+        ranks that have nothing to tell, SystemExit.
         """
         return self._writing.finish()
 
@@ -105,30 +108,35 @@ class Checkpointer:
 
     def _write(self, progress: dict[str, Any], best: bool) -> None:
         """In the thread: all ranks write, then rank 0 gives the checkpoint its name."""
-        step = progress["step"]
+        step, rank = progress["step"], self._ranks.rank
         try:
             on_first(self._ranks, lambda: self.folder.begin(step), self._group)
-            writer = DirectWriter(self.folder.unfinished(step))
-            torch.serialization.set_crc32_options(False)  # five sixths of its time; files have a checksum of ours
-            try:
-                dcp.save({}, storage_writer=writer, planner=ShardSavePlanner(self._staged), process_group=self._group)
-            except CheckpointException as error:
-                raise self._own_part(error) from error
-            files = self._gathered(writer.written)
-            on_first(self._ranks, lambda: self.folder.publish(step, {**progress, "files": files}, best), self._group)
+            new = self.folder.unfinished(step)
+            written = on_all(self._ranks, lambda: write_shards(new, rank, self._staged), self._group)
+
+            def publish() -> None:
+                files = write_index(new, [index for index, _ in written])
+                for _, own in written:
+                    files |= own
+                self.folder.publish(step, {**progress, "files": files}, best)
+
+            on_first(self._ranks, publish, self._group)
         except BaseException as error:
             self.folder.discard(step)
-            if isinstance(error, OSError) and error.errno in DISK_FULL:
-                raise InputError(
-                    f"no space left for a checkpoint in '{self.path}'; those before are whole: free space, then go on "
-                    f"with run.resume=true"
-                ) from error
+            if isinstance(error, OSError):
+                raise self._not_written(error) from error
             raise
 
-    def _gathered(self, own: dict[str, list[int]]) -> dict[str, list[int]]:
-        parts: list[Any] = [None] * self._ranks.world_size
-        dist.all_gather_object(parts, own, group=self._group)
-        return {name: about for part in parts for name, about in part.items()}
+    def _not_written(self, error: OSError) -> InputError:
+        then = "go on with run.resume=true"
+        if error.errno in DISK_FULL:
+            return InputError(
+                f"no space left for a checkpoint in '{self.path}'; those before are whole: free space, then {then}"
+            )
+        return InputError(
+            f"a checkpoint cannot be written to '{self.path}': {error.strerror}; those before are whole: check the "
+            f"disk and its limits, then {then}"
+        )
 
     def newest_whole(self) -> tuple[Path, dict[str, Any]] | None:
         """The newest checkpoint that is whole, and its ``progress``; None where there is no checkpoint at all.
@@ -182,7 +190,7 @@ class Checkpointer:
 
         Raises InputError on all ranks where a file is missing or is not what was written.
         """
-        progress = self._agreed(path, lambda: read_progress(path))
+        progress = self._agreed(lambda: read_progress(path, self._progress))
         names = sorted(progress["files"])[self._ranks.rank :: self._ranks.world_size]
         wrong: list[Any] = [None] * self._ranks.world_size
         dist.all_gather_object(wrong, check_files(path, {n: progress["files"][n] for n in names}))
@@ -191,7 +199,7 @@ class Checkpointer:
         return progress
 
     @staticmethod
-    def _agreed(path: Path, read: Any) -> dict[str, Any]:
+    def _agreed(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What rank 0 reads, or its InputError, on every rank."""
         answer: list[Any] = [None]
         if dist.get_rank() == 0:
@@ -232,27 +240,4 @@ class Checkpointer:
         self.load(best, state)
 
     def _read(self, path: Path, shards: list[TensorShard]) -> None:
-        try:
-            dcp.load({}, checkpoint_id=str(path), planner=ShardLoadPlanner(shards))
-        except CheckpointException as error:
-            cause = self._own_part(error)
-            if not isinstance(cause, Exception):
-                raise cause from error
-            raise InputError(
-                f"checkpoint '{path}' is of another model: {first_line(cause)}; set the model back, or start a new run"
-            ) from error
-
-    def _own_part(self, error: CheckpointException) -> BaseException:
-        """This rank's reason why saving or loading failed; SystemExit where only other ranks have one to tell.
-
-        torch collects the failures of all ranks and raises them together on each, ^C among them.
-        """
-        failures = {rank: failure for rank, (failure, _) in error.failures.items()}
-        if any(isinstance(f, KeyboardInterrupt) for f in failures.values()):
-            return KeyboardInterrupt()
-        if self._ranks.rank not in failures:
-            return SystemExit(2)
-        own: BaseException | None = failures[self._ranks.rank]
-        while own is not None and not isinstance(own, OSError):  # a full disk is the context of torch's own error
-            own = own.__cause__ or own.__context__
-        return own or failures[self._ranks.rank]
+        on_all(self._ranks, lambda: read_shards(path, shards))

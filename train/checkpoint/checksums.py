@@ -1,14 +1,35 @@
 """Checksums of a checkpoint's files, and progress.json, which holds them and what else was saved."""
 
-import json
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from embeddings.errors import InputError, first_line
+from embeddings.json_file import read_json
+from embeddings.validation import validated
+from train.checkpoint.shard_index import FileName
 
 PROGRESS = "progress.json"
 _CHUNK = 4 << 20
+
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+
+
+class Progress(BaseModel):
+    """What progress.json holds for the checkpointer. Kinds of training derive theirs, which say what else they need.
+
+    Other keys are left as they are, and checked by nobody.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    files: dict[FileName, tuple[Count, Count]]
+    step: Count
+    world_size: Annotated[int, Field(ge=1, lt=1 << 31)]
+    device: str | None = None  # older checkpoints do not say
+    is_best: bool
 
 
 def checksum(path: Path) -> int:
@@ -20,14 +41,13 @@ def checksum(path: Path) -> int:
     return value
 
 
-def read_progress(path: Path) -> dict[str, Any]:
-    """What was saved with checkpoint ``path``. Raises InputError where that is not readable."""
+def read_progress(path: Path, model: type[Progress] = Progress) -> dict[str, Any]:
+    """What was saved with checkpoint ``path``: plain data that ``model`` takes. Raises InputError where it is not."""
     try:
-        progress = json.loads((path / PROGRESS).read_text())
-        progress["files"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        progress = validated(model, read_json(path / PROGRESS, "progress"), PROGRESS)
+    except (OSError, InputError) as error:
         raise damaged(path, first_line(error)) from error
-    return progress
+    return progress.model_dump(exclude_unset=True)
 
 
 def check_files(path: Path, files: dict[str, list[int]]) -> str | None:
@@ -35,6 +55,8 @@ def check_files(path: Path, files: dict[str, list[int]]) -> str | None:
     for name, (size, wanted) in files.items():
         try:
             got = (path / name).stat().st_size
+            if not (path / name).is_file():
+                return f"'{name}' is no file"  # a pipe would be waited for
             if got != size:
                 return f"'{name}' has {got} bytes instead of {size}"
             if checksum(path / name) != wanted:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, shown
 from train.checkpoint.shards import TensorShard
 from train.ctr.optimizers import WARMUP
 from train.ctr.trainable import Trainable
@@ -90,9 +90,15 @@ class ReshardedAccumulators:
 
     An accumulator of a row is the mean of its columns' squared gradients, summed over steps. Shards that come together
     give their mean, by width, which is exact; a shard that is split gives each part its own value, the best there is.
+
+    Args:
+        saved: table -> where its column shards began, and its width, as ``column_bounds`` says them.
+        bounds: those of the model here.
+
+    Raises InputError where ``saved`` is of other tables.
     """
 
-    def __init__(self, held: list[Accumulators], saved: dict[str, list[int]]) -> None:
+    def __init__(self, held: list[Accumulators], saved: dict[str, list[int]], bounds: dict[str, list[int]]) -> None:
         self._parts = []
         self.shards: list[TensorShard] = []
         for a in held:
@@ -102,6 +108,11 @@ class ReshardedAccumulators:
                     "new run"
                 )
             columns = saved[a.table]
+            if columns[:1] != [0] or columns[-1] != bounds[a.table][-1] or any(m >= n for m, n in pairwise(columns)):
+                raise InputError(
+                    f"the checkpoint is of another model, or damaged: table '{a.table}' has columns from "
+                    f"{shown(columns)} on in it, {bounds[a.table]} here; set the model back, or start a new run"
+                )
             read = a.tensor.new_empty(a.sizes[0], len(columns) - 1)
             size = (a.rows, len(columns) - 1)
             # Two shards of the same rows read the same shard once.

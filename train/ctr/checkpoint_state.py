@@ -52,9 +52,10 @@ class CTRCheckpointState:
         fill_optimizer_state(optimizers)
         optimizer = optimizers.state_dict()
         held = accumulators(self._trainable, optimizer)
-        by_row = ReshardedAccumulators([a for a in held if a.tensor.dim() == 1], progress["columns"])
+        bounds = column_bounds(self._trainable)
+        by_row = ReshardedAccumulators([a for a in held if a.tensor.dim() == 1], progress["columns"], bounds)
         by_entry = [a for a in held if a.tensor.dim() == 2]
-        shards += accumulator_shards(by_entry, column_bounds(self._trainable)) + by_row.shards
+        shards += accumulator_shards(by_entry, bounds) + by_row.shards
         shards += _dense_optimizer_shards(optimizer)
         counters = _warmup_counters(optimizer)
         shards.append(whole_tensor("schedule", counters[0]))

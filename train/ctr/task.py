@@ -16,6 +16,7 @@ from train.ctr.build import build, build_reader, check_optimizer, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.config import Config, check_names
 from train.ctr.pretrained_make import export, load_makes
+from train.ctr.progress import CTRProgress
 from train.ctr.reset_tables import reset_tables
 from train.ctr.scoring import collect, read_counters, write_evaluation
 from train.ctr.train_pipeline import train_pipeline
@@ -27,7 +28,7 @@ from train.run.finite_loss import refuse_bad_loss
 from train.run.metrics_window import MetricsWindow
 from train.run.task import Batches, TrainingTask
 from train.run.trainer import train
-from train.run.trainer_state import TrainerState
+from train.run.trainer_state import RunProgress, TrainerState
 
 LOWER_IS_BETTER = {"ne", "log_loss"}
 
@@ -44,6 +45,7 @@ class CTRTask(TrainingTask):
     """
 
     printed: ClassVar[tuple[str, ...]] = ("gauc", "auc", "ne", "log_loss")
+    progress_model: ClassVar[type[RunProgress]] = CTRProgress
 
     def __init__(self, config: Config, ranks: Ranks) -> None:
         self.settings = self.config = config

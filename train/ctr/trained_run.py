@@ -13,6 +13,7 @@ from train.checkpoint.checkpointer import Checkpointer
 from train.ctr.build import build, build_reader, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.config import Config, check_names, load_config
+from train.ctr.progress import CTRProgress
 from train.ctr.trained_schema import schema_to_score
 from train.data.parquet_files import find_files
 from train.data.reader import RowReader
@@ -67,7 +68,7 @@ def open_run(
     Raises InputError where the run has no such checkpoint, or its frozen stores or the schema have changed.
     """
     find_files(config.data.path, split)  # a wrong name is told before the checkpoint's files are read
-    checkpoints = Checkpointer(config.run_folder, ranks, config.train.keep)
+    checkpoints = Checkpointer(config.run_folder, ranks, config.train.keep, progress=CTRProgress)
     folder = checkpoints.folder
     there = {p.name: p for p in folder.all()}
     path = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: there.get(checkpoint))()

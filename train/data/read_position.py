@@ -2,10 +2,30 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, Field
 
 from embeddings.errors import InputError
 from train.data.resharding import LogicalShards
+
+_Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+_Positive = Annotated[int, Field(ge=1, lt=1 << 31)]
+
+
+class _Partition(BaseModel, extra="forbid"):
+    world_size: _Positive
+    workers: _Positive
+    batch_size: _Positive
+
+
+class SavedPosition(BaseModel, extra="allow"):
+    """A reader's ``state_dict`` as a checkpoint holds it; what it is compared with may be anything."""
+
+    epoch: _Count
+    rows: _Count
+    # older checkpoints say lanes
+    logical_shards: _Partition = Field(validation_alias=AliasChoices("logical_shards", "lanes"))
 
 
 @dataclass(frozen=True)

@@ -57,3 +57,27 @@ def on_first(ranks: Ranks, action: Callable[[], Result], group: dist.ProcessGrou
     if answer[1]:
         raise SystemExit(2)
     return answer[0]
+
+
+def on_all(ranks: Ranks, action: Callable[[], Result], group: dist.ProcessGroup | None = None) -> list[Result]:
+    """What ``action`` returns on each rank, by rank, on every rank. Where it fails on one, that one says why, all end.
+
+    Args:
+        group: as for ``on_first``.
+
+    Raises:
+        InputError, OSError: on the first rank where it failed, from ``action``.
+        SystemExit: with status 2, on the other ranks.
+    """
+    result: Result | None = None
+    failure: Exception | None = None
+    try:
+        result = action()
+    except (InputError, OSError) as error:
+        failure = error
+    answers: list = [None] * ranks.world_size
+    dist.all_gather_object(answers, (result, failure is not None), group=group)
+    failed = [rank for rank, (_, failed) in enumerate(answers) if failed]
+    if failed:
+        raise failure if failure is not None and failed[0] == ranks.rank else SystemExit(2)
+    return [answer for answer, _ in answers]

@@ -10,7 +10,7 @@ import torch
 from train.checkpoint.checkpointer import Checkpointable
 from train.config import RunSettings
 from train.distributed.ranks import Ranks
-from train.run.trainer_state import TrainerState
+from train.run.trainer_state import RunProgress, TrainerState
 
 Batches = Generator[Any, None, None]
 
@@ -24,12 +24,14 @@ class TrainingTask(ABC):
         settings: the run's config, with the sections data, train, process and run.
         checkpoint_state: what a checkpoint holds of the task.
         printed: metrics of an evaluation that are shown on a terminal.
+        progress_model: what progress.json has to hold for ``resume``.
     """
 
     settings: RunSettings
     ranks: Ranks
     checkpoint_state: Checkpointable
     printed: ClassVar[tuple[str, ...]]
+    progress_model: ClassVar[type[RunProgress]] = RunProgress
 
     # what is trained on
 

@@ -36,7 +36,9 @@ class Trainer:
     def __init__(self, task: TrainingTask) -> None:
         self.task, self.ranks, self.config = task, task.ranks, task.settings
         loop, process = self.config.train, self.config.process
-        self.checkpointer = Checkpointer(self.config.run_folder, self.ranks, loop.keep, process.timeout_s)
+        self.checkpointer = Checkpointer(
+            self.config.run_folder, self.ranks, loop.keep, process.timeout_s, task.progress_model
+        )
         self.state = TrainerState()
         rows = self._resume() if self.config.run.resume else 0  # before anything is written
         if self.state.step == 0:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pydantic import BaseModel
+
+from train.checkpoint.checksums import Count, Progress
+
 
 @dataclass
 class TrainerState:
@@ -39,3 +43,19 @@ class TrainerState:
     def epochs_begun(self) -> int:
         """Whole epochs, and one that has begun."""
         return self.epoch + (1 if self.batch else 0)
+
+
+class _Logged(BaseModel, extra="allow"):
+    rows: Count
+
+
+class RunProgress(Progress):
+    """What progress.json holds for the trainer: a ``TrainerState``, and the rows of metrics.jsonl."""
+
+    epoch: Count
+    batch: Count
+    best: float | None = None
+    best_epoch: Count | None = None
+    validated: Count | None = None
+    worse: Count = 0
+    metrics: _Logged

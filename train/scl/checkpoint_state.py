@@ -8,8 +8,15 @@ import torch
 from embeddings.errors import InputError
 from recsys.scl.memory_bank import MemoryBank
 from train.checkpoint.shards import TensorShard, whole_tensor
+from train.run.trainer_state import RunProgress
 from train.scl.build import same_buffers
 from train.scl.trainable import SCLTrainable
+
+
+class SCLProgress(RunProgress):
+    """``reader``: what its rows depend on."""
+
+    reader: dict[str, Any]
 
 
 class SCLCheckpointState:

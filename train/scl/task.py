@@ -16,9 +16,9 @@ from train.run.finite_loss import refuse_bad_loss
 from train.run.metrics_window import MetricsWindow
 from train.run.task import Batches, TrainingTask
 from train.run.trainer import train
-from train.run.trainer_state import TrainerState
+from train.run.trainer_state import RunProgress, TrainerState
 from train.scl.build import VOCABULARY, build_towers, build_trainable, learning_rate, same_buffers
-from train.scl.checkpoint_state import SCLCheckpointState, refuse_other_rows
+from train.scl.checkpoint_state import SCLCheckpointState, SCLProgress, refuse_other_rows
 from train.scl.config import SCLConfig
 from train.scl.decoded_contents import DecodedContents
 from train.scl.evaluation import Evaluation
@@ -42,6 +42,7 @@ class SCLTask(TrainingTask):
     """Encoders of queries and items on pairs of both. Raises InputError for what the user can fix."""
 
     printed: ClassVar[tuple[str, ...]] = ("acc@1", "acc@5")
+    progress_model: ClassVar[type[RunProgress]] = SCLProgress
 
     def __init__(self, config: SCLConfig, ranks: Ranks) -> None:
         self.settings = self.config = config

@@ -11,7 +11,7 @@ def test_accumulators_of_other_column_shards():
 
     def regrouped(saved: torch.Tensor, columns: list[int], shards: list[tuple[int, int]]) -> torch.Tensor:
         accumulators = [Accumulators("t", 2, (0, a), (2, b - a), torch.full((2,), float("nan"))) for a, b in shards]
-        reading = ReshardedAccumulators(accumulators, {"t": columns})
+        reading = ReshardedAccumulators(accumulators, {"t": columns}, {"t": [0, 8]})
         assert [(p.key, p.size, p.offsets) for p in reading.shards] == [("optimizer.tables.t", saved.shape, (0, 0))]
         reading.shards[0].tensor.copy_(saved)
         reading.fill()

@@ -1,0 +1,24 @@
+"""What progress.json of a CTR run's checkpoint holds for those who read it."""
+
+from pydantic import BaseModel
+
+from train.checkpoint.checksums import Count
+from train.data.read_position import SavedPosition
+from train.run.trainer_state import RunProgress
+
+
+class _Named(BaseModel):
+    name: str
+
+
+class _SavedConfig(BaseModel, extra="allow"):
+    sparse_optimizer: _Named
+
+
+class CTRProgress(RunProgress):
+    """``columns``: table -> where its column shards began, and its width; ``stores``: modality -> checksum."""
+
+    reader: SavedPosition
+    stores: dict[str, str]
+    columns: dict[str, list[Count]]
+    config: _SavedConfig
