@@ -1,28 +1,34 @@
 """A MAKE that was trained alone, on disk: one file of weights an epoch, and what they are.
 
-RUN/MODALITY/make/about.json   modality, checksum of the store, widths, validation by epoch, the best epoch
-RUN/MODALITY/make/epoch-N.pt   weights after N epochs; 0 is how it was initialised
+RUN/MODALITY/make/about.json            modality, checksum of the store, widths, validation by epoch, the best epoch
+RUN/MODALITY/make/epoch-N.safetensors   weights after N epochs; 0 is how it was initialised; epoch-N.pt of old
 """
 
 import functools
-import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import BaseModel, Field
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from embeddings.atomic_file import atomic_write
-from embeddings.errors import InputError, first_line
+from embeddings.errors import InputError, first_line, shown
 from embeddings.frozen.store import FrozenStore
-from embeddings.json_file import write_json
+from embeddings.json_file import read_json, write_json
+from embeddings.validation import Strict, validated
 from recsys.models.config import MAKEConfig
 from recsys.models.make import MAKE
 from recsys.models.multimodal import ModalityFeatures
+from train.checkpoint.torch_archive import read_tensors
 from train.ctr.config import Config
 from train.ctr.trainable import Trainable
 from train.distributed.ranks import Ranks, on_first
+
+ABOUT = "about.json"
+_MOST_AROUND = 1 << 16  # bytes of a file, or of a tensor in it, besides its numbers
 
 
 def export(
@@ -39,13 +45,38 @@ def export(
     folder.mkdir(exist_ok=True)
     (make,) = (module for module in trainable.model.modules() if isinstance(module, MAKE))
     weights = {key: value.cpu() for key, value in make.state_dict().items()}
-    with atomic_write(folder / f"epoch-{epoch}.pt") as out:
-        torch.save(weights, out)
-    about = folder / "about.json"
-    before = json.loads(about.read_text())["epochs"] if epoch and about.is_file() else []
+    with atomic_write(folder / f"epoch-{epoch}.safetensors") as out:
+        out.write(save(weights))
+    about = folder / ABOUT
+    before = _read_about(folder).epochs if epoch and about.is_file() else []
     facts = _facts(config.model.modality_config(name).make, name, store)
-    epochs = [e for e in before if e["epoch"] < epoch] + [{"epoch": epoch, config.train.select: value}]
+    epochs = [e.model_dump() for e in before if e.epoch < epoch] + [{"epoch": epoch, config.train.select: value}]
     write_json(about, {"format": 1, **facts, "best_epoch": best, "epochs": epochs})
+
+
+class _Epoch(BaseModel, extra="allow"):
+    epoch: Annotated[int, Field(ge=0)]
+
+
+class _About(Strict):
+    """about.json; the names of its keys are those of ``_facts``."""
+
+    format: Literal[1] = 1
+    modality: str
+    width: int
+    store: str
+    attention_hidden: int
+    hidden: list[int]
+    best_epoch: int | None
+    epochs: list[_Epoch]
+
+
+def _read_about(folder: Path) -> _About:
+    """Raises InputError where it is not readable, and FileNotFoundError."""
+    try:
+        return validated(_About, read_json(folder / ABOUT, "file"), ABOUT)
+    except InputError as error:
+        raise InputError(f"'{folder / ABOUT}' is not readable ({first_line(error)}); train the MAKE again") from None
 
 
 def load_makes(config: Config, stores: Mapping[str, FrozenStore], trainable: Trainable, ranks: Ranks) -> None:
@@ -61,48 +92,60 @@ def load_makes(config: Config, stores: Mapping[str, FrozenStore], trainable: Tra
         name, make = module.modality, config.model.modality_config(module.modality).make
         if make.run is None:
             continue
-        weights = on_first(ranks, functools.partial(_read, make, name, stores[name]))
         parameters = dict(module.make.named_parameters())
-        assert parameters.keys() == weights.keys(), "the shapes were compared"
+        sizes = {key: parameter.size() for key, parameter in parameters.items()}
+        weights = on_first(ranks, functools.partial(_read, make, name, stores[name], sizes))
         with torch.no_grad():
             for key, parameter in parameters.items():
                 parameter.copy_(weights[key])
 
 
-def _read(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, torch.Tensor]:
+def _read(make: MAKEConfig, name: str, store: FrozenStore, sizes: dict[str, torch.Size]) -> dict[str, torch.Tensor]:
     folder = Path(str(make.run)) / name / "make"
     try:
-        about = json.loads((folder / "about.json").read_text())
+        about = _read_about(folder)
     except FileNotFoundError:
         raise InputError(
             f"no MAKE of modality '{name}' in '{make.run}': '{folder}' has no about.json; train it with python -m "
             f"train make --config FILE run.name={Path(str(make.run)).name}, or set its run to null to train it from "
             f"scratch"
         ) from None
-    except ValueError as error:
-        raise InputError(
-            f"'{folder}/about.json' is not readable ({first_line(error)}); train the MAKE again"
-        ) from error
     for key, wanted in _facts(make, name, store).items():
-        if about[key] != wanted:
+        if getattr(about, key) != wanted:
             raise InputError(
-                f"the MAKE in '{folder}' has {key} {about[key]}, this model has {wanted}; {_FIXES[key]}, or train the "
-                f"MAKE again"
+                f"the MAKE in '{folder}' has {key} {shown(getattr(about, key))}, this model has {wanted}; "
+                f"{_FIXES[key]}, or train the MAKE again"
             )
-    there = [e["epoch"] for e in about["epochs"]]
-    epoch = about["best_epoch"] if make.epoch is None else make.epoch
+    there = [e.epoch for e in about.epochs]
+    epoch = about.best_epoch if make.epoch is None else make.epoch
     if epoch not in there:
         what = "none of them validated" if epoch is None else f"not {epoch}"
         raise InputError(
-            f"the MAKE in '{folder}' has epochs {there}, {what}; set model.multimodal.make.epoch to one of them, or "
-            f"train on with run.resume=true and more train.epochs"
+            f"the MAKE in '{folder}' has epochs {shown(there)}, {what}; set model.multimodal.make.epoch to one of "
+            f"them, or train on with run.resume=true and more train.epochs"
         )
+    return _read_weights(folder / f"epoch-{epoch}.safetensors", sizes)
+
+
+def _read_weights(path: Path, sizes: dict[str, torch.Size]) -> dict[str, torch.Tensor]:
+    """Raises InputError where the file does not hold float32 tensors of ``sizes``."""
+    if not path.exists() and path.with_suffix(".pt").exists():
+        path = path.with_suffix(".pt")
     try:
-        return torch.load(io.BytesIO((folder / f"epoch-{epoch}.pt").read_bytes()), weights_only=True)
-    except Exception as error:  # torch and pickle raise many kinds
-        raise InputError(
-            f"'{folder}/epoch-{epoch}.pt' is not readable ({first_line(error)}); train the MAKE again"
-        ) from error
+        if not path.is_file():
+            raise ValueError("it is missing, or no file")
+        most = _MOST_AROUND + sum(_MOST_AROUND + 4 * size.numel() for size in sizes.values())
+        if path.stat().st_size > most:
+            raise ValueError("it is larger than this model's MAKE")
+        data = path.read_bytes()
+        weights = read_tensors(data) if path.suffix == ".pt" else load(data)
+        if {key: (value.size(), value.dtype) for key, value in weights.items()} != {
+            key: (size, torch.float32) for key, size in sizes.items()
+        }:
+            raise ValueError("it holds other tensors than this model's MAKE")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"'{path}' is not readable ({first_line(error)}); train the MAKE again") from error
+    return weights
 
 
 _FIXES = {

@@ -7,11 +7,16 @@ from train.data.read_position import SavedPosition
 from train.run.trainer_state import RunProgress
 
 
-class _Named(BaseModel):
+class _Named(BaseModel, extra="allow"):
     name: str
 
 
+class _Data(BaseModel, extra="allow"):
+    path: str
+
+
 class _SavedConfig(BaseModel, extra="allow"):
+    data: _Data
     sparse_optimizer: _Named
 
 

@@ -67,7 +67,7 @@ def count_again(checkpoint: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "files": files}))
 
 
-class _Runs:
+class Runs:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
@@ -77,7 +77,7 @@ class _Runs:
 
 def harmful(mark: Path, protocol: int = 4) -> bytes:
     """A pickle that makes the file ``mark`` when it is loaded."""
-    data = pickle.dumps(_Runs(mark), protocol)
+    data = pickle.dumps(Runs(mark), protocol)
     pickle.loads(data)
     assert mark.exists(), "it does what it says"
     mark.unlink()

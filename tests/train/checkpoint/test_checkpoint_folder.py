@@ -86,7 +86,7 @@ def test_the_best_is_never_pruned(config, tmp_path, monkeypatch):
 def test_leftovers_of_an_interrupted_write_are_ignored_and_cleared(run):
     left = run / "checkpoints" / ".writing-step-00000099"
     left.mkdir()
-    (left / "__0_0.distcp").write_bytes(b"half")
+    (left / "rank-00000.safetensors").write_bytes(b"half")
     done = resumed(run)
     assert done.status == 0 and "resumed from step-00000024" in done.out, done.err
     assert not [n for n in checkpoints(run) if n.startswith(".")]
@@ -133,3 +133,17 @@ def test_names_are_those_of_steps(tmp_path):
     assert folder.newest() == tmp_path / "checkpoints" / "step-00000010"
     with pytest.raises(InputError, match=r"is damaged: .*No such file"):
         read_progress(folder.newest())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"checkpoint": name}
+        for name in ("../../other", "/etc", "..", "", "step-1", "step-00000001/..", "step-00000001\n", 7)
+    ]
+    + [{}, [], None, "step-00000001", {"checkpoint": {}}, {"checkpoint": "step-00000001", "more": 1}],
+)
+def test_best_json_names_a_checkpoint_beside_it(tmp_path, content):
+    (tmp_path / "best.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"best.json' is damaged \(.*\); name a checkpoint instead of 'best'"):
+        CheckpointFolder(tmp_path, keep=2).best()

@@ -1,13 +1,15 @@
 """Files of a checkpoint that are missing, cut or changed."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from embeddings.errors import InputError
 from tests.train.checkpoint.runs import checkpoints, cut, resumed
 from tests.train.launch import cli
-from train.checkpoint.checksums import check_files, checksum
+from train.checkpoint.checksums import check_files, checksum, read_progress
 
 
 def missing(path: Path) -> None:
@@ -24,7 +26,7 @@ def one_bit_changed(path: Path) -> None:
     path.write_bytes(whole)
 
 
-FILES = ["progress.json", ".metadata", "__0_0.distcp"]
+FILES = ["progress.json", "index.json", "rank-00000.safetensors"]
 DAMAGES = [(d, f) for d in (missing, cut, emptied) for f in FILES]
 DAMAGES += [(one_bit_changed, f) for f in FILES[1:]]  # progress.json holds the checksums, and has none
 
@@ -66,3 +68,42 @@ def test_what_is_wrong_with_files_is_said(tmp_path):
     assert check_files(tmp_path, files) == "'a' has changed since it was written"
     cut(tmp_path / "a")
     assert check_files(tmp_path, files) == "'a' has 4 bytes instead of 9"
+
+
+SAVED = {"files": {"a": [9, 1]}, "step": 4, "world_size": 2, "is_best": False, "config": {"any": "thing"}}
+
+
+def test_progress_is_what_was_saved(tmp_path):
+    (tmp_path / "progress.json").write_text(json.dumps(SAVED))
+    assert read_progress(tmp_path) == {**SAVED, "files": {"a": (9, 1)}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"files": files} for files in (None, [], 7, {"../x": [1, 1]}, {"/etc/passwd": [1, 1]}, {"a": [1]}, {"a": 7},
+                                          {"": [1, 1]}, {"..": [1, 1]}, {"a": [-1, 1]}, {"a": ["x", 1]})),
+        *({"step": step} for step in (None, -1, "x", 1.5, [], float("nan"), 10**40)),
+        *({"world_size": size} for size in (0, -1, None, 10**12)),
+        {"is_best": 7},
+        {"device": []},
+    ],
+)  # fmt: skip
+def test_progress_of_odd_types_is_damage(tmp_path, change):
+    (tmp_path / "progress.json").write_text(json.dumps({**SAVED, **change}))
+    with pytest.raises(InputError, match=rf"^checkpoint '.*' is damaged: progress.json: {next(iter(change))}"):
+        read_progress(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "null", "[" * 100_000, '{"files": {}}', "NaN", '{"step": 1' + "0" * 9999]
+)
+def test_progress_that_is_none_is_damage(tmp_path, text):
+    (tmp_path / "progress.json").write_text(text)
+    with pytest.raises(InputError, match=r"^checkpoint '.*' is damaged: .*remove it or name another$"):
+        read_progress(tmp_path)
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a")
+    assert check_files(tmp_path, {"a": [0, 0]}) == "'a' is no file"

@@ -45,7 +45,7 @@ def test_a_harmful_metadata_is_not_run(folder, tmp_path, protocol):
 
 
 def test_a_harmful_pickle_inside_a_whole_metadata_is_not_run(folder, tmp_path):
-    edited(folder, lambda metadata: setattr(metadata, "planner_data", earlier._Runs(tmp_path / "mark")))
+    edited(folder, lambda metadata: setattr(metadata, "planner_data", earlier.Runs(tmp_path / "mark")))
     wanted = whole_tensor("n", torch.zeros(1, dtype=torch.int64))
     read_shards(folder, [wanted])
     assert wanted.tensor.tolist() == [7] and not (tmp_path / "mark").exists()

@@ -2,20 +2,24 @@
 
 import json
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from embeddings.frozen.store import build_store
 from tests.train import launch, tiny
 from tests.train.launch import cli, one_line, rows
+from train.checkpoint.shard_files import ShardFiles
+from train.checkpoint.shard_reader import read_shards
+from train.checkpoint.shards import whole_tensor
 from train.run import trainer as loop
 
 MAKE = ["model.multimodal.make.attention_hidden=5", "model.multimodal.make.hidden=[6,4,3]"]
 JOINED = ["model.multimodal.mode=simtier+make", *MAKE]
+IN_MODEL = ".multimodal.text."
 
 
 def make(config: Path, *overrides: str) -> launch.Done:
@@ -25,22 +29,16 @@ def make(config: Path, *overrides: str) -> launch.Done:
 
 
 def weights(run: Path, epoch: int) -> dict[str, torch.Tensor]:
-    return torch.load(run / "text" / "make" / f"epoch-{epoch}.pt", weights_only=True)
+    return load_file(run / "text" / "make" / f"epoch-{epoch}.safetensors")
 
 
 def in_checkpoint(run: Path) -> dict[str, torch.Tensor]:
     """MAKE's weights in a CTR run's best checkpoint."""
-    import torch.distributed.checkpoint as dcp
-
     path = run / "checkpoints" / json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
-    reader = dcp.FileSystemReader(str(path))
-    about = reader.read_metadata().state_dict_metadata
-    names = [name for name in about if name.startswith("model.") and ".multimodal.text." in name]
-    state = {name: torch.empty(about[name].size) for name in names}
-    with warnings.catch_warnings():  # torch says that no other rank takes part
-        warnings.simplefilter("ignore")
-        dcp.load(state, storage_reader=reader, no_dist=True)
-    return {name.split(".make.", 1)[1]: value for name, value in state.items()}
+    saved = ShardFiles(path).index.tensors
+    wanted = [whole_tensor(n, torch.empty(saved[n].size)) for n in saved if n.startswith("model.") and IN_MODEL in n]
+    read_shards(path, wanted)
+    return {shard.key.split(".make.", 1)[1]: shard.tensor for shard in wanted}
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +127,8 @@ def test_a_make_that_does_not_fit_is_refused(trained, config, own_data, tmp_path
     shutil.copytree(trained, copy, dirs_exist_ok=True)
     one_line(cli("ctr", *taken, "model.multimodal.make.hidden=[6,4]"), "hidden [6, 4, 3]", "has [6, 4]")
     one_line(cli("ctr", *taken, "model.multimodal.make.epoch=9"), "not 9; set model.multimodal.make.epoch")
-    (copy / "text" / "make" / "epoch-2.pt").write_bytes(b"torn")
-    one_line(cli("ctr", *taken, "model.multimodal.make.epoch=2"), "epoch-2.pt' is not readable")
+    (copy / "text" / "make" / "epoch-2.safetensors").write_bytes(b"torn")
+    one_line(cli("ctr", *taken, "model.multimodal.make.epoch=2"), "epoch-2.safetensors' is not readable")
     (copy / "text" / "make" / "about.json").write_text("{")
     one_line(cli("ctr", *taken), "about.json' is not readable")
     assert not (tmp_path / "runs" / "run" / "run.json").exists(), "a refused run leaves nothing behind"

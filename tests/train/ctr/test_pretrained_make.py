@@ -1,13 +1,16 @@
 """Weights of a MAKE that was trained alone: written after each epoch, taken by a model of the same shape and store."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from embeddings.errors import InputError
 from recsys.models.make import MAKE
+from tests.train.checkpoint.earlier import Runs, harmful
 from tests.train.ctr.in_process import QUIET, build_task
 from train.ctr.pretrained_make import export, load_makes
 
@@ -64,3 +67,69 @@ def test_the_best_epochs_weights_are_taken_or_those_that_are_named(task, exporte
 def test_what_does_not_fit_is_refused(task, exported, override, words):
     with pytest.raises(InputError, match=words):
         taken(task, exported, override)
+
+
+def test_weights_that_an_earlier_version_wrote_are_taken(task, exported):
+    folder = exported / "text" / "make"
+    new = folder / "epoch-2.safetensors"
+    torch.save({key: value + 5 for key, value in load_file(new).items()}, folder / "epoch-2.pt")
+    assert taken(task, exported, "model.multimodal.make.epoch=2") == {2.0}, "today's goes before it"
+    new.unlink()
+    assert taken(task, exported, "model.multimodal.make.epoch=2") == {7.0}
+
+
+def test_weights_that_would_run_something_do_not(task, exported, tmp_path):
+    folder = exported / "text" / "make"
+    (folder / "epoch-1.safetensors").rename(folder / "kept")
+    torch.save({"a": Runs(tmp_path / "mark")}, folder / "epoch-1.pt")
+    harmful(tmp_path / "mark")
+    with pytest.raises(InputError, match=r"epoch-1.pt' is not readable \(it holds"):
+        taken(task, exported)
+    (folder / "epoch-1.pt").write_bytes(harmful(tmp_path / "mark"))
+    with pytest.raises(InputError, match=r"epoch-1.pt' is not readable \(no file of torch.save"):
+        taken(task, exported)
+    assert not (tmp_path / "mark").exists()
+
+
+def other_tensors(path: Path) -> None:
+    save_file({**load_file(path), "more": torch.zeros(1)}, path)
+
+
+def other_sizes(path: Path) -> None:
+    save_file({key: value.flatten()[:1].clone() for key, value in load_file(path).items()}, path)
+
+
+def other_numbers(path: Path) -> None:
+    save_file({key: value.double() for key, value in load_file(path).items()}, path)
+
+
+def huge(path: Path) -> None:
+    os.truncate(path, 1 << 40)
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("spoil", [other_tensors, other_sizes, other_numbers, huge, a_pipe, Path.unlink])
+def test_weights_of_something_else_are_refused(task, exported, spoil):
+    spoil(exported / "text" / "make" / "epoch-1.safetensors")
+    with pytest.raises(InputError, match=r"epoch-1.safetensors' is not readable \(.*\); train the MAKE again"):
+        taken(task, exported)
+
+
+def test_about_json_of_odd_types_is_refused(task, exported):
+    path = exported / "text" / "make" / "about.json"
+    about = json.loads(path.read_text())
+    odd = [{key: value} for key in about for value in ({}, [{}], float("nan"), "x" * 5000) if key != "store"]
+    odd += [{"store": 7}, {"epochs": [{}]}, {"epochs": [{"epoch": -1}]}, {"best_epoch": 10**40}, {"more": 1}]
+    for change in odd:
+        path.write_text(json.dumps({**about, **change}))
+        with pytest.raises(InputError) as error:
+            taken(task, exported)
+        assert len(str(error.value)) < 1000 and "\n" not in str(error.value)
+    for text in ("", "[", "[" * 100_000, "null", "7", "{}"):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"about.json' is not readable \(.*\); train the MAKE again"):
+            taken(task, exported)

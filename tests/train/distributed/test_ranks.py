@@ -9,7 +9,7 @@ import torch.distributed as dist
 from embeddings.errors import InputError
 from train.config import ProcessConfig
 from train.distributed.process_group import process_group
-from train.distributed.ranks import Ranks, on_first
+from train.distributed.ranks import Ranks, on_all, on_first
 
 CPU = torch.device("cpu")
 
@@ -41,6 +41,42 @@ def test_other_ranks_hear_of_the_first_ones_failure(monkeypatch, answer, ends):
         assert caught.value.code == 2
     else:
         assert on_first(second, lambda: pytest.fail("only rank 0 acts")) == "said"
+
+
+OTHERS = [  # what ranks 0 and 2 of 3 say beside rank 1, whether it fails, and what comes of it
+    ([("a", False), ("c", False)], False, ["a", "b", "c"]),
+    ([("a", False), (None, True)], False, SystemExit),
+    ([(None, True), ("c", False)], True, SystemExit),  # the first one says why
+    ([("a", False), (None, True)], True, InputError),
+]
+
+
+@pytest.mark.parametrize(("others", "fails", "outcome"), OTHERS)
+def test_what_one_rank_cannot_ends_all(monkeypatch, others, fails, outcome):
+    def gather(answers: list, own: tuple, group: object) -> None:
+        assert own == ((None, True) if fails else ("b", False)) and group is None
+        answers[:] = [others[0], own, others[1]]
+
+    def action() -> str:
+        if fails:
+            raise InputError("fix it")
+        return "b"
+
+    monkeypatch.setattr(dist, "all_gather_object", gather)
+    second = Ranks(1, 3, 1, 3, CPU)
+    if isinstance(outcome, list):
+        assert on_all(second, action) == outcome
+    else:
+        with pytest.raises(outcome) as caught:
+            on_all(second, action)
+        assert str(caught.value) == ("fix it" if outcome is InputError else "2")
+
+
+def test_one_rank_alone_does_it_all():
+    with process_group(SETTINGS) as ranks:
+        assert on_all(ranks, lambda: 7) == [7]
+        with pytest.raises(OSError, match="full"):
+            on_all(ranks, lambda: (_ for _ in ()).throw(OSError(28, "full")))
 
 
 def test_a_place_is_marked_where_somebody_listens():

@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-import torch.distributed.checkpoint as dcp
 import yaml
 
 from tests.train import tiny
 from tests.train.launch import Done, finished, start, start_launched_ranks
+from train.checkpoint.shard_files import ShardFiles
+from train.checkpoint.shard_reader import read_shards
+from train.checkpoint.shards import whole_tensor
 
 BATCH = 16
 
@@ -93,12 +95,11 @@ def test_zch_tables_on_one_rank_and_two_train_as_plain_ones_with_the_same_rows(d
 def noted(run) -> list[int]:
     """Ids that the newest checkpoint has for the rows of the item table."""
     kept = sorted((run / "checkpoints").glob("step-*"))[-1]
-    names = dcp.FileSystemReader(kept).read_metadata().state_dict_metadata
-    (name,) = [n for n in names if n.endswith("item._hash_zch_identities")]
-    ids = {name: torch.zeros(2048, 1, dtype=torch.int64)}
-    with pytest.warns(UserWarning, match="load in a single process"):
-        dcp.load(ids, checkpoint_id=str(kept), no_dist=True)
-    return [i for i in ids[name].flatten().tolist() if i != -1]
+    files = ShardFiles(kept)
+    (name,) = [n for n in files.index.tensors if n.endswith("item._hash_zch_identities")]
+    ids = whole_tensor(name, torch.zeros(2048, 1, dtype=torch.int64))
+    read_shards(kept, [ids])
+    return [i for i in ids.tensor.flatten().tolist() if i != -1]
 
 
 @pytest.mark.gpu
