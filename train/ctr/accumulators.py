@@ -110,7 +110,7 @@ class ReshardedAccumulators:
             columns = saved[a.table]
             if columns[:1] != [0] or columns[-1] != bounds[a.table][-1] or any(m >= n for m, n in pairwise(columns)):
                 raise InputError(
-                    f"the checkpoint is of another model, or damaged: table '{a.table}' has columns from "
+                    f"the checkpoint is of another model: table '{a.table}' has columns from "
                     f"{shown(columns)} on in it, {bounds[a.table]} here; set the model back, or start a new run"
                 )
             read = a.tensor.new_empty(a.sizes[0], len(columns) - 1)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from embeddings.atomic_file import atomic_write
-from embeddings.errors import InputError, first_line, shown
+from embeddings.errors import InputError, first_line, one_line, shown
 from embeddings.frozen.store import FrozenStore
 from embeddings.json_file import read_json, write_json
 from embeddings.validation import Strict, validated
@@ -113,7 +113,7 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore, sizes: dict[str, torc
     for key, wanted in _facts(make, name, store).items():
         if getattr(about, key) != wanted:
             raise InputError(
-                f"the MAKE in '{folder}' has {key} {shown(getattr(about, key))}, this model has {wanted}; "
+                f"the MAKE in '{folder}' has {key} {one_line(str(getattr(about, key)), 100)}, this model has {wanted}; "
                 f"{_FIXES[key]}, or train the MAKE again"
             )
     there = [e.epoch for e in about.epochs]

@@ -1,7 +1,9 @@
 """Optimizer accumulators under other column shards than those that saved them."""
 
+import pytest
 import torch
 
+from embeddings.errors import InputError
 from train.ctr.accumulators import Accumulators, ReshardedAccumulators
 
 
@@ -23,3 +25,13 @@ def test_accumulators_of_other_column_shards():
     assert one.tolist() == [[2.25], [22.5]]
     assert regrouped(one, [0, 8], [(0, 2), (2, 8)]).tolist() == [[2.25, 2.25], [22.5, 22.5]]
     assert regrouped(saved, [0, 2, 6, 8], [(0, 2), (2, 6), (6, 8)]).equal(saved)
+
+
+@pytest.mark.parametrize(
+    "columns", [[], [0], [8], [0, 4], [0, 16], [1, 8], [0, 8, 8], [0, 6, 4, 8], [0, *range(8)], list(range(10**6))]
+)
+def test_columns_of_another_table_are_refused_before_they_take_memory(columns):
+    held = [Accumulators("t", 1 << 40, (0, 0), (1 << 40, 8), torch.empty(1))]
+    with pytest.raises(InputError, match="the checkpoint is of another model: table 't' has columns from ") as error:
+        ReshardedAccumulators(held, {"t": columns}, {"t": [0, 8]})
+    assert len(str(error.value)) < 500

@@ -24,4 +24,7 @@ def test_resume_with_another_model(config):
     assert cli("ctr", "--config", path, "train.max_steps=3").status == 0
     done = cli("ctr", "--config", path, "run.resume=true", "model.embedding_dim=8")
     assert done.status == 2 and len(done.errors) == 1, done.err
+    assert "the checkpoint is of another model: table 'sparse.bags.embedding_bags.user.weight'" in done.err
+    done = cli("ctr", "--config", path, "run.resume=true", "model.over_arch=[8]")
+    assert done.status == 2 and len(done.errors) == 1, done.err
     assert "step-00000003' is of another model: " in done.err

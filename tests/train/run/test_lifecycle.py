@@ -110,17 +110,17 @@ def test_sigterm_that_cannot_be_honoured_in_time(config, tmp_path, monkeypatch):
 
 def test_a_signal_while_a_checkpoint_is_written(config, tmp_path, monkeypatch):
     """The run ends once the checkpoint is whole."""
-    import torch.distributed.checkpoint.filesystem as disk
+    from train.checkpoint import checkpointer
 
-    write, path, run = disk.FileSystemWriter.write_data, config(), tmp_path / "runs" / "run"
+    write, path, run = checkpointer.write_shards, config(), tmp_path / "runs" / "run"
 
-    def strike(self, *arguments):
-        if "step-00000006" in str(self.path):
+    def strike(folder, *arguments):
+        if "step-00000006" in str(folder):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)
-        return write(self, *arguments)
+        return write(folder, *arguments)
 
-    monkeypatch.setattr(disk.FileSystemWriter, "write_data", strike)
+    monkeypatch.setattr(checkpointer, "write_shards", strike)
     one_line(cli("ctr", "--config", path, "train.checkpoint_every=3"), "interrupted", status=130)
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-00000003", "step-00000006"]
     assert about(run)["status"] == "interrupted"
@@ -129,17 +129,17 @@ def test_a_signal_while_a_checkpoint_is_written(config, tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_that_takes_longer_than_the_grace(config, tmp_path, monkeypatch):
-    import torch.distributed.checkpoint.filesystem as disk
+    from train.checkpoint import checkpointer
 
-    write, path, run = disk.FileSystemWriter.write_data, config(), tmp_path / "runs" / "run"
+    write, path, run = checkpointer.write_shards, config(), tmp_path / "runs" / "run"
 
-    def strike(self, *arguments):
-        if "step-00000006" in str(self.path):
+    def strike(folder, *arguments):
+        if "step-00000006" in str(folder):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(4)
-        return write(self, *arguments)
+        return write(folder, *arguments)
 
-    monkeypatch.setattr(disk.FileSystemWriter, "write_data", strike)
+    monkeypatch.setattr(checkpointer, "write_shards", strike)
     done = cli("ctr", "--config", path, "train.checkpoint_every=3", "process.grace_s=1")
     assert done.status == 130 and "a checkpoint was not written within 1 s; those before are whole" in done.err
     assert sorted(p.name for p in (run / "checkpoints").glob("step*")) == ["step-00000003"]

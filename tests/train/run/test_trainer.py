@@ -185,9 +185,9 @@ def test_the_times_of_the_process_reach_checkpoints_and_the_end(run, monkeypatch
     seen = []
     checkpointer, to_end = trainer_module.Checkpointer, trainer_module.run_to_end
 
-    def open_checkpointer(folder, ranks, keep, timeout_s):
+    def open_checkpointer(folder, ranks, keep, timeout_s, progress):
         seen.append((keep, timeout_s))
-        return checkpointer(folder, ranks, keep, timeout_s)
+        return checkpointer(folder, ranks, keep, timeout_s, progress)
 
     def ended(run, grace_s):
         seen.append(grace_s)
