@@ -25,9 +25,10 @@ INSIDE_TRAIN: dict[str, tuple[str, ...]] = {
     "ctr": GENERIC,
     "scl": GENERIC,
     "encoding": GENERIC,
-    "report": ("config", "ctr"),
+    "report": ("config", "ctr", "run"),
     "commands": (*GENERIC, "config_docs", "ctr", "scl", "encoding", "report"),
-    "__main__": ("commands", "distributed"),
+    "standard_streams": (),
+    "__main__": ("commands", "distributed", "standard_streams"),
 }
 # Commands, not modules: what starts here may look up at the run that it is about, and nothing imports it.
 FRONT_DOORS = {"embeddings.plan"}

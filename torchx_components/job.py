@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from torchx.components import dist
 
 from embeddings.errors import InputError
 from train.ctr.config import load_config
+from train.distributed.signals import SAVING
 from train.run.run_folder import LOGS
 
 IMAGE = "tierwise:latest"  # for schedulers that run containers; local_cwd and Slurm run where they are started
+# What torchrun passes on to its ranks; of others it dies, and they with it.
+_PASSED_ON = ",".join(number.name for number in (signal.SIGINT, signal.SIGQUIT, *SAVING))
 
 
 def processes(
@@ -29,6 +33,7 @@ def processes(
     env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), **(env or {})}  # the trainer sets its own
     # torchrun reads its options from such names too, and dist.ddp passes on neither of these two
     env |= {"PET_LOG_DIR": logs, "PET_MAX_RESTARTS": str(restarts)}
+    env.setdefault("PET_SIGNALS_TO_HANDLE", _PASSED_ON)
     # otherwise processes that start again find the addresses of the dead ones in torchrun's store, and may hang
     env.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     app = dist.ddp(*words, m="train", name=name, env=env, **placed)

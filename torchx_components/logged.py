@@ -11,12 +11,14 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from train.distributed.signals import SAVING
+
 
 def run(log: Path, command: list[str]) -> int:
     """Run ``command`` with standard output and error in one stream: to ours, and added to ``log``.
 
-    SIGTERM and SIGINT go to it and to the processes that it has started; it decides what becomes of them. Returns its
-    exit status, 128 + N where signal N ended it.
+    SIGINT and the signals that save go to it and to the processes that it has started; it decides what becomes of them.
+    Returns its exit status, 128 + N where signal N ended it.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     child: subprocess.Popen | None = None
@@ -31,8 +33,9 @@ def run(log: Path, command: list[str]) -> int:
             except (ProcessLookupError, IndexError):
                 return  # all have ended; or a signal that came in between has been through the list
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, pass_on)
+    for number in (signal.SIGINT, *SAVING):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it; the command ignores it then too
+            signal.signal(number, pass_on)
     with open(log, "ab", buffering=0) as kept:
         # A session of its own: a scheduler that signals our group would have every signal arrive twice.
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)

@@ -9,7 +9,9 @@ import click
 
 from embeddings.errors import DISK_FULL, FIXABLE, InputError, for_terminal, nearest
 from recsys.datasets import DATASETS
-from train.distributed.signals import sigterm_as_interrupt
+from train.distributed.launcher_watch import watch_launcher
+from train.distributed.signals import signals_as_interrupt
+from train.standard_streams import make_lasting
 
 # command -> (module, one-line help). The module has a click command named `command`.
 COMMANDS = {
@@ -65,12 +67,14 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
     2    bad input; to start again will not help
     75   another rank was lost; start again
     130  ^C
-    143  SIGTERM, and what was trained is saved; start again
+    128 + N  signal N of those that save, and what was trained is saved; start again. 143: SIGTERM
     """
+    make_lasting()
+    watch_launcher()
     # A store that is gone would print a stack of C++ calls for every heartbeat; to be set before torch is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
-    with sigterm_as_interrupt() as terminated:
+    with signals_as_interrupt() as ended:
         try:
             return command.main(prog_name=name, standalone_mode=False) or 0
         except click.UsageError as error:
@@ -83,9 +87,10 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
                 raise
             print(f"{rank}error: {_refused(error)}", file=sys.stderr, flush=True)
         except (KeyboardInterrupt, click.Abort):
-            if terminated:
-                print(f"{rank}terminated from outside, as a launcher does when another rank fails", file=sys.stderr)
-                return 128 + signal.SIGTERM
+            if ended.by is not None:
+                what = ", as a launcher does when another rank fails" if ended.by == signal.SIGTERM else ""
+                print(f"{rank}terminated from outside by {ended.by.name}{what}", file=sys.stderr, flush=True)
+                return 128 + ended.by
             print(f"{rank}interrupted", file=sys.stderr, flush=True)
             return 128 + signal.SIGINT
     return 2

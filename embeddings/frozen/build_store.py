@@ -9,7 +9,7 @@ import numpy as np
 
 from embeddings.errors import InputError, nearest
 from embeddings.frozen.store import FrozenStore, build_store
-from embeddings.frozen.store_writer import check_target
+from embeddings.frozen.store_writer import check_target, locked_target
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +49,7 @@ def build_from_parquet(
     parent = "." if "://" in path else os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(parent, exist_ok=True)
-        with tempfile.TemporaryFile(dir=parent) as spool:
+        with locked_target(path, overwrite), tempfile.TemporaryFile(dir=parent) as spool:
             ids_read, width, dtype_read = [np.empty(0, np.int64)], 0, np.dtype("float32")
             for file, ids, vectors in _batches(files, id_column, vector_column):
                 if width and (vectors.shape[1], vectors.dtype) != (width, dtype_read):

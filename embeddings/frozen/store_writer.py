@@ -12,6 +12,7 @@ from iopath.common.file_io import g_pathmgr
 
 from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError
+from embeddings.folder_lock import folder_lock
 from embeddings.frozen.quantise import DTYPES, encoded
 from embeddings.frozen.store_files import FORMAT, META, whole_checksum
 from embeddings.json_file import write_json
@@ -33,7 +34,7 @@ def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, 
                 f"id {ids[repeats[0]]} repeats ({repeats.size} repeats in all); allowed: one vector for each id; "
                 "drop the repeats before building"
             )
-    with _store_folder(path, overwrite) as folder:
+    with locked_target(path, overwrite), _store_folder(path, overwrite) as folder:
         files = _write_arrays(folder, ids, vectors, order, dtype)
         meta = {
             "format": FORMAT,
@@ -83,6 +84,29 @@ def check_target(path: str, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
+def locked_target(path: str, overwrite: bool) -> Iterator[None]:
+    """``check_target``, and no other process writes a store there while inside. Raises InputError where one does.
+
+    A remote place has no lock.
+    """
+    check_target(path, overwrite)
+    if "://" in path:
+        yield
+        return
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(folder_lock(path, "frozen store", "choose another path"))
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        check_target(path, overwrite)  # whoever had the lock before may have made one
+        yield
+
+
+def _unwritable(path: str, error: OSError) -> InputError:
+    return InputError(f"cannot write '{path}': {error}; free space, fix permissions or choose another path")
+
+
+@contextlib.contextmanager
 def _store_folder(path: str, overwrite: bool) -> Iterator[str]:
     """A fresh local folder whose files become ``path`` when the block ends well, and vanish when it does not."""
     try:
@@ -94,9 +118,7 @@ def _store_folder(path: str, overwrite: bool) -> Iterator[str]:
             with atomic_folder(path) as local:
                 yield str(local)
     except OSError as error:
-        raise InputError(
-            f"cannot write '{path}': {error}; free space, fix permissions or choose another path"
-        ) from error
+        raise _unwritable(path, error) from error
 
 
 def _upload(folder: str, path: str, overwrite: bool) -> None:

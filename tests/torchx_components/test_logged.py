@@ -43,20 +43,34 @@ def test_a_failed_command_fails_the_job_and_is_in_its_log(tmp_path):
 
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg])  # Kubernetes: to the first process; torchx here: to its group
-def test_sigterm_reaches_the_program_once_and_its_status_is_the_jobs(tmp_path, send: Callable[[int, int], None]):
+def test_signals_reach_the_program_once_and_its_status_is_the_jobs(tmp_path, send: Callable[[int, int], None]):
     process = plan(tmp_path / "logs", WAITING, "a b", "$HOME")
     assert process.stdout is not None and process.stdout.readline() == "ready a b $HOME\n"
-    send(process.pid, signal.SIGINT)
-    assert process.stdout.readline() == "SIGINT\n"
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        send(process.pid, number)
+        assert process.stdout.readline() == f"{number.name}\n"
     send(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (7, "SIGTERM\nlast words\n", "")
-    said = "ready a b $HOME\nSIGINT\n" + out
+    said = "ready a b $HOME\nSIGINT\nSIGHUP\nSIGUSR1\n" + out
     assert (tmp_path / "logs" / "plan.log").read_text() == said
     second = plan(tmp_path / "logs", "no.such.module")  # a retry
     second.communicate(timeout=60)
     text = (tmp_path / "logs" / "plan.log").read_text()
     assert second.returncode == 1 and text.startswith(said) and "No module named" in text[len(said) :]
+
+
+def test_a_signal_that_is_ignored_on_purpose_ends_nothing(tmp_path):
+    """As nohup has it with SIGHUP."""
+    info = rendered("plan.py:plan", "--logs", str(tmp_path))
+    (request,) = info.request.role_params["plan"]
+    words = [a.replace("embeddings.plan", WAITING) for a in request.args]
+    process = started(["bash", "-c", 'trap "" HUP; exec "$@"', "bash", *words])
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (7, "SIGTERM\nlast words\n")
 
 
 def test_a_program_that_a_signal_ended_fails_the_job(tmp_path):

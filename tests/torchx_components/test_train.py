@@ -7,6 +7,7 @@ import pytest
 from tests.torchx_components.rendering import rendered, words
 from train.commands.ctr import command
 from train.commands.evaluate import command as evaluate
+from train.distributed.signals import SAVING
 
 
 @pytest.fixture
@@ -36,6 +37,14 @@ def test_machines_name_resources_and_environment(config):
     assert (info._app.name, role.num_replicas, role.image) == ("big", 2, "here/tierwise:1")
     assert (role.resource.cpu, role.resource.gpu, role.resource.memMB) == (64, 4, 500000)
     assert (role.env["NCCL_DEBUG"], role.env["OMP_NUM_THREADS"]) == ("INFO", "7")
+
+
+def test_torchrun_passes_on_each_signal_that_saves(config):
+    """It would die of those that it does not know, and its ranks, which it can then not wait for, end by themselves."""
+    env = rendered("train.py:ctr", "--config", config)._app.roles[0].env
+    assert set(env["PET_SIGNALS_TO_HANDLE"].split(",")) == {"SIGINT", "SIGQUIT", *(number.name for number in SAVING)}
+    own = rendered("train.py:ctr", "--config", config, "--env", "PET_SIGNALS_TO_HANDLE=SIGTERM")._app.roles[0].env
+    assert own["PET_SIGNALS_TO_HANDLE"] == "SIGTERM"
 
 
 def test_logs_stay_in_the_folder_of_the_run(config):

@@ -18,7 +18,9 @@ def note(number: int, frame: object) -> None:
 
 
 ends: list[float] = []
-signal.signal(signal.SIGINT, note)
+for noted in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    if signal.getsignal(noted) is not signal.SIG_IGN:
+        signal.signal(noted, note)
 if "mortal" not in sys.argv:
     signal.signal(signal.SIGTERM, note)
 print("ready", *sys.argv[1:], flush=True)

@@ -1,9 +1,21 @@
 """Fixtures for tests that train: one small data folder, and a config on it that each test completes."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from train.distributed.signals import SAVING
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A command or a run that ends in this process ignores signals from then on; the next test does not."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SAVING)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The predict command: a run's scores of a split as parquet."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -21,14 +22,14 @@ def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overr
     of the split's rows: rank after rank.
     """
     from train.ctr.trained_run import open_run, run_config
-    from train.ctr.write_predictions import refuse_existing, write_predictions
+    from train.ctr.write_predictions import claimed_output, write_predictions
     from train.distributed.process_group import process_group
     from train.distributed.ranks import on_first
     from train.run.run_folder import RECORDS
 
     config = run_config(run, overrides)
-    with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks:
-        on_first(ranks, lambda: refuse_existing(Path(out)))
+    with process_group(config.process, Path(config.run_folder, RECORDS)) as ranks, ExitStack() as held:
+        on_first(ranks, lambda: held.enter_context(claimed_output(Path(out))))
         opened = open_run(config, split, checkpoint, ranks, with_labels=labels, in_order=True)
         written = write_predictions(opened, ranks, Path(out), labels)
         if ranks.first:

@@ -1,6 +1,7 @@
 """A trained run's scores of a split as parquet files, one a rank, in a folder that appears once all are written."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import torch.distributed as dist
 
 from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError
+from embeddings.folder_lock import folder_lock
 from train.ctr.scoring import scored
 from train.ctr.trained_run import TrainedRun
 from train.distributed.ranks import Ranks, on_first
@@ -32,6 +34,15 @@ def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) ->
 
         on_first(ranks, name_folder)
     return written
+
+
+@contextmanager
+def claimed_output(out: Path) -> Iterator[None]:
+    """Keep other processes from writing ``out`` while inside. Raises InputError where it exists or one writes it."""
+    refuse_existing(out)
+    with folder_lock(out, "output folder", "name another --out"):
+        refuse_existing(out)  # whoever had the lock before may have made it
+        yield
 
 
 def refuse_existing(out: Path) -> None:

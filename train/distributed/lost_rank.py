@@ -7,7 +7,7 @@ import torch.distributed as dist
 
 from embeddings.errors import LostRank, first_line
 from train.distributed.heartbeat import Heartbeat
-from train.distributed.signals import ignore_sigterm
+from train.distributed.signals import ignore_signals
 
 _LOST = ("connection closed by peer", "connection reset", "connection refused", "broken pipe", "socket closed",
          "timed out", "timeout", "remote process has exited", "gloo")  # fmt: skip
@@ -22,7 +22,7 @@ def lost_rank_named(world_size: int, heartbeat: Heartbeat | None = None) -> Iter
         text = str(error).lower()
         if world_size == 1 or not any(sign in text for sign in _LOST):
             raise
-        ignore_sigterm()
+        ignore_signals()
         missing = heartbeat.missing() if heartbeat else ""
         raise LostRank(
             f"lost the connection to another rank ({first_line(error, 160)}); "

@@ -14,12 +14,12 @@ import torch
 import torch.distributed as dist
 
 from train.config import ProcessConfig
-from train.distributed import nccl
+from train.distributed import launcher_watch, nccl
 from train.distributed.device import available_cores, choose_device
 from train.distributed.heartbeat import begin_heartbeat
 from train.distributed.lost_rank import lost_rank_named
 from train.distributed.ranks import Ranks
-from train.distributed.signals import ignore_sigterm
+from train.distributed.signals import ignore_signals
 
 
 @contextlib.contextmanager
@@ -33,6 +33,7 @@ def process_group(config: ProcessConfig, records: Path | None = None) -> Iterato
     """
     number = {key: int(os.environ.get(key, default)) for key, default in
               (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))}  # fmt: skip
+    launcher_watch.allow(config.grace_s)
     _silence_library_warnings()
     device = choose_device(config.device, number["LOCAL_RANK"])
     ranks = Ranks(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], number["LOCAL_WORLD_SIZE"], device)
@@ -56,7 +57,7 @@ def process_group(config: ProcessConfig, records: Path | None = None) -> Iterato
             with lost_rank_named(ranks.world_size, heartbeat):
                 yield replace(ranks, heartbeat=heartbeat)
         except BaseException:
-            ignore_sigterm()
+            ignore_signals()
             raise
         finally:
             if heartbeat:

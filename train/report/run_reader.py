@@ -9,6 +9,7 @@ from embeddings.errors import InputError, first_line, nearest
 from embeddings.yaml_file import read_yaml
 from recsys.models.config import ArchConfig
 from train.ctr.config import load_config
+from train.run.metrics_file import LOST, METRICS, read_lines
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def read_run(path: str, split: str) -> RunRecord:
             f"'{path}' is a run of contrastive learning, and the report compares CTR models; leave it out; its Acc@N "
             f"by epoch is in '{folder / 'metrics.jsonl'}'"
         )
-    rows, notes = _json_lines(folder / "metrics.jsonl", running=about.get("status") != "done")
+    rows, notes = _metrics(folder / METRICS, running=about.get("status") != "done")
     config = _config(folder / "config.yaml")
     settings, model, config_notes = _settings(folder / "config.yaml", config)
     run = RunRecord(
@@ -120,25 +121,27 @@ def _json_object(path: Path) -> dict[str, Any]:
 _AGAIN = "restore the file, or make the run again"
 
 
-def _json_lines(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Rows of a JSON-lines file, and notes. Half a last line is left out and noted where the run is not done."""
-    if not path.is_file():
-        return [], ()
+def _metrics(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Rows of metrics.jsonl, and notes. Half a last line is left out and noted where the run is not done."""
     rows: list[dict[str, Any]] = []
-    lines = _read_text(path).split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            if running and number == len(lines):
-                return rows, (f"'{path}', line {number}: cut off while it was written, left out",)
-            raise InputError(f"'{path}', line {number}: not JSON ({error.msg}); {_AGAIN}") from None
-        if not isinstance(row, dict):
-            raise InputError(f"'{path}', line {number}: a JSON object is expected, got {type(row).__name__}; {_AGAIN}")
-        rows.append(row)
-    return rows, ()
+    cut: InputError | None = None
+    try:
+        for row in read_lines(path):
+            if cut is not None:
+                break
+            if isinstance(row, InputError):
+                cut = row
+            else:
+                rows.append(row)
+        else:
+            if cut is not None and running:
+                return rows, (f"{cut}: it was cut off while it was written, and is left out",)
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror}); {_AGAIN}") from None
+    if cut is not None:
+        raise InputError(f"{cut}; {_AGAIN}")
+    lost = sum(row["kind"] == LOST for row in rows)
+    return rows, (f"'{path}': {lost} rows were lost before the run went on, and its curves have a gap",) if lost else ()
 
 
 def _evaluation(path: Path) -> dict[str, Any] | None:

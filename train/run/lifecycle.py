@@ -4,7 +4,7 @@ import contextlib
 from typing import Protocol
 
 from train.checkpoint.checkpointer import Checkpointer
-from train.distributed.signals import StopRequest, stop_on_sigterm, uninterrupted
+from train.distributed.signals import StopRequest, stop_on_signals, uninterrupted
 
 
 class StopTraining(Exception):
@@ -29,7 +29,7 @@ def run_to_end(run: Lifecycle, grace_s: int) -> None:
     """
     stop: StopRequest | None = None
     try:
-        with stop_on_sigterm(grace_s) as stop:
+        with stop_on_signals(grace_s) as stop:
             run.fit(stop)
         run.test()
     except BaseException as error:

@@ -1,6 +1,6 @@
 """A run's folder: config, versions and git state, metrics.jsonl, TensorBoard events. Written by rank 0 alone."""
 
-import itertools
+import contextlib
 import json
 import platform
 import shutil
@@ -10,14 +10,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic_file import atomic_write
+from embeddings.atomic_file import atomic_write, sync_path
 from embeddings.errors import InputError
+from embeddings.folder_lock import LOCK, folder_lock
 from embeddings.json_file import write_json
 from train.config import RunSettings, save_config
+from train.run.metrics_file import LOST, METRICS, read_lines
 from train.run.versions import PACKAGES, installed
 
 LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
 RECORDS = f"{LOGS}/nccl"  # what NCCL's ranks did last, should one of them hang
+_NOT_THE_RUN = (LOGS, LOCK)  # of what is in its folder: no part of it
+_LEASE_S = 100.0  # for which a network disk may keep the locks of a machine that is lost
+
+
+@contextlib.contextmanager
+def claimed(config: RunSettings) -> Iterator[None]:
+    """``claim`` the run's folder, and keep other processes out of it while inside.
+
+    A run that is to be resumed waits for one that may be about to end: an orphan of a launcher that was killed, or one
+    of a machine that is lost. Raises InputError as ``claim``, and where another process writes the folder.
+    """
+    claim(config)
+    process = config.process
+    patience_s = min(process.grace_s + _LEASE_S, process.timeout_s / 2) if config.run.resume else 0.0
+    step = "choose another run.name"
+    with folder_lock(config.run_folder, "run folder", step, inside=True, patience_s=patience_s):
+        claim(config)  # whoever had the lock before may have made a run of it
+        yield
 
 
 def claim(config: RunSettings) -> None:
@@ -30,7 +50,7 @@ def claim(config: RunSettings) -> None:
     path = Path(config.run_folder)
     if path.exists() and not path.is_dir():
         raise InputError(f"run folder '{path}' is a file; set run.name or run.root to another place")
-    exists = path.exists() and any(p.name != LOGS for p in path.iterdir())
+    exists = path.exists() and any(p.name not in _NOT_THE_RUN for p in path.iterdir())
     if exists and config.run.overwrite:
         if not (path / "run.json").is_file():
             raise InputError(f"'{path}' holds no run, and run.overwrite deletes runs only; choose another run.name")
@@ -56,7 +76,7 @@ class RunFolder:
         self.path = Path(config.run_folder)
         if config.run.overwrite:
             for old in self.path.iterdir():
-                if old.name != LOGS:
+                if old.name not in _NOT_THE_RUN:
                     shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         save_config(config, str(self.path / "config.yaml"))
         self._about = {"name": config.run.name, "status": "running", "seed": config.train.seed}
@@ -72,7 +92,7 @@ class RunFolder:
 
     def log(self, row: dict[str, Any]) -> None:
         """One row of metrics.jsonl, and its numbers as TensorBoard scalars."""
-        with open(self.path / "metrics.jsonl", "a") as out:
+        with open(self.path / METRICS, "a") as out:
             out.write(json.dumps(row) + "\n")
         self.rows, self.latest[row["kind"]] = self.rows + 1, row
         prefix = row.get("split", row["kind"])
@@ -80,26 +100,43 @@ class RunFolder:
             if isinstance(value, (int, float)) and key not in ("step", "epoch"):
                 self._board.add_scalar(f"{prefix}/{key}", value, row["step"])
 
-    def rewind(self, count: int) -> list[dict[str, Any]]:
-        """Keep the first ``count`` rows of metrics.jsonl, and return them; a resumed run writes the others again."""
-        path = self.path / "metrics.jsonl"
-        rows = list(itertools.islice(_whole_rows(path), count))
+    def sync(self) -> None:
+        """Have the rows on disk, before a checkpoint counts them."""
+        if self.rows:
+            sync_path(self.path / METRICS)
+            sync_path(self.path)
+
+    def rewind(self, count: int, step: int) -> list[dict[str, Any]]:
+        """Keep the first ``count`` rows of metrics.jsonl, and return them; a resumed run writes the others again.
+
+        A row that is gone or damaged leaves one of the kind ``LOST`` in its place, so that the checkpoint's count stays
+        right, and is said aloud: it cannot be made again, and no weight depends on it.
+
+        Args:
+            step: of the checkpoint that counts the rows.
+        """
+        path = self.path / METRICS
+        rows: list[dict[str, Any]] = []
+        wrong = ""
+        for _, row in zip(range(count), read_lines(path), strict=False):
+            wrong = wrong or (str(row) if isinstance(row, InputError) else "")
+            rows.append({"kind": LOST, "step": step} if isinstance(row, InputError) else row)
+        wrong = wrong or (f"there are {len(rows)}" if len(rows) < count else "")
+        rows += [{"kind": LOST, "step": step}] * (count - len(rows))
+        if lost := sum(row["kind"] == LOST for row in rows):
+            print(
+                f"note: of the {count} rows of '{path}' before the checkpoint, {lost} are lost"
+                f"{f' ({wrong})' if wrong else ''}; training goes on all the same, its curves have a gap",
+                file=sys.stderr,
+                flush=True,
+            )
         with atomic_write(path) as out:
             out.writelines(json.dumps(row).encode() + b"\n" for row in rows)
-        self.rows, self.latest = len(rows), {row["kind"]: row for row in rows}
+        self.rows, self.latest = len(rows), {row["kind"]: row for row in rows if row["kind"] != LOST}
         return rows
 
     def close(self) -> None:
         self._board.close()
-
-
-def _whole_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a JSON lines file up to the first that a killed process, or a full disk, cut short."""
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The trainer: epochs, validation, the best, patience, checkpoints, resume and logs of any kind of training."""
 
+import atexit
 import contextlib
 import math
 import statistics
@@ -16,15 +17,21 @@ from train.run.checkpoint_schedule import CheckpointSchedule
 from train.run.finite_loss import NOT_FINITE
 from train.run.lifecycle import StopTraining, run_to_end
 from train.run.progress import ProgressBar
-from train.run.run_folder import RunFolder, claim
+from train.run.run_folder import RunFolder, claimed
 from train.run.task import TrainingTask
 from train.run.trainer_state import TrainerState
 
 
 def train(config: RunSettings, ranks: Ranks, build_task: Callable[[], TrainingTask]) -> None:
     """Claim the run's folder, build its task, train, validate and test. All ranks call it."""
-    on_first(ranks, lambda: claim(config))
-    run_to_end(Trainer(build_task()), config.process.grace_s)
+    with contextlib.ExitStack() as held:
+        on_first(ranks, lambda: held.enter_context(claimed(config)))
+        trainer = Trainer(build_task())
+        try:
+            run_to_end(trainer, config.process.grace_s)
+        finally:
+            if trainer.checkpointer.writing:  # longer than the grace: the folder is ours until this process ends
+                atexit.register(held.pop_all().close)
 
 
 class Trainer:
@@ -46,7 +53,7 @@ class Trainer:
         self.folder = RunFolder(self.config, self._about()) if self.ranks.first else None
         self._speeds: list[float] = []
         if self.folder and self.config.run.resume:
-            kept = self.folder.rewind(rows)
+            kept = self.folder.rewind(rows, self.state.step)
             self._speeds = [row["examples_per_s"] for row in kept if row["kind"] == "train"]
 
     def _about(self) -> dict[str, Any]:
@@ -199,6 +206,8 @@ class Trainer:
 
     def _save(self, best: bool) -> None:
         """Begin to save the run as it stands."""
+        if self.folder:
+            self.folder.sync()
         progress = {
             **asdict(self.state),
             **self.task.progress(self.state),

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from embeddings.atomic_file import atomic_folder
 from embeddings.errors import DISK_FULL, InputError
+from embeddings.folder_lock import folder_lock
 from embeddings.json_file import write_json
 from recsys.datasets.io.split_writer import SplitCount
 from recsys.schema import Schema, save_schema
@@ -22,13 +23,16 @@ PROVENANCE = "prepare.json"
 def data_folder(path: str, *, overwrite: bool = False) -> Iterator[Path]:
     """An empty folder to fill, which becomes ``path`` when the block ends well, and vanishes when it does not.
 
-    Raises InputError where ``path`` exists without ``overwrite``, is no data folder or cannot be made; or a full disk.
+    Raises InputError where ``path`` exists without ``overwrite``, is no data folder, is written by another process or
+    cannot be made; or a full disk.
     """
     out = Path(os.path.abspath(path))
     _check_target(out, path, overwrite)
     try:
         with contextlib.ExitStack() as stack:
             try:
+                stack.enter_context(folder_lock(out, "data folder", "choose another --out"))
+                _check_target(out, path, overwrite)  # by whom the lock was held before
                 folder = stack.enter_context(atomic_folder(out))
             except OSError as error:
                 if error.errno in DISK_FULL:

@@ -15,6 +15,7 @@ from embeddings.errors import InputError
 from embeddings.frozen import store_writer as writer
 from embeddings.frozen.store import FrozenStore, build_store
 from tests.embeddings.frozen.stores import IDS, random_vectors
+from tests.embeddings.held_folder import held_elsewhere
 
 
 @pytest.mark.parametrize(
@@ -132,3 +133,25 @@ print(peak - before)
         pytest.skip("needs /proc to see the process's own memory")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 20, f"grew by {done.stdout} MiB"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_store_that_somebody_else_builds_is_refused(tmp_path: Path, overwrite: bool) -> None:
+    with held_elsewhere(tmp_path / "s"), pytest.raises(InputError, match=r"frozen store '.*s' is being written by"):
+        build_store(str(tmp_path / "s"), IDS, random_vectors(), overwrite=overwrite)
+    build_store(str(tmp_path / "s"), IDS, random_vectors(), overwrite=overwrite)
+    assert os.listdir(tmp_path) == ["s"]
+
+
+def test_a_store_that_came_while_the_lock_was_waited_for_is_seen(tmp_path: Path, monkeypatch) -> None:
+    lock = writer.folder_lock
+
+    def after_another(*arguments, **how):
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "folder_lock", lock)
+            build_store(str(tmp_path / "s"), IDS, random_vectors())
+        return lock(*arguments, **how)
+
+    monkeypatch.setattr(writer, "folder_lock", after_another)
+    with pytest.raises(InputError, match=r"frozen store '.*s' exists"):
+        build_store(str(tmp_path / "s"), IDS, random_vectors())

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from tests.embeddings.held_folder import held_elsewhere
 from tests.train import tiny
-from tests.train.launch import cli, finished, start_launched_ranks
+from tests.train.launch import cli, finished, one_line, start_launched_ranks
 
 SPLIT_ROWS = 200
 
@@ -184,3 +185,10 @@ def test_two_ranks_and_one_agree(folder, run, tmp_path):
     assert again["epoch"] == evaluation["epoch"] and again["overall"]["rows"] == evaluation["overall"]["rows"] == 201
     for name in ("auc", "gauc", "ne", "log_loss"):
         assert again["overall"][name] == pytest.approx(evaluation["overall"][name], rel=1e-5)
+
+
+def test_scores_that_somebody_else_writes_are_refused_before_the_model_is_there(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.ctr.trained_run.open_run", lambda *_, **__: pytest.fail("two write them"))
+    with held_elsewhere(tmp_path / "scores"):
+        one_line(cli("predict", run, "--out", tmp_path / "scores"), "scores' is being written by", "name another --out")
+    assert list(tmp_path.iterdir()) == []

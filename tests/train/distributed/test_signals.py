@@ -1,4 +1,4 @@
-"""SIGTERM that comes more than once: a burst is one, a later one ends the run at once, and none leaves a traceback."""
+"""Signals that save: a burst is one, a later one ends the run at once, those ignored on purpose stay so."""
 
 import contextlib
 import os
@@ -10,7 +10,13 @@ import pytest
 
 from tests.train.launch import about, cli, finished, one_line, start_bare_ranks, wait_for_step
 from train import __main__ as main
-from train.distributed.signals import ignore_sigterm, uninterrupted
+from train.distributed.signals import (
+    SAVING,
+    ignore_signals,
+    signals_as_interrupt,
+    stop_on_signals,
+    uninterrupted,
+)
 from train.run import trainer as loop
 
 ENDLESS = ["train.epochs=100000", "train.checkpoint_every=5"]
@@ -106,11 +112,72 @@ def test_ranks_that_stand_still_end_all_the_same(config, tmp_path, own_data, gra
     assert checkpoints(run)
 
 
+@pytest.mark.parametrize("number", SAVING)
+def test_each_signal_is_noted_and_then_ends_the_work_under_its_own_name(number):
+    with signals_as_interrupt() as ended:
+        with pytest.raises(KeyboardInterrupt), stop_on_signals(600) as stop:
+            signal.raise_signal(number)
+            assert stop.asked and ended.by is None and 590 < stop.left_s <= 600
+            stop.now()
+        assert ended.by is number
+        signal.raise_signal(number)  # of the same burst
+    assert {"SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"} == {n.name for n in SAVING}
+
+
+def test_a_signal_to_another_rank_ends_this_one_as_sigterm_does():
+    with signals_as_interrupt() as ended, pytest.raises(KeyboardInterrupt), stop_on_signals(600) as stop:
+        stop.now()
+    assert ended.by is signal.SIGTERM
+
+
+def test_a_later_signal_of_another_kind_ends_the_work_and_the_first_is_named(monkeypatch):
+    """Slurm's warning, then its end."""
+    monkeypatch.setattr("train.distributed.signals.SAME_S", 0.0)
+    with signals_as_interrupt() as ended:
+        with pytest.raises(KeyboardInterrupt), stop_on_signals(600):
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGTERM)
+        assert ended.by is signal.SIGUSR1
+
+
+def test_a_signal_that_repeats_itself_is_one(monkeypatch):
+    monkeypatch.setattr("train.distributed.signals.SAME_S", 0.0)
+    with stop_on_signals(600) as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGXCPU)
+    assert stop.asked
+    with signals_as_interrupt():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGXCPU)
+        signal.raise_signal(signal.SIGXCPU)
+
+
+@pytest.mark.parametrize("number", SAVING)
+def test_a_signal_that_whoever_started_us_has_us_ignore(number):
+    signal.signal(number, signal.SIG_IGN)
+    with signals_as_interrupt(), stop_on_signals(600) as stop:
+        signal.raise_signal(number)
+        assert not stop.asked
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
+def test_all_signals_have_their_old_meaning_afterwards():
+    def own(*_):
+        pass
+
+    for number in SAVING:
+        signal.signal(number, own)
+    with signals_as_interrupt(), stop_on_signals(600):
+        pass
+    assert all(signal.getsignal(number) is own for number in SAVING)
+
+
 def test_last_words_are_not_interrupted():
     with uninterrupted():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)
+        for number in (signal.SIGINT, *SAVING):
+            signal.raise_signal(number)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    ignore_sigterm()
-    signal.raise_signal(signal.SIGTERM)
+    ignore_signals()
+    for number in SAVING:
+        signal.raise_signal(number)

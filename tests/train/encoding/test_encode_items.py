@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from embeddings.frozen.store import FrozenStore
+from tests.embeddings.held_folder import held_elsewhere
 from tests.recsys.datasets.folders import digests
 from tests.train.encoding.shelf import encode, pixels, png, write_items
 from tests.train.launch import cli, finished, one_line, start, start_bare_ranks
@@ -124,3 +125,13 @@ def test_killed_and_started_again_by_two_ranks(tmp_path, monkeypatch):
     assert cli("encode", *encode(source, tmp_path / "whole")).status == 0
     assert digests(tmp_path / "store") == digests(tmp_path / "whole")
     assert not parts.exists()
+
+
+def test_a_store_that_somebody_else_encodes_is_refused_before_the_work(shelf, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "decoded_batches", lambda *_: pytest.fail("two encode it"))
+    for more in ([], ["--overwrite"]):
+        with held_elsewhere(tmp_path / "store"):
+            one_line(
+                cli("encode", *encode(shelf, tmp_path / "store"), *more), "store' is being written by", "another path"
+            )
+    assert list(tmp_path.iterdir()) == []

@@ -44,14 +44,17 @@ def test_a_run_of_contrastive_learning_is_refused_in_one_line(tmp_path, status):
         text(*runs)
 
 
+ROW = '{"kind": "train", "step": 1}\n'
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
         ("run.json", '{\n "name": "r",\n "mode": }', r"run\.json', line 3: not JSON"),
         ("run.json", "[]", r"run\.json', line 1: a JSON object is expected, got list"),
-        ("metrics.jsonl", '{"kind": "train"}\n{"kind": \n{}\n', r"metrics\.jsonl', line 2: not JSON"),
-        ("metrics.jsonl", '{"kind": "train"}\n{"ki', r"metrics\.jsonl', line 2: not JSON"),
-        ("metrics.jsonl", "\n3\n", r"metrics\.jsonl', line 2: a JSON object is expected, got int"),
+        ("metrics.jsonl", ROW + '{"kind": \n{}\n', r"metrics\.jsonl', line 2 is not readable JSON"),
+        ("metrics.jsonl", ROW + '{"ki', r"metrics\.jsonl', line 2 is not readable JSON"),
+        ("metrics.jsonl", "\n3\n", r"metrics\.jsonl', line 2: top level: .*got 3; restore the file"),
         ("evaluation/test.json", '{"overall": ', r"test\.json', line 1: not JSON"),
         ("evaluation/test.json", "{}", r"test\.json', line 1: no 'overall' metrics"),
         ("config.yaml", "a: [", r"config\.yaml' is not readable YAML"),
@@ -68,8 +71,8 @@ def test_a_broken_file_is_named_with_its_line(tmp_path, file, content, message):
 
 def test_text_that_is_not_utf_8_and_a_missing_config(tmp_path):
     run = write_run(tmp_path / "r", test_evaluation=evaluation())
-    (run / "metrics.jsonl").write_bytes(b'{"kind": "train"}\n\xff\n')
-    with pytest.raises(InputError, match=r"metrics\.jsonl', line 2: not UTF-8"):
+    (run / "metrics.jsonl").write_bytes(ROW.encode() + b"\xff\n")
+    with pytest.raises(InputError, match=r"metrics\.jsonl', line 2 is not readable JSON: .*utf-8"):
         text(run)
     (run / "config.yaml").unlink()
     (run / "metrics.jsonl").unlink()

@@ -28,7 +28,7 @@ def test_an_interrupt_before_signals_are_handled(monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(lifecycle, "stop_on_sigterm", interrupted)
+    monkeypatch.setattr(lifecycle, "stop_on_signals", interrupted)
     monkeypatch.setattr(lifecycle, "uninterrupted", contextlib.nullcontext)  # this process goes on
     with pytest.raises(KeyboardInterrupt):
         lifecycle.run_to_end(Run(), 30)
@@ -72,11 +72,16 @@ def test_other_system_errors_are_defects(config, monkeypatch):
 
 @pytest.mark.parametrize(
     ("number", "status", "word", "kept"),
-    [(signal.SIGINT, 130, "interrupted", 6), (signal.SIGTERM, 143, "terminated", 8)],
+    [
+        (signal.SIGINT, 130, "interrupted", 6),
+        (signal.SIGTERM, 143, "terminated from outside by SIGTERM, as a launcher does when another rank fails", 8),
+        (signal.SIGHUP, 129, "terminated from outside by SIGHUP", 8),
+        (signal.SIGUSR1, 138, "terminated from outside by SIGUSR1", 8),
+    ],
 )
 def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, word, kept):
-    """^C ends the run at once; SIGTERM saves first, after the step that it finds running."""
-    log, before = loop.Trainer._log, signal.getsignal(signal.SIGTERM)
+    """^C ends the run at once; the others save first, after the step that they find running."""
+    log, before = loop.Trainer._log, signal.getsignal(number)
 
     def strike(self, bar):
         log(self, bar)
@@ -87,10 +92,24 @@ def test_a_signal_in_the_middle(config, tmp_path, monkeypatch, number, status, w
     path, run = config(), tmp_path / "runs" / "run"
     one_line(cli("ctr", "--config", path, "train.checkpoint_every=3"), word, status=status)
     assert about(run)["status"] == "interrupted"
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
     monkeypatch.undo()
     done = cli("ctr", "--config", path, "run.resume=true", "train.checkpoint_every=3")
     assert done.status == 0 and f"resumed from step-{kept:08d}" in done.out
+
+
+def test_a_signal_that_is_ignored_on_purpose(config, tmp_path, monkeypatch):
+    """As nohup has it with SIGHUP."""
+    log = loop.Trainer._log
+
+    def strike(self, bar):
+        log(self, bar)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(loop.Trainer, "_log", strike)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert cli("ctr", "--config", config(), "train.max_steps=4").status == 0
+    assert about(tmp_path / "runs" / "run")["status"] == "done"
 
 
 def test_sigterm_that_cannot_be_honoured_in_time(config, tmp_path, monkeypatch):

@@ -2,13 +2,15 @@
 
 import json
 import subprocess
+import threading
 
 import pytest
 
 from embeddings.errors import InputError
 from tests.train.launch import about, cli, one_line, rows
 from train.ctr.config import load_config
-from train.run.run_folder import RunFolder, claim, git_state, versions
+from train.run import run_folder
+from train.run.run_folder import RunFolder, claim, claimed, git_state, versions
 
 
 @pytest.fixture
@@ -79,21 +81,112 @@ def test_what_a_run_writes(config_with, tmp_path):
     assert [(e.step, e.value) for e in events.Scalars("validation/auc")] == [(3, 0.75)]
 
 
-def test_rewind_drops_later_rows_and_one_that_was_cut_short(config_with, tmp_path):
+def steps(path) -> list[tuple[str, int]]:
+    return [(row["kind"], row["step"]) for row in map(json.loads, path.read_text().splitlines())]
+
+
+@pytest.fixture
+def logged(config_with, tmp_path):
+    """A run's folder with three rows, and their file."""
     claim(config_with())
     folder = RunFolder(config_with(), {})
-    assert folder.rewind(9) == []
     for step in (1, 2, 3):
         folder.log({"kind": "train", "step": step})
-    assert folder.rows == 3
-    path = tmp_path / "runs" / "mine" / "metrics.jsonl"
+    yield folder, tmp_path / "runs" / "mine" / "metrics.jsonl"
+    folder.close()
+
+
+def test_rewind_drops_later_rows_and_one_that_was_cut_short(logged, capsys):
+    folder, path = logged
     with open(path, "a") as out:
         out.write('{"kind": "tr')
-    assert [r["step"] for r in folder.rewind(9)] == [1, 2, 3]
-    assert [r["step"] for r in folder.rewind(2)] == [1, 2]
+    assert folder.rows == 3 and [r["step"] for r in folder.rewind(3, 3)] == [1, 2, 3]
+    assert [r["step"] for r in folder.rewind(2, 2)] == [1, 2] and capsys.readouterr().err == ""
     folder.log({"kind": "train", "step": 3})
-    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
+    assert steps(path) == [("train", 1), ("train", 2), ("train", 3)]
+
+
+def test_a_new_run_has_nothing_to_rewind(config_with, capsys):
+    claim(config_with())
+    folder = RunFolder(config_with(), {})
+    assert folder.rewind(0, 0) == [] and capsys.readouterr().err == ""
     folder.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kept", "why"),
+    [
+        (lambda lines: lines[:1], [1], "there are 1"),
+        (lambda lines: [], [], "there are 0"),
+        (lambda lines: [lines[0], b"\xff\n", lines[2]], [1, 3], "line 2 is not readable JSON"),
+        (lambda lines: [*lines[:2], lines[2][:9]], [1, 2], "line 3 is not readable JSON"),
+    ],
+)
+def test_rows_that_the_checkpoint_counts_and_that_are_gone_are_said_and_counted(logged, capsys, damage, kept, why):
+    folder, path = logged
+    path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
+    rows = folder.rewind(3, 7)
+    lost = 3 - len(kept)
+    assert [r["step"] for r in rows if r["kind"] == "train"] == kept and folder.rows == len(rows) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"of the 3 rows of '{path}' before the checkpoint, {lost} are lost" in line and why in line
+    assert steps(path).count(("lost", 7)) == lost
+    folder.log({"kind": "train", "step": 8})  # a kill comes before the next checkpoint, so this row is written again
+    assert folder.rewind(3, 7) == rows, "no row is there twice"
+    assert "lost" not in folder.latest
+
+
+def test_rows_are_on_disk_before_a_checkpoint_counts_them(logged, monkeypatch):
+    folder, path = logged
+    synced = []
+    monkeypatch.setattr("train.run.run_folder.sync_path", lambda place: synced.append(str(place)))
+    folder.sync()
+    assert synced == [str(path), str(path.parent)]
+
+
+def test_a_folder_that_is_being_written_is_refused_to_all_others(config_with, tmp_path):
+    other = []
+
+    def attempt(*overrides: str) -> None:
+        try:
+            with claimed(config_with(*overrides)):
+                pass
+        except InputError as error:
+            other.append(str(error))
+
+    with claimed(config_with()):
+        (tmp_path / "runs" / "mine" / "run.json").write_text("{}")
+        (tmp_path / "runs" / "mine" / "checkpoints").mkdir()
+        for setting in ("run.overwrite=true", "run.resume=auto", "run.resume=true"):
+            thread = threading.Thread(target=attempt, args=(setting,))
+            thread.start()
+            thread.join()
+    assert len(other) == 3 and len(set(other)) == 1
+    assert other[0].startswith(f"run folder '{tmp_path}/runs/mine' is being written by ")
+    assert other[0].endswith("; wait until that ends, or choose another run.name")
+    assert sorted(p.name for p in (tmp_path / "runs" / "mine").iterdir()) == ["checkpoints", "run.json"]
+
+
+def test_whoever_gets_the_lock_later_looks_again(config_with, tmp_path, monkeypatch):
+    """A run that is new to both, and that the first has made when the second gets the lock."""
+    lock = run_folder.folder_lock
+
+    def after_the_first(*arguments, **how):
+        (tmp_path / "runs" / "mine" / "run.json").write_text("{}")
+        return lock(*arguments, **how)
+
+    monkeypatch.setattr(run_folder, "folder_lock", after_the_first)
+    with pytest.raises(InputError, match=r"exists; set run\.name"), claimed(config_with()):
+        pass
+
+
+def test_what_a_kill_left_of_the_lock_makes_no_run(config_with, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / ".lock").write_text("")
+    with claimed(config_with()):
+        RunFolder(config_with("run.overwrite=true"), {}).close()
+        assert (tmp_path / "runs" / "mine" / ".lock").exists(), "overwriting keeps its own lock"
+    assert not (tmp_path / "runs" / "mine" / ".lock").exists()
 
 
 def test_overwriting_begins_with_an_empty_folder(config_with, tmp_path):

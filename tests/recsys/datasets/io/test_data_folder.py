@@ -9,6 +9,7 @@ import pytest
 from embeddings.errors import InputError
 from recsys.datasets.io.data_folder import data_folder
 from recsys.datasets.io.split_writer import SplitWriter
+from tests.embeddings.held_folder import held_elsewhere
 
 
 def test_nothing_stays_of_a_folder_that_failed(tmp_path):
@@ -79,3 +80,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cannot write below '.*file'"):
         with data_folder(str(tmp_path / "file" / "out")):
             pass
+
+
+def test_a_folder_that_somebody_else_prepares_is_refused_at_once(tmp_path):
+    out = tmp_path / "out"
+    for overwrite in (False, True):
+        with held_elsewhere(out), pytest.raises(InputError, match=r"data folder '.*out' is being written by .*--out"):
+            with data_folder(str(out), overwrite=overwrite):
+                pytest.fail("two write it")
+        with data_folder(str(out), overwrite=overwrite) as folder:
+            (folder / "prepare.json").write_text("{}")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
