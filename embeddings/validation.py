@@ -1,5 +1,6 @@
 """Plain data into a pydantic model, with errors that name the nearest known key, and old names that still read."""
 
+import functools
 import os
 import sys
 import types
@@ -13,10 +14,17 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from embeddings.errors import InputError, nearest, shown
 from embeddings.file_name import file_name, file_names
+from embeddings.local_path import local_path, with_home
+from embeddings.plain_scalars import typed
 
 Model = TypeVar("Model", bound=BaseModel)
 FileName = Annotated[str, AfterValidator(file_name)]
 FileNames = Annotated[str, AfterValidator(file_names)]
+# A setting that is a path in the file system, and one that iopath may resolve too.
+LocalPath = Annotated[str, AfterValidator(local_path)]
+StorePath = Annotated[str, AfterValidator(with_home)]
+
+MOST_TEXT = 4096  # characters of a setting: the longest path that Linux takes
 _SAID_AT_MOST = 8  # wrong keys in one message
 
 
@@ -29,7 +37,7 @@ class Strict(BaseModel):
     What is given under an old name is read under today's, which standard error says once a process.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=MOST_TEXT)
 
     RENAMED: ClassVar[dict[str, str]] = {}
     RENAMED_VALUES: ClassVar[dict[str, dict[str, str]]] = {}
@@ -39,7 +47,7 @@ class Strict(BaseModel):
     def _todays_names(cls, raw: Any) -> Any:
         if not isinstance(raw, dict):
             return raw
-        raw = dict(raw)
+        raw = {str(key): value for key, value in raw.items()}
         for old, new in cls.RENAMED.items():
             if old in raw:
                 if new in raw:
@@ -51,7 +59,30 @@ class Strict(BaseModel):
             if isinstance(old, str) and old in values:
                 raw[key] = values[old]
                 say_renamed(f"'{key}: {old}'", f"'{key}: {raw[key]}'")
+        for key in _typed_keys(cls):
+            if key in raw:
+                raw[key] = typed(raw[key])
         return raw
+
+
+@functools.cache
+def _typed_keys(model: type[BaseModel]) -> tuple[str, ...]:
+    """Keys whose fields take no text, so that what is written there without quotes is a number or a truth value."""
+    return tuple(key for key, field in model.model_fields.items() if not _takes_text(field.annotation))
+
+
+def _takes_text(annotation: Any) -> bool:
+    """Whether a field takes text, or a section, whose own fields say what they take."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return any(isinstance(arg, str) for arg in args)
+    if origin is dict:
+        return _takes_text(args[-1])
+    if origin is Annotated:
+        return _takes_text(args[0])
+    if args:
+        return any(_takes_text(arg) for arg in args)
+    return isinstance(annotation, type) and issubclass(annotation, (str, BaseModel))
 
 
 @dataclass(frozen=True)
@@ -112,6 +143,8 @@ def validated(model: type[Model], raw: Any, where: str) -> Model:
         lines = [_line(model, raw, e) for e in errors[:_SAID_AT_MOST]]
         more = [f"and {len(errors) - _SAID_AT_MOST} more"] if len(errors) > _SAID_AT_MOST else []
         raise InputError(f"{where}: " + "; ".join((*lines, *more))) from None
+    except RecursionError:
+        raise InputError(f"{where}: it is nested too deeply") from None
 
 
 def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
@@ -127,6 +160,8 @@ def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
         hint = nearest(str(key), known) or f"; known here: {', '.join(sorted(known))}"
         return f"unknown key '{place}'{hint}"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("model_type", "dict_type"):
+        message = "keys are expected, such as key: value"
     if error["type"] in ("missing", "value_error"):
         return f"{place}: {message}" if place else message
     return f"{place or 'top level'}: {message}, got {shown(error['input'])}"

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from embeddings.errors import InputError, shown
 from embeddings.file_name import file_name
-from embeddings.validation import Strict, validated
+from embeddings.planner.table_constraint import MOST_COLUMNS, MOST_TABLE_ROWS
+from embeddings.validation import StorePath, Strict, validated
 from embeddings.yaml_file import read_yaml, write_yaml
 
 SCHEMA_FILE = "schema.yaml"  # of a data folder, and of a run
@@ -20,8 +21,8 @@ class TableSchema(Strict):
 
     RENAMED_VALUES = {"ids": {"managed": "zch"}}
 
-    num_embeddings: int = Field(ge=1, description="rows of the table")
-    embedding_dim: int | None = Field(None, ge=1, description="width; null takes model.embedding_dim")
+    num_embeddings: int = Field(ge=1, le=MOST_TABLE_ROWS, description="rows of the table")
+    embedding_dim: int | None = Field(None, ge=1, le=MOST_COLUMNS, description="width; null takes model.embedding_dim")
     ids: Literal["modulo", "hash", "identity", "zch"] = Field(
         "modulo",
         description="modulo: any int64, id mod rows; hash: any int64, mixed first, so that no pattern of ids "
@@ -42,7 +43,7 @@ class Feature(Strict):
     table: str | None = Field(None, description="embedding table of an id, bag or sequence")
     target: str | None = Field(None, description="sequence only: the id feature that attends to it, on the same table")
     max_length: int | None = Field(
-        None, ge=1, description="bag and sequence: keep the newest; the rest is cut and counted"
+        None, ge=1, le=10**6, description="bag and sequence: keep the newest; the rest is cut and counted"
     )
     pooling: Literal["sum", "mean"] = Field("mean", description="bag only")
 
@@ -55,7 +56,7 @@ class Feature(Strict):
 class Modality(Strict):
     """Frozen vectors of one kind: which store, and which raw ids they are looked up by."""
 
-    store: str = Field(description="folder of the frozen store; relative paths start at the schema's folder")
+    store: StorePath = Field(description="folder of the frozen store; relative paths start at the schema's folder")
     target: str = Field(description="id feature whose raw ids name the target items")
     history: str = Field(description="sequence feature whose raw ids name the behaviours")
     max_missing: float = Field(
@@ -86,7 +87,7 @@ class Schema(Strict):
         "where negatives are sampled and were never shown",
     )
     tables: dict[str, TableSchema]
-    features: list[Feature] = Field(min_length=1)
+    features: list[Feature] = Field(min_length=1, max_length=10_000)
     modalities: dict[str, Modality] = {}
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ OF_SEVERAL = {
     "test_mirror.py": "the tree",
     "test_readme.py": "README.md",
     "test_security.py": "docs/security.md",
+    "train/test_setting_bounds.py": "the settings of every command",
     "torchx_components/test_schedulers.py": "every component under every scheduler",
 }
 

@@ -3,19 +3,23 @@
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, model_validator
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, shown
 from embeddings.file_name import file_names
-from embeddings.validation import FileName, FileNames, Strict, todays_names, validated
-from embeddings.yaml_file import load_yaml, parse_yaml, write_yaml
+from embeddings.plain_scalars import NULL
+from embeddings.validation import FileName, FileNames, LocalPath, Strict, todays_names, validated
+from embeddings.yaml_file import parse_plain, parse_yaml, read_yaml, write_yaml
+
+# Far above what anybody uses, and what everything that takes the numbers can hold.
+MOST_EPOCHS, MOST_STEPS, MOST_DAYS = 100_000, 10**12, 30
+MOST_ROWS = 2**22  # of a batch
 
 
 class SplitsConfig(Strict):
     """Which splits a run learns from, is judged by and is reported on."""
 
-    path: str = Field(description="folder with the splits")
+    path: LocalPath = Field(description="folder with the splits")
     train: FileName = Field("train", description="split to learn from")
     validation: FileName = Field("validation", description="split that chooses the epoch")
     test: FileName | None = Field("test", description="split that is only reported; null skips it")
@@ -24,21 +28,25 @@ class SplitsConfig(Strict):
 class LoopConfig(Strict):
     """Epochs, seed, clipping, validation, logging and checkpoints of a training loop."""
 
-    epochs: int = Field(1, ge=1)
-    max_steps: int | None = Field(None, ge=1, description="stop after so many steps in all")
-    seed: int = 0
-    clip_grad_norm: float | None = Field(10.0, gt=0, description="of the dense gradients; null does not clip")
+    epochs: int = Field(1, ge=1, le=MOST_EPOCHS)
+    max_steps: int | None = Field(None, ge=1, le=MOST_STEPS, description="stop after so many steps in all")
+    seed: int = Field(0, ge=-(10**18), le=10**18)
+    clip_grad_norm: float | None = Field(10.0, gt=0, le=1e9, description="of the dense gradients; null does not clip")
     autocast: Literal["auto", "bfloat16", "off"] = Field("auto", description="auto: bfloat16 on CUDA, off elsewhere")
-    log_every: int = Field(50, ge=1, description="steps of an epoch between rows of metrics.jsonl")
+    log_every: int = Field(50, ge=1, le=MOST_STEPS, description="steps of an epoch between rows of metrics.jsonl")
     evaluate_every: int = Field(
-        1, ge=1, description="epochs between validations; the last one is always followed by one"
+        1, ge=1, le=MOST_EPOCHS, description="epochs between validations; the last one is always followed by one"
     )
-    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better one")
-    checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: at validations")
+    patience: int | None = Field(
+        None, ge=1, le=MOST_EPOCHS, description="stop after so many validations without a better one"
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, le=MOST_STEPS, description="steps between checkpoints; null: at validations"
+    )
     checkpoint_minutes: float | None = Field(
-        None, gt=0, description="minutes between checkpoints, on top of the others"
+        None, gt=0, le=MOST_DAYS * 1440, description="minutes between checkpoints, on top of the others"
     )
-    keep: int = Field(2, ge=1, description="checkpoints kept besides the best")
+    keep: int = Field(2, ge=1, le=MOST_EPOCHS, description="checkpoints kept besides the best")
 
 
 def autocast_on(autocast: str, device_type: str) -> Literal["bfloat16", "off"]:
@@ -51,10 +59,10 @@ class ProcessConfig(Strict):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(
-        None, ge=1, description="torch threads a rank; null: the machine's cores over its ranks"
+        None, ge=1, le=1024, description="torch threads a rank; null: the machine's cores over its ranks"
     )
-    timeout_s: int = Field(600, ge=10, description="longest wait for another rank")
-    grace_s: int = Field(25, ge=1, description="longest wait, after SIGTERM or ^C, for a checkpoint")
+    timeout_s: int = Field(600, ge=10, le=MOST_DAYS * 86_400, description="longest wait for another rank")
+    grace_s: int = Field(25, ge=1, le=86_400, description="longest wait, after SIGTERM or ^C, for a checkpoint")
 
 
 class RunConfig(Strict):
@@ -63,7 +71,7 @@ class RunConfig(Strict):
     name: FileNames | None = Field(
         None, description="folder below root, which may be one in another (exp/one); null: the config's file name"
     )
-    root: str = "runs"
+    root: LocalPath = "runs"
     resume: bool | Literal["auto"] = Field(
         False, description="go on from the run's newest checkpoint; `auto`: where there is one, else start"
     )
@@ -95,30 +103,57 @@ Settings = TypeVar("Settings", bound=RunSettings)
 def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] = (), command: str = "") -> Settings:
     """The config in ``path`` with ``key.sub=value`` overrides on top. Raises InputError."""
     if not Path(path).is_file():
-        raise InputError(f"config '{path}' does not exist; the shipped ones are in configs/")
+        raise InputError(f"config {shown(path)} does not exist; the shipped ones are in configs/")
+    given: dict[str, Any] = {}
     for item in overrides:
-        if "=" not in item:
-            raise InputError(f"override '{item}' is not of the form key.sub=value, such as train.epochs=2")
-    try:
-        base = load_yaml(path)
-        if not isinstance(base, DictConfig):
-            raise ValueError(f"it is {base!r}")
-        layers = [base, base.pop(command, None) or {}] if command else [base]
-        given = OmegaConf.create()
-        for item in overrides:
-            key, _, value = item.partition("=")
-            OmegaConf.update(given, key, parse_yaml(value))
-        plain: list[Any] = [OmegaConf.to_container(OmegaConf.create(layer)) for layer in (*layers, given)]
-        merged = OmegaConf.merge(*(todays_names(model, plain[0], layer) for layer in plain))
-        raw: Any = OmegaConf.to_container(merged, resolve=True)
-    except Exception as error:  # the YAML parsers raise many kinds
-        reason = " ".join(str(error).split())
-        raise InputError(f"config '{path}' with {list(overrides)} is not readable as keys: {reason}") from error
-    config = validated(model, raw, where=f"config '{path}'")
+        key, found, value = item.partition("=")
+        if not found:
+            raise InputError(f"override {shown(item)} is not of the form key.sub=value, such as train.epochs=2")
+        _put(given, key.split("."), override_value(key, value))
+    where = f"config '{path}'"
+    base = read_yaml(path, "config")
+    layers = [base, base.pop(command, None) or {}] if command and isinstance(base, dict) else [base]
+    for layer in layers:
+        if not isinstance(layer, dict):
+            raise InputError(f"{where}: keys are expected, such as data: {{path: FOLDER}}, got {shown(layer)}")
+    raw: dict[str, Any] = {}
+    for layer in (*layers, given):
+        raw = _merged(raw, todays_names(model, base, layer))
+    config = validated(model, raw, where=where)
     if config.run.name is None:
         name = f"{Path(path).stem}-{command}" if command else Path(path).stem
         config = config.model_copy(update={"run": config.run.model_copy(update={"name": file_names(name)})})
     return config
+
+
+def override_value(key: str, value: str) -> Any:
+    """What the text after an override's first ``=`` stands for: itself, but for null, quotes, lists and mappings.
+
+    So ``#``, ``:`` and blanks in a path stay, and the setting's type says whether ``5`` is a number.
+    """
+    if NULL.fullmatch(value):
+        return None
+    if value[0] in "[{" or (value[0] in "'\"" and value[-1] == value[0]):
+        return parse_yaml(value, f"override {shown(f'{key}={value}')}, which begins as a list, mapping or quote,")
+    return parse_plain(value, f"override {shown(f'{key}={value}')}")
+
+
+def _put(mapping: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Set ``value`` at the path ``keys``."""
+    for key in keys[:-1]:
+        if not isinstance(mapping.get(key), dict):
+            mapping[key] = {}
+        mapping = mapping[key]
+    mapping[keys[-1]] = value
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """``below`` with what ``above`` says put over it, key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def save_config(config: RunSettings, path: str) -> None:

@@ -81,7 +81,7 @@ def _default(field: FieldInfo) -> str:
 
 def _meaning(field: FieldInfo, inner: type[BaseModel] | None) -> str:
     bounds = [
-        f"{sign} {getattr(rule, name)}"
+        f"{sign} {getattr(rule, name):,}"
         for rule in field.metadata
         for name, sign in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
         if getattr(rule, name, None) is not None

@@ -21,6 +21,7 @@ from benchmarks.paper.chain_rows import ROWS, SEARCHES
 from benchmarks.ranks import launch_command
 from embeddings.errors import InputError
 from embeddings.json_file import write_json
+from embeddings.plain_scalars import typed
 from embeddings.yaml_file import read_yaml, write_yaml
 
 ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")}  # modality -> column, baseline
@@ -125,7 +126,7 @@ class Chain:
             for split in SPLITS:
                 if not (folder / split).is_symlink():
                     (folder / split).symlink_to(Path("..") / ".." / split)
-            schema = read_yaml(self.data / "schema.yaml", "schema")
+            schema = typed(read_yaml(self.data / "schema.yaml", "schema"))
             item = {"target": "item", "history": "history"}
             schema["modalities"] = {kind: {"store": f"frozen/{kind}", **item} for kind in ENCODERS}
             write_yaml(folder / "schema.yaml", schema)

@@ -1,7 +1,7 @@
 """Least-squares fit of the planner's unit costs, none below its floor, to measured steps of training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import nnls
@@ -12,7 +12,7 @@ from embeddings.planner.planner_input import PlannerInput
 from embeddings.planner.sharding_plan import ShardingPlan
 from embeddings.planner.topology import Topology
 
-NAMES = tuple(f.name for f in fields(Speed))
+NAMES = tuple(Speed.model_fields)
 _NONE = dict.fromkeys(NAMES, 0.0)
 _ROUNDS = 20
 

@@ -24,6 +24,7 @@ from benchmarks.harness import append, measurement, ratios, results_option, run_
 from benchmarks.ranks import run_on_ranks
 from benchmarks.training.profile import profile
 from embeddings.errors import InputError
+from embeddings.yaml_file import write_yaml
 
 RANKS = 2
 WINDOW = 20  # steps; speeds are medians over windows
@@ -49,10 +50,8 @@ def epochs_for(steps: int, rows: int, global_batch: int) -> int:
 
 def ours(config: Mapping[str, Any], folder: str) -> dict[str, float]:
     """Run the ctr command on two ranks; its own examples/s, and those of whole epochs with their start-up."""
-    from omegaconf import OmegaConf
-
     path, run = Path(folder) / "config.yaml", Path(folder) / "bench"
-    OmegaConf.save({**config, "run": {"name": run.name, "root": folder, "overwrite": True}}, path)
+    write_yaml(path, {**config, "run": {"name": run.name, "root": folder, "overwrite": True}})
     run_on_ranks(RANKS, "train", "ctr", "--config", path)
     logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     speed = json.loads((run / "run.json").read_text())["examples_per_s"]

@@ -1,21 +1,22 @@
 """Hardware descriptions: memory, bandwidths and unit costs of a kind of machine, read from YAML files."""
 
-import dataclasses
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from embeddings.errors import InputError, nearest
+from pydantic import Field, model_validator
+
+from embeddings.errors import InputError, nearest, shown
+from embeddings.validation import Strict, validated
 from embeddings.yaml_file import read_yaml, write_yaml
 
 SHIPPED = Path(__file__).with_name("hardware")
 GIB = 2**30
-_NOT_ZERO = ("ddr_gib", "local_world_size", "ddr_gb_per_s", "intra_gb_per_s", "inter_gb_per_s", "reach", "efficiency")
+_SMALLEST, _LARGEST = 1e-3, 1e15  # of what times are divided by, and of everything
+Number = Annotated[float, Field(ge=0, le=_LARGEST)]
+Divisor = Annotated[float, Field(ge=_SMALLEST, le=_LARGEST)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Speed:
+class Speed(Strict):
     """Unit costs. What is left out of a file follows from the bandwidths; ``--calibrate`` measures all of them.
 
     step_ms          what every step costs
@@ -31,21 +32,20 @@ class Speed:
     replicated_ns    one weight of a replicated table, whose optimizer visits all rows; null: from byte_ns
     """
 
-    step_ms: float = 0.0
-    gflop_ms: float | None = None
-    activation_ns: float | None = None
-    exchange_us: float = 0.0
-    pooled_id_ns: float = 0.0
-    sequence_id_ns: float = 0.0
-    byte_ns: float | None = None
-    vector_ns: float | None = None
-    wire_ns: float | None = None
-    rearranged_ns: float | None = None
-    replicated_ns: float | None = None
+    step_ms: Number = 0.0
+    gflop_ms: Number | None = None
+    activation_ns: Number | None = None
+    exchange_us: Number = 0.0
+    pooled_id_ns: Number = 0.0
+    sequence_id_ns: Number = 0.0
+    byte_ns: Number | None = None
+    vector_ns: Number | None = None
+    wire_ns: Number | None = None
+    rearranged_ns: Number | None = None
+    replicated_ns: Number | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hardware:
+class Hardware(Strict):
     """One kind of machine.
 
     hbm_gib, ddr_gib      memory of a device, and of a whole host
@@ -60,23 +60,31 @@ class Hardware:
     """
 
     name: str
-    device: str
-    ddr_gib: float
-    local_world_size: int
-    hbm_gib: float = 0.0
-    hbm_gb_per_s: float = 0.0
-    ddr_gb_per_s: float
-    pcie_gb_per_s: float = 0.0
-    intra_gb_per_s: float
-    inter_gb_per_s: float
-    reach: float = 1.0
-    tflops: float = 0.0
-    efficiency: float = 0.3
-    process_gib: float = 0.0
-    spare: float = 0.1
-    price_per_hour: float = 0.0
+    device: Literal["cpu", "cuda"]
+    ddr_gib: Divisor
+    local_world_size: int = Field(ge=1, le=8192)
+    hbm_gib: Number = 0.0
+    hbm_gb_per_s: Number = 0.0
+    ddr_gb_per_s: Divisor
+    pcie_gb_per_s: Number = 0.0
+    intra_gb_per_s: Divisor
+    inter_gb_per_s: Divisor
+    reach: Divisor = 1.0
+    tflops: Number = 0.0
+    efficiency: Divisor = 0.3
+    process_gib: Number = 0.0
+    spare: float = Field(0.1, ge=0, lt=1)
+    price_per_hour: Number = 0.0
     calibrated: str = ""
     speed: Speed = Speed()
+
+    @model_validator(mode="after")
+    def _has_what_its_device_needs(self) -> "Hardware":
+        for key in ("hbm_gib", "hbm_gb_per_s", "pcie_gb_per_s", "tflops"):
+            value = getattr(self, key)
+            if value < _SMALLEST and (value or self.device == "cuda"):
+                raise ValueError(f"{key} is {value:g}; a {self.device} device needs at least {_SMALLEST:g}")
+        return self
 
     @property
     def memory_gb_per_s(self) -> float:
@@ -85,7 +93,7 @@ class Hardware:
 
     def with_(self, **changes: Any) -> "Hardware":
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return self.model_copy(update=changes)
 
     def device_bytes(self, ranks_of_host: int) -> int:
         """What a plan may fill of one rank's own memory: HBM, or on CPU its share of the host's."""
@@ -109,49 +117,11 @@ def load_hardware(name: str) -> Hardware:
     if not path.is_file():
         hint = nearest(name, shipped_hardware())
         raise InputError(
-            f"hardware '{name}' is no file and no shipped part{hint}; shipped: {', '.join(shipped_hardware())}"
+            f"hardware {shown(name)} is no file and no shipped part{hint}; shipped: {', '.join(shipped_hardware())}"
         )
-    raw = read_yaml(path, "hardware file")
-    if not isinstance(raw, dict):
-        raise InputError(f"hardware file '{path}' holds no keys; docs/planner.md lists them")
-    costs = raw.pop("speed", None) or {}
-    if not isinstance(costs, dict):
-        raise InputError(f"hardware file '{path}': speed is '{costs}', which holds no keys; docs/planner.md lists them")
-    speed = _filled(Speed, costs, path, "speed.")
-    hardware = _filled(Hardware, {**raw, "speed": speed}, path, "")
-    if hardware.device not in ("cpu", "cuda"):
-        raise InputError(f"hardware file '{path}': device is '{hardware.device}'; allowed: cpu, cuda")
-    of_cuda = ("hbm_gib", "hbm_gb_per_s", "pcie_gb_per_s", "tflops") if hardware.device == "cuda" else ()
-    for key in (*_NOT_ZERO, *of_cuda):
-        if not getattr(hardware, key):
-            raise InputError(f"hardware file '{path}': {key} is 0; a {hardware.device} device needs more than that")
-    if hardware.local_world_size != int(hardware.local_world_size):
-        raise InputError(f"hardware file '{path}': local_world_size is {hardware.local_world_size}; ranks are whole")
-    if hardware.spare >= 1:
-        raise InputError(f"hardware file '{path}': spare is {hardware.spare}; it is a share of memory, below 1")
-    return hardware.with_(local_world_size=int(hardware.local_world_size))
+    return validated(Hardware, read_yaml(path, "hardware file"), where=f"hardware file '{path}'")
 
 
 def save_hardware(hardware: Hardware, path: Path) -> None:
     """Write a file that ``load_hardware`` reads, atomically. Raises OSError."""
-    write_yaml(path, dataclasses.asdict(hardware))
-
-
-def _filled(model: type, raw: dict, path: Path, prefix: str) -> Any:
-    """A Speed or Hardware of ``raw``. Raises InputError naming the key, ``prefix`` before it."""
-    fields = {f.name: f for f in dataclasses.fields(model)}
-    for key, value in raw.items():
-        if key not in fields:
-            known = nearest(str(key), fields) or f"; known: {', '.join(fields)}"
-            raise InputError(f"hardware file '{path}': unknown key '{prefix}{key}'{known}")
-        text = key in ("name", "device", "calibrated", "speed")
-        if not text and value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise InputError(f"hardware file '{path}': {prefix}{key} is '{value}', which is no number")
-        if not text and value is not None and not 0 <= value < math.inf:
-            raise InputError(
-                f"hardware file '{path}': {prefix}{key} is {value}; numbers here are finite and not negative"
-            )
-    required = [n for n, f in fields.items() if f.default is dataclasses.MISSING and raw.get(n) is None]
-    if required:
-        raise InputError(f"hardware file '{path}': {', '.join(prefix + n for n in required)} missing")
-    return model(**raw)
+    write_yaml(path, hardware.model_dump())

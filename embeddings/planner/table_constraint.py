@@ -2,18 +2,20 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from embeddings.planner.sharding_types import ShardingType
+from embeddings.planner.sharding_types import SHARDING_TYPES, ShardingType
+from embeddings.validation import Strict
+
+# Of a table: far above what anybody uses, and what everything that takes the numbers can hold.
+MOST_COLUMNS, MOST_TABLE_ROWS = 4096, 10**12
 
 
-class TableConstraint(BaseModel):
+class TableConstraint(Strict):
     """What the planner may do with one table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sharding_types: list[ShardingType] | None = None
-    min_partition: int | None = Field(None, ge=1, description="narrowest column shard")
+    sharding_types: list[ShardingType] | None = Field(None, max_length=len(SHARDING_TYPES))
+    min_partition: int | None = Field(None, ge=1, le=MOST_COLUMNS, description="narrowest column shard")
     compute_kernels: list[Literal["fused", "fused_uvm", "fused_uvm_caching"]] | None = Field(
-        None, description="CUDA; the uvm kernels keep rows in host memory; null: fused, in device memory"
+        None, max_length=3, description="CUDA; the uvm kernels keep rows in host memory; null: fused, in device memory"
     )

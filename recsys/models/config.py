@@ -5,10 +5,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from embeddings.validation import Strict
+from embeddings.planner.table_constraint import MOST_COLUMNS
+from embeddings.validation import LocalPath, Strict
 
 DEFAULT_ARCH = "din"  # of a config that names none
-Width = Annotated[int, Field(ge=1)]
+MOST_WIDTH = 2**16  # of a layer
+Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
+Widths = Annotated[list[Width], Field(min_length=1, max_length=64)]
 
 
 class MAKEConfig(Strict):
@@ -16,19 +19,20 @@ class MAKEConfig(Strict):
 
     RENAMED = {"withheld": "modality_dropout", "thinned": "behaviour_dropout"}
 
-    run: str | None = Field(
+    run: LocalPath | None = Field(
         None,
         description="folder that python -m train make wrote, such as runs/shop-make; null: trained from scratch with "
         "the ID model",
     )
     epoch: int | None = Field(
-        None, ge=0, description="of that run, 0 as it was initialised; null: the best on its validation split"
+        None,
+        ge=0,
+        le=100_000,
+        description="of that run, 0 as it was initialised; null: the best on its validation split",
     )
     frozen: bool = Field(False, description="keep it as it comes; false: trained on with the ID model")
     attention_hidden: Width = Field(36, description="width of the attention unit")
-    hidden: list[Width] = Field(
-        [128, 64, 32], min_length=1, description="widths of the MLP's layers before the one that gives the logit"
-    )
+    hidden: Widths = Field([128, 64, 32], description="widths of the MLP's layers before the one that gives the logit")
     modality_dropout: float = Field(
         0.0,
         ge=0,
@@ -123,7 +127,7 @@ class ArchConfig(Strict):
     arch: str = Field(
         DEFAULT_ARCH, description="architecture; the sections after this one's say what further keys each has"
     )
-    embedding_dim: int = Field(16, ge=1, description="width of the ID tables that name none")
+    embedding_dim: int = Field(16, ge=1, le=MOST_COLUMNS, description="width of the ID tables that name none")
     multimodal: MultimodalConfig = Field(MultimodalConfig(), description="for every modality not named below")
     modalities: dict[str, MultimodalConfig] = Field({}, description="settings of one modality, by name")
 

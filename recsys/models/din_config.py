@@ -6,13 +6,13 @@ from typing import Literal
 from pydantic import Field
 
 from embeddings.validation import Strict
-from recsys.models.config import ArchConfig, Width
+from recsys.models.config import ArchConfig, Width, Widths
 
 
 class AttentionConfig(Strict):
     """DIN target attention over ID embeddings."""
 
-    hidden: list[Width] = Field([36], min_length=1, description="widths of the attention unit's hidden layers")
+    hidden: Widths = Field([36], description="widths of the attention unit's hidden layers")
     softmax: bool = Field(False, description="over the behaviours of a history, as MUSE has it; DIN sums without")
 
 
@@ -22,9 +22,9 @@ class DINConfig(ArchConfig):
     arch: Literal["din"] = "din"
     attention: AttentionConfig = AttentionConfig()
     interaction: Literal["concat", "dcn"] = Field("concat", description="dcn: DCNv2 cross layers on the concatenation")
-    cross_layers: int = Field(2, ge=1, description="dcn: number of cross layers")
-    cross_rank: int = Field(64, ge=1, description="dcn: rank of each cross layer")
-    over_arch: list[Width] = Field([256, 128, 64], min_length=1, description="hidden widths of the final MLP")
+    cross_layers: int = Field(2, ge=1, le=64, description="dcn: number of cross layers")
+    cross_rank: Width = Field(64, description="dcn: rank of each cross layer")
+    over_arch: Widths = Field([256, 128, 64], description="hidden widths of the final MLP")
     dropout: float = Field(0.0, ge=0, lt=1, description="in the final MLP")
 
     def unread_settings(self, modalities: Collection[str] | None) -> list[str]:

@@ -2,31 +2,34 @@
 
 from pydantic import Field, model_validator
 
-from embeddings.validation import Strict
+from embeddings.validation import StorePath, Strict
+from recsys.models.config import MOST_WIDTH, Width, Widths
 
 
 class ImageEncoderConfig(Strict):
     """The picture encoder: a small ResNet, or a model of timm."""
 
-    name: str = Field("resnet", description="resnet: a small one; else a model of timm, by name or local folder")
+    name: StorePath = Field("resnet", description="resnet: a small one; else a model of timm, by name or local folder")
     pretrained: bool = Field(True, description="of timm models: begin with their weights, which may be downloaded")
     size: int = Field(64, ge=16, le=1024, description="pixels of a side; the short side is fitted, the middle cut out")
-    channels: list[int] = Field([32, 64, 128, 256], min_length=1, description="resnet: of each stage")
-    blocks: int = Field(1, ge=1, description="resnet: residual blocks a stage")
+    channels: Widths = Field([32, 64, 128, 256], description="resnet: of each stage")
+    blocks: int = Field(1, ge=1, le=64, description="resnet: residual blocks a stage")
 
 
 class TextEncoderConfig(Strict):
     """The text encoder: a small transformer, or a model of transformers."""
 
-    name: str = Field(
+    name: StorePath = Field(
         "transformer", description="transformer: a small one; else a model of transformers, by name or local folder"
     )
     pretrained: bool = Field(True, description="of named models: begin with their weights, which may be downloaded")
-    max_length: int = Field(64, ge=2, description="tokens; longer texts are cut")
-    vocabulary: int = Field(8000, ge=100, description="transformer: pieces of words, found in the train split")
-    hidden: int = Field(128, ge=8, description="transformer: width")
-    layers: int = Field(2, ge=1, description="transformer: layers")
-    heads: int = Field(4, ge=1, description="transformer: attention heads")
+    max_length: int = Field(64, ge=2, le=2**16, description="tokens; longer texts are cut")
+    vocabulary: int = Field(
+        8000, ge=100, le=10**7, description="transformer: pieces of words, found in the train split"
+    )
+    hidden: int = Field(128, ge=8, le=MOST_WIDTH, description="transformer: width")
+    layers: int = Field(2, ge=1, le=256, description="transformer: layers")
+    heads: int = Field(4, ge=1, le=1024, description="transformer: attention heads")
     dropout: float = Field(0.1, ge=0, lt=1, description="transformer: in training")
 
     @model_validator(mode="after")
@@ -42,7 +45,10 @@ class BankConfig(Strict):
     rows: int = Field(4096, ge=0, le=1_000_000, description="K vectors over all ranks; 0: no bank, no momentum encoder")
     momentum: float = Field(0.99, ge=0, lt=1, description="share of its own weights that the momentum encoder keeps")
     wait_epochs: int = Field(
-        0, ge=0, description="epochs without the bank, in which vectors move too fast for those of earlier steps"
+        0,
+        ge=0,
+        le=100_000,
+        description="epochs without the bank, in which vectors move too fast for those of earlier steps",
     )
     distinct: bool = Field(
         False, description="one row an item, none of the step's own items: for catalogues smaller than the bank"
@@ -52,7 +58,7 @@ class BankConfig(Strict):
 class TripletConfig(Strict):
     """max(0, d(q, p) - d(q, n) + margin) on hard negatives, d the cosine distance."""
 
-    weight: float = Field(0.5, ge=0, description="lambda; 0: no triplet loss")
+    weight: float = Field(0.5, ge=0, le=1000, description="lambda; 0: no triplet loss")
     margin: float = Field(0.2, ge=0, le=2)
 
 
@@ -60,7 +66,7 @@ class AugmentConfig(Strict):
     """Random augmentation of training pairs: how much a picture or a text may be changed."""
 
     crop: float = Field(0.5, gt=0, le=1, description="smallest share of a picture's area that a view shows")
-    stretch: float = Field(1.33, ge=1, description="largest change of a view's width over its height")
+    stretch: float = Field(1.33, ge=1, le=100, description="largest change of a view's width over its height")
     rotate: float = Field(15.0, ge=0, le=180, description="largest turn, in degrees")
     flip: float = Field(0.5, ge=0, le=1, description="chance that left and right change places")
     light: float = Field(0.3, ge=0, lt=1, description="largest change of brightness, and of contrast")
@@ -69,7 +75,7 @@ class AugmentConfig(Strict):
 
 
 class SCLModelConfig(Strict):
-    width: int = Field(128, ge=1, description="M, of the vectors")
+    width: Width = Field(128, description="M, of the vectors")
     image: ImageEncoderConfig = ImageEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()
     temperature: float = Field(0.07, ge=0.01, le=1, description="tau at the start; it is learned, at least 0.01")

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from embeddings.errors import InputError
-from embeddings.validation import Strict, validated
+from embeddings.validation import LocalPath, Strict, validated
 from embeddings.yaml_file import read_yaml, write_yaml
 
 Kind = Literal["image", "text"]
@@ -34,7 +34,7 @@ class Reference(Strict):
 class Items(Strict):
     """The content of every item that a pair names."""
 
-    path: str = Field("items", description="folder of parquet, below the data folder")
+    path: LocalPath = Field("items", description="folder of parquet, below the data folder")
     id: str = Field("item", description="column of int64 ids, each once")
     column: str = Field(description="bytes of a JPEG or PNG, or a string; never null")
     kind: Kind

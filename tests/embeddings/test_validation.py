@@ -81,7 +81,7 @@ def test_a_rule_over_several_fields_has_no_place():
 
 
 def test_no_mapping_at_all():
-    assert message([1]).startswith("top level: Input should be a valid dictionary")
+    assert message([1]).startswith("top level: keys are expected, such as key: value")
 
 
 OLD, NEW = {"breadth": 3, "colour": "crimson"}, {"width": 3, "colour": "red"}

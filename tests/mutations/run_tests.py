@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 # Third-party packages that every test waits for; nothing of the tree, which the copy must give.
 HEAVY = (
     "torch", "torchrec", "torchrec.distributed.model_parallel", "pyarrow.parquet",
-    "omegaconf", "pydantic", "tokenizers", "PIL.Image", "torch.utils.tensorboard",
+    "yaml", "pydantic", "tokenizers", "PIL.Image", "torch.utils.tensorboard",
 )  # fmt: skip
 TREE = ("embeddings", "recsys", "train", "benchmarks", "torchx_components", "tests")
 TIMEOUT_S = 300.0

@@ -82,7 +82,7 @@ def test_missing_or_unreadable_file(tmp_path):
     with pytest.raises(InputError, match=r"schema.yaml' is not readable YAML: [^\n]+$"):
         load_schema(str(tmp_path))
     (tmp_path / "schema.yaml").write_text("- a\n- b\n")
-    with pytest.raises(InputError, match=r"schema.yaml: top level: Input should be a valid dictionary"):
+    with pytest.raises(InputError, match=r"schema.yaml: top level: keys are expected, such as key: value"):
         load_schema(str(tmp_path))
     (tmp_path / "schema.yaml").write_text("")
     with pytest.raises(InputError, match=r"tables: Field required; features: Field required"):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from omegaconf import OmegaConf
+import yaml
 
 from embeddings import validation
 from embeddings.errors import InputError
@@ -62,7 +62,7 @@ def test_the_resolved_config_is_complete_and_reloads_to_itself(small_config, tmp
     config = load_config(str(small_config), ("train.epochs=3", "sharding.tables.item.min_partition=4"))
     save_config(config, str(tmp_path / "stored.yaml"))
     assert load_config(str(tmp_path / "stored.yaml")) == config
-    stored = OmegaConf.to_container(OmegaConf.load(tmp_path / "stored.yaml"))
+    stored = yaml.safe_load((tmp_path / "stored.yaml").read_text())
     assert stored["train"]["log_every"] == 50 and stored["run"]["name"] == "mine"
 
 
@@ -81,8 +81,19 @@ def test_the_resolved_config_is_complete_and_reloads_to_itself(small_config, tmp
         ("data.batch_size=null", "data.batch_size: Input should be a valid integer, got None"),
         ("data.path=null", "data.path: Input should be a valid string, got None"),
         ("train.epochs", "override 'train.epochs' is not of the form key.sub=value, such as train.epochs=2"),
-        ("model.over_arch=[1", "is not readable as keys: "),
-        ("data.path=${nowhere}", "is not readable as keys: "),
+        ("model.over_arch=[1", "override 'model.over_arch=[1', which begins as a list, mapping or quote, is not "),
+        ("data.path=${oc.env:HOME}", "has '${', and nothing is filled in here; write the value itself"),
+        ("train.epochs=3 #2", "train.epochs: Input should be a valid integer"),
+        ("train.epochs=" + "9" * 10_000, "train.epochs: Unable to parse input string as an integer"),
+        ("train.seed=" + "9" * 400, "train.seed: Input should be less than or equal to 1000000000000000000"),
+        ("dense_optimizer.lr=" + "9" * 400, "dense_optimizer.lr: "),
+        ("dense_optimizer.lr=1e400", "dense_optimizer.lr: Input should be a finite number, got inf"),
+        ("run.name=" + "x" * 5000, "run.name: String should have at most 4096 characters"),
+        ("model.over_arch=[" + "1," * 65 + "]", "model.over_arch: List should have at most 64 items"),
+        ("model.arch=[1]", "model"),
+        ("model=3", "model"),
+        ("=3", "unknown key ''"),
+        ("data..path=3", "unknown key 'data.'"),
     ],
 )
 def test_mistakes(small_config, override, part):
@@ -153,9 +164,9 @@ def test_files_that_are_no_config(tmp_path):
     assert "does not exist; the shipped ones are in configs/" in refused(tmp_path / "no.yaml")
     file = tmp_path / "bad.yaml"
     for text, part in (
-        ("data: [", "is not readable as keys"),
-        ("- a\n", "is not readable as keys"),
-        ("just words", "unknown key 'just words'"),
+        ("data: [", "is not readable YAML"),
+        ("- a\n", "keys are expected, such as data: {path: FOLDER}, got ['a']"),
+        ("just words", "keys are expected, such as data: {path: FOLDER}, got 'just words'"),
         ("", "data: Field required"),
         ("data: {}", "data.path: Field required"),
     ):
@@ -183,3 +194,45 @@ def test_help_of_every_command_imports_no_torch():
     report = json.loads(done.stderr.splitlines()[-1])
     assert "torch" not in report["heavy"] and {"ctr", "evaluate", "predict", "check"} <= set(report["commands"])
     assert done.stdout.count("Usage: python -m train") == len(report["commands"])
+
+
+WORDS = ("20241130", "1_1", "on", "true", "12:30", "1e3", "2024-11-30", "010", "a #2", "a: b", " a")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_text_is_taken_as_it_is_typed(small_config, word, tmp_path):
+    config = load_config(str(small_config), (f"run.name={word}", f"data.path={word}", f"run.root={word}/runs"))
+    assert (config.run.name, config.data.path, config.run.root) == (word, word, f"{word}/runs")
+    save_config(config, str(tmp_path / "stored.yaml"))
+    assert load_config(str(tmp_path / "stored.yaml")) == config
+    if word.strip() == word and " " not in word:
+        (tmp_path / "own.yaml").write_text(f"data: {{path: x, test: {word}}}\nrun:\n  name: {word} # why\n")
+        config = load_config(str(tmp_path / "own.yaml"))
+        assert (config.run.name, config.data.test) == (word, word)
+
+
+def test_quotes_null_lists_and_mappings_of_an_override(small_config):
+    quoted = ('run.name="2024"', "data.test=null", "data.train='null'")
+    config = load_config(str(small_config), (*quoted, "model={over_arch: [8, '4']}", "run.resume=true"))
+    assert (config.run.name, config.data.test, config.data.train) == ("2024", None, "null")
+    assert config.model.over_arch == [8, 4] and config.run.resume is True
+    assert load_config(str(small_config), ("data.batch_size=1_000", "data.shuffle_rows=1e6")).data.batch_size == 1000
+
+
+def test_the_files_name_is_the_runs_whatever_it_looks_like(tmp_path):
+    for name in ("20241130", "1_1", "on"):
+        (tmp_path / f"{name}.yaml").write_bytes(b"\xef\xbb\xbfdata:\r\n  path: x\r\n")
+        assert load_config(str(tmp_path / f"{name}.yaml")).run.name == name
+
+
+def test_the_home_folder_and_urls_in_paths(small_config, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    config = load_config(str(small_config), ("data.path=~/data", "run.root=~/runs", "sharding.plan=~/plan.json"))
+    assert (config.data.path, config.run.root) == ("/home/anna/data", "/home/anna/runs")
+    assert config.sharding.plan == "/home/anna/plan.json"
+    for key in ("data.path", "run.root", "sharding.plan", "sharding.hardware"):
+        assert f"{key}: 's3://bucket/x' is a URL" in refused(small_config, f"{key}=s3://bucket/x")
+
+
+def test_an_override_that_is_no_utf8_is_refused(small_config):
+    assert "is not UTF-8 text; rename the file" in refused(small_config, "data.path=\udcff")

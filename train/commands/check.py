@@ -1,15 +1,16 @@
 """The check command: a config and its schema, without importing torch."""
 
 import click
-from omegaconf import OmegaConf
 
+from embeddings.yaml_file import to_yaml
 from recsys.schema import Schema, load_schema
+from train.commands.parameter_types import INPUT
 from train.config_docs import describe
 from train.ctr.config import Config, check_names, load_config
 
 
 @click.command()
-@click.option("--config", "path", help="YAML file; the shipped ones are in configs/.")
+@click.option("--config", "path", type=INPUT, help="YAML file; the shipped ones are in configs/.")
 @click.option(
     "--describe", "what", type=click.Choice(["config", "schema"]), help="Print every setting there is, and stop."
 )
@@ -26,4 +27,4 @@ def command(path: str | None, what: str | None, schema: bool, overrides: tuple[s
     config = load_config(path, overrides)
     if schema:
         check_names(config, load_schema(config.data.path))
-    click.echo(OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
+    click.echo(to_yaml(config.model_dump()))

@@ -3,12 +3,12 @@
 import click
 
 from recsys.schema import load_schema
-from train.commands.parameter_types import SPLIT
+from train.commands.parameter_types import INPUT, SPLIT
 from train.ctr.config import check_names, load_config
 
 
 @click.command()
-@click.option("--config", "path", required=True, help="YAML file; the shipped ones are in configs/.")
+@click.option("--config", "path", type=INPUT, required=True, help="YAML file; the shipped ones are in configs/.")
 @click.option("--split", type=SPLIT, default="train", show_default=True, help="Split of the data folder.")
 @click.option(
     "--share",

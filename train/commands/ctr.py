@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from train.commands.parameter_types import INPUT
 from train.ctr.config import load_config
 
 
 @click.command()
-@click.option("--config", "path", required=True, help="YAML file; the shipped ones are in configs/.")
-@click.option("--plan", help="plan.json of python -m embeddings.plan; the same as sharding.plan=FILE.")
+@click.option("--config", "path", type=INPUT, required=True, help="YAML file; the shipped ones are in configs/.")
+@click.option("--plan", type=INPUT, help="plan.json of python -m embeddings.plan; the same as sharding.plan=FILE.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 def command(path: str, plan: str | None, overrides: tuple[str, ...]) -> None:
     """Train a CTR model, choose its epoch on validation, report it on test.

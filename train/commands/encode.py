@@ -2,19 +2,23 @@
 
 import click
 
-from train.commands.parameter_types import OUTPUT_FOLDER
+from train.commands.parameter_types import INPUT, OUTPUT_FOLDER
 
 
 @click.command()
-@click.argument("encoder")
-@click.option("--items", required=True, help="Parquet file of items, or a folder of them.")
+@click.argument("encoder", type=INPUT)
+@click.option("--items", type=INPUT, required=True, help="Parquet file of items, or a folder of them.")
 @click.option("--id", "id_column", default="item", show_default=True, help="Column of integer ids.")
 @click.option("--column", required=True, help="Column with what the encoder reads, such as picture or title.")
 @click.option("--out", type=OUTPUT_FOLDER, required=True, help="Frozen store to write.")
 @click.option("--dtype", type=click.Choice(["float16", "float32", "int8"]), default="int8", show_default=True)
-@click.option("--data", help="Data folder: say how many of its items and impressions have a vector.")
-@click.option("--batch-size", default=256, show_default=True, help="Items encoded at once.")
-@click.option("--workers", default=2, show_default=True, help="Threads of a rank that decode.")
+@click.option("--data", type=INPUT, help="Data folder: say how many of its items and impressions have a vector.")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 2**22), default=256, show_default=True, help="Items encoded at once."
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 256), default=2, show_default=True, help="Threads of a rank that decode."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the store at --out, and drop what was begun of another one.")
 def command(
@@ -43,8 +47,6 @@ def command(
     from train.encoding.item_files import find_items
     from train.encoding.open_encoder import open_encoder
 
-    if min(batch_size, workers) < 1:
-        raise click.UsageError("--batch-size and --workers are at least 1")
     check_target(out, overwrite)
     if data:
         load_schema(data)

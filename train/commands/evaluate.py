@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from train.commands.parameter_types import SPLIT
+from train.commands.parameter_types import INPUT, SPLIT
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=INPUT)
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="Split of the data folder.")
 @click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")

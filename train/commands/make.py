@@ -5,11 +5,14 @@ from pathlib import Path
 import click
 
 from embeddings.errors import InputError
+from train.commands.parameter_types import INPUT
 from train.ctr.config import load_config, make_alone_config
 
 
 @click.command()
-@click.option("--config", "path", required=True, help="YAML file; its section 'make' changes it for this command.")
+@click.option(
+    "--config", "path", type=INPUT, required=True, help="YAML file; its section 'make' changes it for this command."
+)
 @click.option("--modality", "modalities", multiple=True, help="Default: every modality of the data, one after another.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 def command(path: str, modalities: tuple[str, ...], overrides: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Types of command-line options that become paths: names of splits, and outputs, which are checked before any work."""
+"""Types of command-line options that are paths, or become such: checked before any work, ~ filled in everywhere."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import click
 
 from embeddings.errors import InputError
 from embeddings.file_name import file_name
+from embeddings.local_path import local_path, with_home
 from embeddings.output_path import output_file, output_folder, output_place
 
 
@@ -26,11 +27,13 @@ class _Checked(click.ParamType):
 
 
 def _store(path: str) -> str:
-    return path if "://" in path else output_folder(path)  # addresses are iopath's
+    return path if "://" in path else output_folder(with_home(path))  # addresses are iopath's
 
 
 SPLIT = _Checked(file_name)
-OUTPUT_FILE = _Checked(output_file)
-OUTPUT_FOLDER = _Checked(output_folder)  # one that appears as a whole
+INPUT = _Checked(local_path)
+INPUT_STORE = _Checked(with_home)
+OUTPUT_FILE = _Checked(lambda path: output_file(local_path(path)))
+OUTPUT_FOLDER = _Checked(lambda path: output_folder(local_path(path)))  # one that appears as a whole
 OUTPUT_STORE = _Checked(_store)
-OUTPUT_PLACE = _Checked(output_place)  # a folder that files are put into
+OUTPUT_PLACE = _Checked(lambda path: output_place(local_path(path)))  # a folder that files are put into

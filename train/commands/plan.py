@@ -5,18 +5,22 @@ from pathlib import Path
 import click
 
 from embeddings.errors import InputError
-from train.commands.parameter_types import OUTPUT_FILE
+from train.commands.parameter_types import INPUT, OUTPUT_FILE
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", "path", required=True, help="The run's YAML file; the shipped ones are in configs/.")
-@click.option("--world-size", type=click.IntRange(1), help="Ranks in all; --find-world-size needs none.")
-@click.option("--hardware", "part", default="this", show_default=True, help="A shipped part, a YAML file, or 'this'.")
-@click.option("--local-world-size", type=click.IntRange(1), help="Ranks of a host; default: the hardware's.")
-@click.option("--assume", help="YAML file of facts of data that is not here: lengths, frozen stores.")
-@click.option("--plan", "given", help="Look at this plan.json instead of choosing a plan.")
+@click.option(
+    "--config", "path", type=INPUT, required=True, help="The run's YAML file; the shipped ones are in configs/."
+)
+@click.option("--world-size", type=click.IntRange(1, 8192), help="Ranks in all; --find-world-size needs none.")
+@click.option(
+    "--hardware", "part", type=INPUT, default="this", show_default=True, help="A shipped part, a YAML file, or 'this'."
+)
+@click.option("--local-world-size", type=click.IntRange(1, 8192), help="Ranks of a host; default: the hardware's.")
+@click.option("--assume", type=INPUT, help="YAML file of facts of data that is not here: lengths, frozen stores.")
+@click.option("--plan", "given", type=INPUT, help="Look at this plan.json instead of choosing a plan.")
 @click.option("--out", type=OUTPUT_FILE, help="Write the plan here; the trainer takes it with --plan.")
-@click.option("--diff", "other", help="Say how the plan differs from this plan.json.")
+@click.option("--diff", "other", type=INPUT, help="Say how the plan differs from this plan.json.")
 @click.option("--find-world-size", "find", is_flag=True, help="Find the smallest number of ranks that fits.")
 @click.option("--explain", "table", metavar="TABLE", help="Say what the other ways to place this table would cost.")
 @click.option("--every-rank", is_flag=True, help="List all ranks, not the fullest alone.")

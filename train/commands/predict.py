@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from train.commands.parameter_types import OUTPUT_FOLDER, SPLIT
+from train.commands.parameter_types import INPUT, OUTPUT_FOLDER, SPLIT
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=INPUT)
 @click.option("--out", type=OUTPUT_FOLDER, required=True, help="Folder for part-<rank>.parquet; must not exist.")
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="Split of the data folder.")
 @click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")

@@ -5,13 +5,15 @@ from typing import Any
 import click
 
 from recsys.datasets import DATASETS
-from train.commands.parameter_types import OUTPUT_FOLDER
+from train.commands.parameter_types import INPUT, OUTPUT_FOLDER
 
 _OUT = click.option(
     "--out", type=OUTPUT_FOLDER, required=True, help="Data folder to write; nothing half-written is ever left there."
 )
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a data folder that prepare wrote before.")
-_SEED = click.option("--seed", default=0, show_default=True, help="Same seed and flags, same files.")
+_SEED = click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Same seed and flags, same files."
+)
 
 
 class _DataSets(click.Group):
@@ -27,16 +29,37 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--rows", default=300_000, show_default=True, help="Impressions over all splits, 10^3 to 10^10.")
-@click.option("--users", type=int, show_default="rows / 50", help="Users; each has at least one impression.")
 @click.option(
-    "--items", type=int, show_default="rows ^ 0.75", help="Items on sale over time; memory goes by their number."
+    "--rows",
+    type=click.IntRange(1_000, 10**10),
+    default=300_000,
+    show_default=True,
+    help="Impressions over all splits, 10^3 to 10^10.",
 )
-@click.option("--history", default=30, show_default=True, help="Longest history, in items.")
-@click.option("--width", default=64, show_default=True, help="Width of the frozen vectors.")
-@click.option("--click-rate", default=0.17, show_default=True, help="Mean click rate.")
 @click.option(
-    "--searches", default=0, show_default=True, help="Searches over all splits; none: no pictures and titles either."
+    "--users", type=click.IntRange(1, 10**10), show_default="rows / 50", help="Users; each has at least one impression."
+)
+@click.option(
+    "--items",
+    type=click.IntRange(20, 10**9),
+    show_default="rows ^ 0.75",
+    help="Items on sale over time; memory goes by their number.",
+)
+@click.option(
+    "--history", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Longest history, in items."
+)
+@click.option(
+    "--width", type=click.IntRange(2, 65_536), default=64, show_default=True, help="Width of the frozen vectors."
+)
+@click.option(
+    "--click-rate", type=click.FloatRange(0.001, 0.999), default=0.17, show_default=True, help="Mean click rate."
+)
+@click.option(
+    "--searches",
+    type=click.IntRange(0, 10**9),
+    default=0,
+    show_default=True,
+    help="Searches over all splits; none: no pictures and titles either.",
 )
 @_SEED
 @_OUT
@@ -56,8 +79,12 @@ def shop(out: str, overwrite: bool, **flags: Any) -> None:
 
 
 @command.command()
-@click.option("--source", required=True, help="Folder with the pairs file, title_ids.npy and title_vectors_128.npy.")
-@click.option("--history", default=20, show_default=True, help="Longest history, in items.")
+@click.option(
+    "--source", type=INPUT, required=True, help="Folder with the pairs file, title_ids.npy and title_vectors_128.npy."
+)
+@click.option(
+    "--history", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Longest history, in items."
+)
 @_SEED
 @_OUT
 @_OVERWRITE
@@ -72,9 +99,13 @@ def microlens(source: str, out: str, overwrite: bool, **flags: int) -> None:
 
 
 @command.command()
-@click.option("--source", required=True, help="Folder ml-100k, ml-latest-small, or another in the latter's format.")
-@click.option("--posters", help="Folder of <movieId>.jpg; those there are go into pictures.parquet.")
-@click.option("--history", default=50, show_default=True, help="Longest history, in movies.")
+@click.option(
+    "--source", type=INPUT, required=True, help="Folder ml-100k, ml-latest-small, or another in the latter's format."
+)
+@click.option("--posters", type=INPUT, help="Folder of <movieId>.jpg; those there are go into pictures.parquet.")
+@click.option(
+    "--history", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Longest history, in movies."
+)
 @_SEED
 @_OUT
 @_OVERWRITE
@@ -91,9 +122,26 @@ def movielens(source: str, posters: str | None, out: str, overwrite: bool, **fla
 
 
 @command.command("taobao-mm")
-@click.option("--source", required=True, help="Folder of the data set: train/ and test/ shards, or the tables of raw/.")
-@click.option("--history", default=1000, show_default=True, help="Longest history, in items; the newest are kept.")
-@click.option("--validation", default=100, show_default=True, help="One in so many train users is held out.")
+@click.option(
+    "--source",
+    type=INPUT,
+    required=True,
+    help="Folder of the data set: train/ and test/ shards, or the tables of raw/.",
+)
+@click.option(
+    "--history",
+    type=click.IntRange(1, 10_000),
+    default=1000,
+    show_default=True,
+    help="Longest history, in items; the newest are kept.",
+)
+@click.option(
+    "--validation",
+    type=click.IntRange(2, 10**6),
+    default=100,
+    show_default=True,
+    help="One in so many train users is held out.",
+)
 @_OUT
 @_OVERWRITE
 def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
@@ -118,11 +166,15 @@ def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
 
 
 @command.command("grocery-store")
-@click.option("--source", required=True, help="Folder with photos.parquet and products.parquet.")
+@click.option("--source", type=INPUT, required=True, help="Folder with photos.parquet and products.parquet.")
 @click.option("--items", default="image", show_default=True, type=click.Choice(["image", "text"]),
               help="What a photo is paired with: the product's studio picture, or its description.")  # fmt: skip
 @click.option(
-    "--held-out", default=0, show_default=True, help="One in so many train photos becomes validation, val test."
+    "--held-out",
+    type=click.IntRange(0, 10**6),
+    default=0,
+    show_default=True,
+    help="One in so many train photos becomes validation, val test.",
 )
 @_SEED
 @_OUT

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from train.commands.parameter_types import OUTPUT_FILE, OUTPUT_PLACE, SPLIT
+from train.commands.parameter_types import INPUT, OUTPUT_FILE, OUTPUT_PLACE, SPLIT
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", type=INPUT, nargs=-1, required=True, metavar="RUN...")
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="Split whose evaluation is reported.")
 @click.option(
     "--out",

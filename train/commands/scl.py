@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from train.commands.parameter_types import INPUT
 from train.config import load_settings
 from train.scl.config import SCLConfig
 
 
 @click.command()
-@click.option("--config", "path", required=True, help="YAML file; the shipped one is configs/grocery.yaml.")
+@click.option("--config", "path", type=INPUT, required=True, help="YAML file; the shipped one is configs/grocery.yaml.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 def command(path: str, overrides: tuple[str, ...]) -> None:
     """Train encoders on pairs, choose the epoch by Acc@1 on validation; the best is RUN/encoder.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from train.commands.parameter_types import OUTPUT_STORE
+from train.commands.parameter_types import INPUT, INPUT_STORE, OUTPUT_STORE
 
 if TYPE_CHECKING:
     from embeddings.frozen.store import FrozenStore
@@ -17,9 +17,9 @@ def command() -> None:
 
 @command.command()
 @click.option("--out", type=OUTPUT_STORE, required=True, help="Folder to write.")
-@click.option("--ids", help=".npy file of integer ids, [N].")
-@click.option("--vectors", help=".npy file of float or int8 vectors, [N, M], in the order of the ids.")
-@click.option("--parquet", help="A parquet file or a folder of them, instead of --ids and --vectors.")
+@click.option("--ids", type=INPUT, help=".npy file of integer ids, [N].")
+@click.option("--vectors", type=INPUT, help=".npy file of float or int8 vectors, [N, M], in the order of the ids.")
+@click.option("--parquet", type=INPUT, help="A parquet file or a folder of them, instead of --ids and --vectors.")
 @click.option("--id-column", default="id", show_default=True, help="Parquet column of integer ids.")
 @click.option("--vector-column", default="vector", show_default=True, help="Parquet column of lists of floats or int8.")
 @click.option(
@@ -63,7 +63,7 @@ def build(
 
 
 @command.command()
-@click.argument("path")
+@click.argument("path", type=INPUT_STORE)
 def verify(path: str) -> None:
     """Recompute the checksums of the store at PATH."""
     from embeddings.frozen.store import FrozenStore
@@ -74,7 +74,7 @@ def verify(path: str) -> None:
 
 
 @command.command()
-@click.argument("path")
+@click.argument("path", type=INPUT_STORE)
 def show(path: str) -> None:
     """Print what the store at PATH holds; see verify for its checksums."""
     from embeddings.frozen.store import FrozenStore

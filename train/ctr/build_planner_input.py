@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from embeddings.errors import InputError
 from embeddings.planner.planner_input import FrozenInput, PlannerInput, TableInput
-from embeddings.planner.table_constraint import TableConstraint
+from embeddings.planner.table_constraint import MOST_TABLE_ROWS, TableConstraint
 from embeddings.validation import Strict, validated
 from embeddings.yaml_file import read_yaml
 from recsys.schema import Schema
@@ -31,15 +31,15 @@ class StoreFacts(Protocol):
 class AssumedStore(Strict):
     """A frozen store that is not here."""
 
-    count: int = Field(ge=1, description="items")
-    width: int = Field(ge=1)
+    count: int = Field(ge=1, le=MOST_TABLE_ROWS, description="items")
+    width: int = Field(ge=1, le=2**16)
     dtype: Literal["float32", "float16", "int8"] = "int8"
 
 
 class Assumptions(Strict):
     """Facts of data that is not here, for planning."""
 
-    lengths: dict[str, float] = Field({}, description="feature -> mean ids a row")
+    lengths: dict[str, Annotated[float, Field(ge=0, le=10**6)]] = Field({}, description="feature -> mean ids a row")
     frozen: dict[str, AssumedStore] = Field({}, description="modality -> its store")
 
 
@@ -62,7 +62,7 @@ def facts(
     from train.data.stats.mean_lengths import mean_lengths
 
     notes = []
-    lengths: dict[str, float] = {}
+    lengths: dict[str, Annotated[float, Field(ge=0, le=10**6)]] = {}
     folder = Path(config.data.path)
     if (folder / config.data.train).is_dir():
         lengths = mean_lengths(config.data.path, config.data.train, schema)

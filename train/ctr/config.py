@@ -6,28 +6,29 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, nearest
-from embeddings.planner.sharding_types import ShardingType
+from embeddings.plain_scalars import typed
+from embeddings.planner.sharding_types import SHARDING_TYPES, ShardingType
 from embeddings.planner.table_constraint import TableConstraint
-from embeddings.validation import Strict
+from embeddings.validation import LocalPath, Strict
 from recsys.models.arch_config import RegisteredArch, arch_config, make_alone
 from recsys.schema import Schema
-from train.config import LoopConfig, RunSettings, SplitsConfig, load_settings
+from train.config import MOST_ROWS, MOST_STEPS, LoopConfig, RunSettings, SplitsConfig, load_settings
 
 
 class DenseOptimizerConfig(Strict):
     """AdamW on everything but the tables."""
 
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    eps: float = Field(1e-8, gt=0)
+    lr: float = Field(1e-3, gt=0, le=1e30)
+    weight_decay: float = Field(0.0, ge=0, le=1000)
+    eps: float = Field(1e-8, gt=0, le=1)
 
 
 class SparseOptimizerConfig(Strict):
     """The tables' optimizer, fused into the backward."""
 
     name: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
-    lr: float = Field(0.02, gt=0)
-    eps: float = Field(1e-8, gt=0, description="sgd has none")
+    lr: float = Field(0.02, gt=0, le=1e30)
+    eps: float = Field(1e-8, gt=0, le=1, description="sgd has none")
 
     @model_validator(mode="before")
     @classmethod
@@ -35,7 +36,7 @@ class SparseOptimizerConfig(Strict):
         """Read 0, which configs have had, and refuse the rest: FBGEMM's fused optimizers leave it out on CPU."""
         if isinstance(raw, dict) and "weight_decay" in raw:
             raw = dict(raw)
-            if decay := raw.pop("weight_decay"):
+            if decay := typed(raw.pop("weight_decay")):
                 raise ValueError(
                     f"weight_decay is {decay!r}, which FBGEMM's fused optimizers leave out on CPU, so that it would "
                     f"depend on the sharding plan; remove it, or set it to 0 to score or go on with an old run"
@@ -47,13 +48,15 @@ class ShardingConfig(Strict):
     """What the embedding-sharding planner may choose from."""
 
     sharding_types: list[ShardingType] | None = Field(
-        None, description="for every table not named below; null: the planner's choice, on CPU small ones whole"
+        None,
+        max_length=len(SHARDING_TYPES),
+        description="for every table not named below; null: the planner's choice, on CPU small ones whole",
     )
     tables: dict[str, TableConstraint] = {}
-    plan: str | None = Field(
+    plan: LocalPath | None = Field(
         None, description="plan.json of python -m embeddings.plan to use as it is; null: plan at the start"
     )
-    hardware: str | None = Field(
+    hardware: LocalPath | None = Field(
         None, description="a shipped part or a YAML file whose speeds the planner uses; null: the part nearest to "
         "this machine; memory is always this machine's own"
     )  # fmt: skip
@@ -66,7 +69,7 @@ class TrainConfig(LoopConfig):
         "never",
         description="each_epoch: tables and their optimizer begin anew with every epoch, the dense part goes on (MEDA)",
     )
-    warmup_steps: int = Field(100, ge=0, description="linear warm-up of both learning rates")
+    warmup_steps: int = Field(100, ge=0, le=MOST_STEPS, description="linear warm-up of both learning rates")
     select: Literal["gauc", "auc", "ne", "log_loss"] = Field(
         "gauc", description="validation metric that picks the best epoch"
     )
@@ -75,12 +78,12 @@ class TrainConfig(LoopConfig):
 class DataConfig(SplitsConfig):
     """Where rows come from and how they are read."""
 
-    path: str = Field(description="folder with schema.yaml and the splits")
-    batch_size: int = Field(1024, ge=1, description="rows a step and rank")
-    eval_batch_size: int = Field(8192, ge=1, description="rows a step and rank in evaluation")
-    shuffle_rows: int = Field(262_144, ge=0, description="rows shuffled together; 0 keeps the files' order")
-    workers: int = Field(1, ge=1, description="reading threads a rank")
-    prefetch: int = Field(8, ge=1, description="batches each worker reads ahead")
+    path: LocalPath = Field(description="folder with schema.yaml and the splits")
+    batch_size: int = Field(1024, ge=1, le=MOST_ROWS, description="rows a step and rank")
+    eval_batch_size: int = Field(8192, ge=1, le=MOST_ROWS, description="rows a step and rank in evaluation")
+    shuffle_rows: int = Field(262_144, ge=0, le=10**9, description="rows shuffled together; 0 keeps the files' order")
+    workers: int = Field(1, ge=1, le=256, description="reading threads a rank")
+    prefetch: int = Field(8, ge=1, le=1024, description="batches each worker reads ahead")
     on_corrupt: Literal["error", "skip"] = Field(
         "error", description="row groups that cannot be decoded: end, or go on without them, counted"
     )

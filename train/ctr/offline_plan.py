@@ -1,7 +1,5 @@
 """Planning without a run: the hardware that is planned for, and what a given plan.json costs on it."""
 
-import dataclasses
-
 from embeddings.planner.check_plan import check_plan
 from embeddings.planner.hardware import Hardware, load_hardware
 from embeddings.planner.plan_cost import CostedPlan, cost_plan
@@ -27,7 +25,7 @@ def planned_hardware(part: str, world_size: int | None, local_world_size: int | 
         hardware = this_machine(here, local_world_size)
     else:
         hardware = load_hardware(part)
-    return hardware if local_world_size is None else dataclasses.replace(hardware, local_world_size=local_world_size)
+    return hardware if local_world_size is None else hardware.with_(local_world_size=local_world_size)
 
 
 def cost_given_plan(

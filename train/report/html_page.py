@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from omegaconf import OmegaConf
 
 from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
+from embeddings.yaml_file import to_yaml
 from train.report.comparison import Comparison
 from train.report.plots import draw_plots
 from train.report.run_reader import RunRecord
@@ -70,7 +70,7 @@ def _details(run: RunRecord) -> dict[str, Any]:
             ("Environment", commit | {k: _text(v) for k, v in (run.about.get("versions") or {}).items()}),
             ("Evaluation", {k: _text(v) for k, v in ((run.evaluation or {}).get("overall") or {}).items()}),
         ],
-        "config": OmegaConf.to_yaml(OmegaConf.create(run.config)),
+        "config": to_yaml(run.config),
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import InputError, first_line, nearest
+from embeddings.plain_scalars import typed
 from embeddings.yaml_file import read_yaml
 from recsys.models.config import ArchConfig
 from train.ctr.config import load_config
@@ -155,7 +156,7 @@ def _evaluation(path: Path) -> dict[str, Any] | None:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = read_yaml(path, "config")
+        config = typed(read_yaml(path, "config"))
     except FileNotFoundError:
         raise InputError(f"'{path}' is missing, so what the run did is unknown; {_AGAIN}") from None
     except InputError as error:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from omegaconf import OmegaConf
 
 from benchmarks import harness
 from benchmarks.paper import chain
@@ -14,6 +13,7 @@ from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
 from recsys.schema import load_schema, save_schema
 from tests.train.tiny import SCHEMA
+from train.ctr.config import load_config
 
 
 class Played(Chain):
@@ -141,5 +141,6 @@ def test_the_whole_chain_on_a_tiny_market(tmp_path, monkeypatch):
         for kind in chain.ENCODERS:
             store = FrozenStore.open(str(data / "vectors" / vectors / "frozen" / kind))
             assert (store.count, store.width) == (items, widths.get(vectors, {}).get(kind, 64))
-    assert OmegaConf.load(runs / "ctr-scl-simtier-make-0" / "config.yaml").model.multimodal.mode == "simtier+make"
+    config = load_config(str(runs / "ctr-scl-simtier-make-0" / "config.yaml"))
+    assert config.model.multimodal.mode == "simtier+make"
     assert set(rows[0]["seconds"]) == {"render", "scl", "encode", "make", "ctr"}

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from benchmarks.paper import run_jobs as work
 from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
+from embeddings.yaml_file import read_yaml, write_yaml
 from recsys.models.arch_config import make_alone
 from train.config import save_config
 from train.ctr.config import load_config
@@ -64,9 +64,9 @@ def test_make_is_done_once_every_modality_is(experiment: Experiment):
     assert not work.is_done(wanted, experiment, ["text", "image"], {})
     folder = left(experiment, "m/image")
     assert work.is_done(wanted, experiment, ["text", "image"], {})
-    old = OmegaConf.load(folder / "config.yaml")
-    old.model = {**load_config(experiment.config).model.model_dump(exclude={"arch"}), "alone": "image"}
-    OmegaConf.save(old, folder / "config.yaml")
+    old = read_yaml(folder / "config.yaml", "config")
+    old["model"] = {**load_config(experiment.config).model.model_dump(exclude={"arch"}), "alone": "image"}
+    write_yaml(folder / "config.yaml", old)
     assert work.is_done(wanted, experiment, ["text", "image"], {}), "of the time before there was arch make"
     other = dataclasses.replace(wanted, settings=("model.multimodal.make.hidden=[9]",))
     with pytest.raises(InputError, match=r"model.multimodal.make.hidden is \[.*\], wanted \[9\]"):

@@ -1,6 +1,6 @@
 """The check command: the resolved config, with the schema and without."""
 
-from omegaconf import OmegaConf
+import yaml
 
 from tests.train.launch import cli
 
@@ -8,7 +8,7 @@ from tests.train.launch import cli
 def test_check_prints_the_resolved_config(config):
     path = config()
     done = cli("check", "--config", path, "train.epochs=7")
-    assert done.status == 0 and OmegaConf.create(done.out).train.epochs == 7
+    assert done.status == 0 and yaml.safe_load(done.out)["train"]["epochs"] == 7
     done = cli("check", "--config", path, "data.path=nowhere")
     assert done.status == 2 and done.err.startswith("error: no schema.yaml in 'nowhere'")
     assert cli("check", "--config", path, "--no-schema", "data.path=nowhere").status == 0

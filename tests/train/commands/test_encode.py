@@ -40,4 +40,4 @@ def shelf(tmp_path):
 def test_no_batch_and_no_thread(shelf, tmp_path):
     for option in ("--batch-size", "--workers"):
         done = cli("encode", *encode(shelf, tmp_path / "store", option, "0"))
-        assert done.status == 2 and "--batch-size and --workers are at least 1" in done.err
+        assert done.status == 2 and "is not in the range 1<=x<=" in done.err

@@ -32,7 +32,7 @@ def test_modality_settings(small_config):
         ("model.dropout=1", "model.dropout: Input should be less than 1, got 1"),
         ("model.multimodal.num_tiers=257", "less than or equal to 256, got 257"),
         ("model.over_arch=[]", "model.over_arch: List should have at least 1 item"),
-        ("model=5", "model: Input should be a valid dictionary"),
+        ("model=5", "model: keys are expected, such as key: value"),
     ],
 )
 def test_mistakes(small_config, override, part):
