@@ -80,11 +80,9 @@ def other_value(value, annotation):
     if isinstance(value, dict):
         return {"train": {"epochs": 9}}
     inner = next(o for o in options if o is not type(None))
-    if typing.get_origin(inner) is typing.Annotated:
-        inner = typing.get_args(inner)[0]
     if typing.get_origin(inner) is list:
         return [typing.get_args(typing.get_args(inner)[0])[0]]
-    return {int: 3, float: 3.0, str: "other"}[inner]
+    return {int: 3, float: 3.0}.get(inner, "other")
 
 
 def changed(settings, key, value):
