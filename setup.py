@@ -11,7 +11,7 @@ import subprocess
 from setuptools import setup
 
 NATIVE = "embeddings/kernels/native"
-SOURCES = ["work.cpp", "simtier.cpp", "make_attention.cpp", "read_rows.cpp"]
+SOURCES = ["work.cpp", "simtier.cpp", "make_attention.cpp", "read_rows.cpp", "mapped_files.cpp"]
 HEADERS = [
     "work.h",
     "isa.h",

@@ -10,6 +10,7 @@ import numpy as np
 from embeddings.errors import InputError, nearest
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.store_writer import check_target, locked_target
+from embeddings.npy_file import map_npy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,15 +73,12 @@ def build_from_parquet(
 
 
 def _mapped(file: str) -> np.ndarray:
-    if not os.path.isfile(file):
+    if not os.path.exists(file):
         raise InputError(f"'{file}' does not exist; give the path of a .npy file")
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"'{file}' is not a readable .npy file ({error}); save it with numpy.save") from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"'{file}' is an archive of several arrays; save the one array with numpy.save")
-    return array
+        return map_npy(file, "save it with numpy.save")
+    except OSError as error:
+        raise InputError(f"'{file}' cannot be read ({error.strerror}); fix its permissions") from None
 
 
 def _parquet_files(source: str) -> list[str]:

@@ -1,10 +1,13 @@
 """Normalises vectors and quantises them to a frozen store's dtype."""
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from embeddings.errors import InputError
 
-DTYPES = ("float32", "float16", "int8")
+StoredDtype = Literal["float32", "float16", "int8"]
+DTYPES: tuple[str, ...] = get_args(StoredDtype)
 
 
 def encoded(ids: np.ndarray, vectors: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -16,7 +16,7 @@ from embeddings.frozen.all_to_all import summed, to_all
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.row_wise_exchange import Exchange, RowShard
 from embeddings.frozen.store import FrozenStore
-from embeddings.frozen.table import FrozenTable
+from embeddings.frozen.table import FrozenTable, check_copied
 from embeddings.frozen.table_memory import copied
 
 
@@ -28,6 +28,8 @@ class RowWiseTable:
 
     Args:
         room: distinct targets of one batch, all ranks together, at most; their vectors are put behind the own rows.
+
+    Raises InputError where one of this rank's rows has another norm than 1.
     """
 
     def __init__(
@@ -38,6 +40,8 @@ class RowWiseTable:
         room = min(room, store.count)
         self._table = copied(store.vectors[s.first : s.last], device, room)
         self._scale = None if store.scale is None else copied(store.scale[s.first : s.last], device, room)
+        own = s.last - s.first
+        check_copied(store, s.first, self._table[:own], None if self._scale is None else self._scale[:own])
         self._targets_of: Exchange | None = None  # whose vectors lie behind the own rows
         # by the rows' identity; an exchange goes with its batch, and several batches may be in flight
         self._exchanges: WeakKeyDictionary[FrozenRows, Exchange] = WeakKeyDictionary()

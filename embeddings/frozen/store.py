@@ -3,18 +3,17 @@
 ids.npy      [N]     int64, sorted, unique
 vectors.npy  [N, M]  float32, float16 or int8; rows of norm 1 (int8: after multiplying by the scale)
 scale.npy    [N]     float32, int8 only
-meta.json            format, width, dtype, encoder, count; bytes and SHA-256 of each file; one checksum of all
+meta.json            format, width, dtype, encoder, count; bytes and SHA-256 of each file; one checksum of all; the
+                     checksum for which all rows were checked
 """
 
 import os
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from embeddings.errors import InputError
 from embeddings.frozen.id_index import RowIndex
-from embeddings.frozen.store_files import META, REBUILD, file_digest, map_array, read_meta
+from embeddings.frozen.store_files import StoredArray, StoreMeta, check_ids, map_array, read_meta
 from embeddings.frozen.store_writer import write_store
 
 
@@ -26,35 +25,35 @@ class FrozenStore:
     scale    [N]     float32, or None unless int8
     """
 
-    def __init__(
-        self, path: str, meta: dict[str, Any], ids: np.ndarray, vectors: np.ndarray, scale: np.ndarray | None
-    ) -> None:
-        self.path, self.meta = path, meta
-        self.ids, self.vectors, self.scale = ids, vectors, scale
-        self.width: int = meta["width"]
-        self.count: int = meta["count"]
-        self.dtype: str = meta["dtype"]
-        self.encoder: str = meta["encoder"]
-        self.checksum: str = meta["checksum"]
+    def __init__(self, path: str, meta: StoreMeta, stored: dict[str, StoredArray]) -> None:
+        self.path, self.meta, self.stored = path, meta, stored
+        self.ids, self.vectors = stored["ids.npy"].array, stored["vectors.npy"].array
+        self.scale = stored["scale.npy"].array if "scale.npy" in stored else None
+        self.width, self.count, self.dtype = meta.width, meta.count, meta.dtype
+        self.encoder, self.checksum = meta.encoder, meta.checksum
 
     @classmethod
     def open(cls, path: str) -> "FrozenStore":
-        """Open the store in folder ``path``, which iopath resolves. Reads headers only; see ``verify``.
+        """Open the store in folder ``path``, which iopath resolves. Reads headers and ids; see ``check_store``.
 
-        Raises InputError where a file is missing, unreadable, or at odds with meta.json.
+        Raises InputError where a file is missing, unreadable, or at odds with meta.json, and where ids are not sorted
+        and unique.
         """
         path = os.fspath(path)
         meta = read_meta(path)
-        count, width, dtype = meta["count"], meta["width"], meta["dtype"]
-        ids = map_array(path, meta, "ids.npy", (count,), "int64")
-        vectors = map_array(path, meta, "vectors.npy", (count, width), dtype)
-        scale = map_array(path, meta, "scale.npy", (count,), "float32") if dtype == "int8" else None
-        return cls(path, meta, ids, vectors, scale)
+        stored = {
+            "ids.npy": map_array(path, meta, "ids.npy", (meta.count,), "int64"),
+            "vectors.npy": map_array(path, meta, "vectors.npy", (meta.count, meta.width), meta.dtype),
+        }
+        if meta.dtype == "int8":
+            stored["scale.npy"] = map_array(path, meta, "scale.npy", (meta.count,), "float32")
+        check_ids(stored["ids.npy"])
+        return cls(path, meta, stored)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays' files."""
-        return sum(entry["bytes"] for entry in self.meta["files"].values())
+        return sum(entry.bytes for entry in self.meta.files.values())
 
     @cached_property
     def _index(self) -> RowIndex:
@@ -67,18 +66,6 @@ class FrozenStore:
         returns  [...]  int64
         """
         return self._index.rows(ids)
-
-    def verify(self) -> None:
-        """Read every file and compare checksums. Raises InputError naming the file that differs."""
-        for name, entry in self.meta["files"].items():
-            got = file_digest(os.path.join(self.path, name))
-            if got != entry["sha256"]:
-                raise InputError(
-                    f"'{os.path.join(self.path, name)}' has SHA-256 {got}, but {META} says {entry['sha256']}: the file "
-                    f"changed after it was built; copy it again or {REBUILD}"
-                )
-        if not (np.diff(self.ids) > 0).all():
-            raise InputError(f"'{self.path}': ids.npy is not sorted and unique; {REBUILD}")
 
 
 def build_store(

@@ -14,7 +14,7 @@ from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError
 from embeddings.folder_lock import folder_lock
 from embeddings.frozen.quantise import DTYPES, encoded
-from embeddings.frozen.store_files import FORMAT, META, whole_checksum
+from embeddings.frozen.store_files import FORMAT, META, FileEntry, StoreMeta, whole_checksum
 from embeddings.json_file import write_json
 
 BLOCK_BYTES = 32 << 20  # of one float64 block of vectors
@@ -36,16 +36,20 @@ def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, 
             )
     with locked_target(path, overwrite), _store_folder(path, overwrite) as folder:
         files = _write_arrays(folder, ids, vectors, order, dtype)
-        meta = {
-            "format": FORMAT,
-            "width": vectors.shape[1],
-            "dtype": dtype,
-            "encoder": encoder,
-            "count": ids.size,
-            "files": files,
-            "checksum": whole_checksum(files),
-        }
-        write_json(os.path.join(folder, META), meta, indent=2)
+        checksum = whole_checksum(files)
+        meta = StoreMeta.model_validate(
+            {
+                "format": FORMAT,
+                "width": vectors.shape[1],
+                "dtype": dtype,
+                "encoder": encoder,
+                "count": ids.size,
+                "files": files,
+                "checksum": checksum,
+                "rows_checked": checksum,
+            }
+        )
+        write_json(os.path.join(folder, META), meta.model_dump(), indent=2)
 
 
 def _checked(ids: np.ndarray, vectors: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +133,7 @@ def _upload(folder: str, path: str, overwrite: bool) -> None:
 
 def _write_arrays(
     folder: str, ids: np.ndarray, vectors: np.ndarray, order: np.ndarray | None, dtype: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, FileEntry]:
     """Write ids, vectors and scale; return bytes and digest of each file."""
     count, width = vectors.shape
     step = max(1, BLOCK_BYTES // (8 * width))
@@ -173,9 +177,9 @@ class _NpyWriter:
         self.write(np.ascontiguousarray(block, dtype=self._dtype).reshape(-1).view(np.uint8))
 
     @property
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> FileEntry:
         """The file's bytes and SHA-256."""
-        return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
+        return FileEntry(bytes=self._bytes, sha256=self._digest.hexdigest())
 
     def __enter__(self) -> "_NpyWriter":
         return self

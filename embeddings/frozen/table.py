@@ -2,11 +2,29 @@
 
 import torch
 
+from embeddings.frozen.check_store import BLOCK_BYTES, RowCheck
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table_memory import copied, shared
 from embeddings.kernels.make_attention.op import make_attention, make_attention_backward
 from embeddings.kernels.simtier.op import simtier, simtier_cosines
+
+
+def check_copied(store: FrozenStore, first: int, table: torch.Tensor, scale: torch.Tensor | None) -> None:
+    """Refuse a copy of rows ``first`` and following of ``store`` where one has another norm than 1.
+
+        table  [n, M]  float32, float16 or int8, on any device
+        scale  [n]     float32, or None unless int8
+
+    Raises InputError naming the first such id.
+    """
+    rows = RowCheck(store.path, store.count)
+    step = max(1, BLOCK_BYTES // (table.shape[1] * table.element_size()))
+    for start in range(0, table.shape[0], step):
+        norms = table[start : start + step].float().square().sum(dim=1).sqrt_()
+        norms = norms if scale is None else norms * scale[start : start + step]
+        rows.add(store.ids[first + start : first + start + len(norms)], norms.cpu().numpy())
+    rows.refuse()
 
 
 class FrozenTable:
@@ -18,6 +36,8 @@ class FrozenTable:
     Args:
         placement: "host" is the store's memory map, one copy for all ranks of a host; "replicated" a copy of this
             rank's own, on CPU in huge pages. "auto": host on CPU, replicated elsewhere.
+
+    Raises InputError where a row that was copied has another norm than 1.
     """
 
     def __init__(self, store: FrozenStore, device: torch.device | str = "cpu", placement: str = "auto") -> None:
@@ -28,6 +48,8 @@ class FrozenTable:
         self.table = bring(store.vectors, device)
         self.scale = None if store.scale is None else bring(store.scale, device)
         self.width = store.width
+        if placement == "replicated":
+            check_copied(store, 0, self.table, self.scale)
 
     @classmethod
     def of(cls, table: torch.Tensor, scale: torch.Tensor | None) -> "FrozenTable":

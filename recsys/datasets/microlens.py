@@ -12,6 +12,7 @@ import numpy as np
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore, build_store
+from embeddings.npy_file import map_npy
 from recsys.datasets.io.data_folder import data_folder, write_description
 from recsys.datasets.io.flags import check_at_least
 from recsys.datasets.io.negative_sampling import NegativeSampler
@@ -73,11 +74,9 @@ def _write_store(source: Path, path: Path) -> FrozenStore:
     arrays = []
     for name in (VECTOR_IDS, VECTORS):
         try:
-            arrays.append(np.load(source / name, allow_pickle=False))
+            arrays.append(map_npy(source / name, "get the file again"))
         except OSError as error:
             raise _unreadable(source / name, error) from error
-        except (ValueError, EOFError) as error:
-            raise InputError(f"'{source / name}' is not a readable .npy file ({error}); get the file again") from error
     return build_store(str(path), *arrays, encoder=ENCODER)
 
 

@@ -65,12 +65,22 @@ def build(
 @command.command()
 @click.argument("path", type=INPUT_STORE)
 def verify(path: str) -> None:
-    """Recompute the checksums of the store at PATH."""
+    """Read all of the store at PATH: checksums, ids in order, and that each row has norm 1.
+
+    A store that passes is marked as checked, so that no run reads all of it again. Exit status 2 where it is damaged.
+    """
+    from tqdm import tqdm
+
+    from embeddings.frozen import check_store
     from embeddings.frozen.store import FrozenStore
 
     store = FrozenStore.open(path)
-    store.verify()
-    click.echo(f"{path}: {store.count} vectors, checksums agree ({store.checksum})")
+    with tqdm(total=store.nbytes, unit="B", unit_scale=True, desc="verify", disable=None, leave=False) as bar:
+        check_store.verify(store, bar.update)
+    click.echo(f"{path}: {store.count} vectors, checksums agree ({store.checksum}), ids ascend, every row has norm 1")
+    if not check_store.is_marked(store):
+        noted = check_store.mark(store)
+        click.echo(f"{path}: {'marked' if noted else 'cannot be written to, so it is not marked'} as checked")
 
 
 @command.command()

@@ -1,15 +1,18 @@
-"""Frozen tables of a run: each modality's vectors opened in the placement that the sharding plan says."""
+"""Frozen tables of a run: each modality's vectors, checked, in the placement that the sharding plan says."""
 
 import datetime
+import sys
 from collections.abc import Mapping
 
 import torch.distributed as dist
 
+from embeddings.frozen.check_store import check_before_use
+from embeddings.frozen.lost_pages import name_lost_pages
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from train.ctr.config import Config
-from train.distributed.ranks import Ranks
+from train.distributed.ranks import Ranks, on_all
 
 
 def frozen_tables(
@@ -20,16 +23,31 @@ def frozen_tables(
     Args:
         placements: modality -> replicated, host or row_wise; the same on every rank.
 
-    Raises InputError for a placement that this machine's driver cannot do.
+    Raises InputError for a placement that this machine's driver cannot do, and for a store whose rows are damaged.
     """
+
+    def check() -> None:
+        for store in stores.values():
+            name_lost_pages(store)
+            if ranks.local_rank == 0:  # the ranks of a host read the same files
+                ranks.mark(f"reading frozen store '{store.path}' to check it")
+                check_before_use(store, say=lambda text: print(text, file=sys.stderr, flush=True))
+
+    on_all(ranks, check)
+    timeout = datetime.timedelta(seconds=config.process.timeout_s)
+    # groups of their own, so that these exchanges and TorchRec's never wait in one queue
+    groups = {name: dist.new_group(timeout=timeout) for name in stores if placements[name] == "row_wise"}
     room = ranks.world_size * max(config.data.batch_size, config.data.eval_batch_size)
+
     tables: dict[str, FrozenTable | RowWiseTable] = {}
-    for name, store in stores.items():
-        if placements[name] != "row_wise":
-            tables[name] = FrozenTable(store, ranks.device, placements[name])
-            continue
-        assert not config.model.per_behaviour(name), "check_plan refuses that"
-        # a group of its own, so that these exchanges and TorchRec's never wait in one queue
-        group = dist.new_group(timeout=datetime.timedelta(seconds=config.process.timeout_s))
-        tables[name] = RowWiseTable(store, group, ranks.device, room=room)
+
+    def build() -> None:
+        for name, store in stores.items():
+            if name in groups:
+                assert not config.model.per_behaviour(name), "check_plan refuses that"
+                tables[name] = RowWiseTable(store, groups[name], ranks.device, room=room)
+            else:
+                tables[name] = FrozenTable(store, ranks.device, placements[name])
+
+    on_all(ranks, build)
     return tables

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from embeddings.frozen.check_store import refuse_changed
 from embeddings.json_file import write_json
 from recsys.batch import Batch
 from recsys.metrics import evaluate_predictions
@@ -106,6 +107,7 @@ def write_evaluation(
     counters = read_counters(reader, schema, ranks)
 
     def write() -> None:
+        refuse_changed(reader.stores.values())
         assert scores is not None, "rank 0 has the scores"
         skip = config.data.on_corrupt == "skip"
         counts = counts_of(scores.targets, *item_counts(config.data.path, config.data.train, schema, skip_corrupt=skip))

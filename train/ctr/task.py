@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from embeddings.errors import InputError
+from embeddings.frozen.check_store import refuse_changed
 from embeddings.planner.plan_json import plan_as_dict, save_plan
 from recsys.features.frozen_stores import open_stores
 from recsys.metrics import compute_metrics, normalised_entropy
@@ -99,6 +100,8 @@ class CTRTask(TrainingTask):
 
     def logged(self, state: TrainerState) -> tuple[dict[str, Any], dict[str, Any]]:
         metrics = self._window.summary()
+        if metrics.bad_here:  # before its rows are blamed
+            self.refuse_changed_inputs()
         refuse_bad_loss(metrics, state, self.reader.position)
         loss = metrics.means["loss"]
         ne = normalised_entropy(loss, metrics.means["positives"])
@@ -107,6 +110,9 @@ class CTRTask(TrainingTask):
         rates = {"lr_dense": groups[-1]["lr"], **sparse}
         row = {"loss": loss, "ne": ne, "examples_per_s": metrics.examples_per_s, **rates}
         return row, {"loss": loss, "NE": "undefined" if ne is None else ne}
+
+    def refuse_changed_inputs(self) -> None:
+        refuse_changed(self.stores.values())
 
     def dense_parameters(self) -> Iterable[torch.Tensor]:
         return (p for name, p in self.trainable.model.named_parameters() if name.startswith("dense."))
@@ -124,6 +130,7 @@ class CTRTask(TrainingTask):
         select = self.config.train.select
 
         def metrics_of_scores() -> dict[str, Any]:
+            self.refuse_changed_inputs()
             assert scores is not None, "rank 0 has the scores"
             metrics = compute_metrics(scores.labels, scores.logits, scores.users)
             if metrics[select] is None:

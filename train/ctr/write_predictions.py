@@ -12,6 +12,7 @@ import torch.distributed as dist
 from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError
 from embeddings.folder_lock import folder_lock
+from embeddings.frozen.check_store import refuse_changed
 from train.ctr.scoring import scored
 from train.ctr.trained_run import TrainedRun
 from train.distributed.ranks import Ranks, on_first
@@ -29,6 +30,7 @@ def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) ->
         written = _sum_over_ranks(_write_part(run, ranks, folder / f"part-{ranks.rank:05d}.parquet", labels), ranks)
 
         def name_folder() -> None:
+            refuse_changed(run.reader.stores.values())
             refuse_existing(out)
             unnamed.close()
 

@@ -68,7 +68,7 @@ class RowReader:
         assert 0 <= rank < world_size and batch_size > 0 and workers > 0 and prefetch > 0 and shuffle_rows >= 0
         assert stores.keys() <= schema.modalities.keys(), "a store without a modality in the schema"
         self.split, self.rank, self._prefetch = split, rank, prefetch
-        self._schema, self._stores = schema, stores
+        self._schema, self.stores = schema, stores
         self._files = read_footers(find_files(folder, split))
         fields = needed_fields(schema, with_labels)
         self.unread_columns = check_columns(self._files, fields, ignored={schema.label})
@@ -226,11 +226,11 @@ class RowReader:
         )
 
     def _check_missing(self, counters: ReadCounters, least_lookups: int) -> None:
-        for name in self._stores:
+        for name in self.stores:
             share, limit = counters.missing_share(name), self._schema.modalities[name].max_missing
             if share > limit and counters.lookups[name] >= least_lookups:
                 raise InputError(
                     f"split '{self.split}', modality '{name}': {share:.1%} of {counters.lookups[name]} item "
-                    f"lookups have no vector in '{self._stores[name].path}', at most {limit:.1%} are allowed; add the "
+                    f"lookups have no vector in '{self.stores[name].path}', at most {limit:.1%} are allowed; add the "
                     f"missing items to the store, or raise modalities.{name}.max_missing in schema.yaml"
                 )

@@ -98,12 +98,17 @@ def consecutive(numbers: Sequence[int]) -> list[range]:
 
 
 def _part(batches: list[DecodedBatch], vectors: list[np.ndarray]) -> Part:
-    """What to keep of a part's batches: vectors that have a direction."""
+    """What to keep of a part's batches: vectors that have a direction. Raises InputError where none is finite."""
     ids = np.concatenate([batch.ids for batch in batches])
     reasons = [reason for batch in batches for _, reason in batch.values]
     good = np.flatnonzero([reason is None for reason in reasons])
     whole = np.concatenate([v for v in vectors if len(v)] or [np.zeros((0, 1), np.float32)])
     finite = np.isfinite(whole).all(axis=1)
+    if finite.size and not finite.any():
+        raise InputError(
+            f"the encoder gives no vector that is finite: none of {finite.size} items from item {ids[good[0]]} on; its "
+            "weights are broken, or its numbers overflow; train it again, or name another"
+        )
     usable = finite & (whole != 0).any(axis=1)
     for place in np.flatnonzero(~usable):
         reasons[good[place]] = "its vector is zero" if finite[place] else "its vector is not finite"

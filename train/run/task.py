@@ -71,6 +71,12 @@ class TrainingTask(ABC):
     def dense_parameters(self) -> Iterable[torch.Tensor]:
         """Parameters that are the same on every rank and must stay finite."""
 
+    def refuse_changed_inputs(self) -> None:
+        """Refuse to go on where files that are read all along have changed since they were opened. On one rank.
+
+        Asked before the weights are saved, and before rows are blamed for numbers that are not finite.
+        """
+
     def epoch_trained(self) -> None:
         """The steps of an epoch, or of what max_steps left of it, have been made; validation follows."""
 

@@ -147,10 +147,11 @@ class Trainer:
         task.epoch_trained()
 
     def _refuse_bad_weights(self) -> None:
-        """End the run before it saves or validates weights that its last step made infinite or NaN."""
+        """End the run before it saves or validates weights that are infinite or NaN, or of inputs that changed."""
         finite = all(bool(p.isfinite().all()) for p in self.task.dense_parameters())  # the same on every rank
 
         def judge() -> None:
+            self.task.refuse_changed_inputs()
             if not finite:
                 raise InputError(f"the weights are not finite after step {self.state.step}; {NOT_FINITE}")
 

@@ -49,3 +49,20 @@ def _op(name: str) -> Callable[..., Any]:
 simtier = _op("simtier")
 make_attention = _op("make_attention")
 make_attention_backward = _op("make_attention_backward")
+
+
+def name_mapping(address: int, size: int, message: str) -> Callable[[], None]:
+    """Have ``message`` written to standard error, and the process ended with status 2, by a SIGBUS in mapped memory.
+
+    Without it the signal, which an access to pages that the file no longer has raises, ends the process with no word.
+    Nothing is done where the library is missing, or was built before it could do this.
+
+    Args:
+        address: where the mapping of ``size`` bytes begins.
+
+    Returns what takes that back, once the mapping is gone.
+    """
+    if unavailable_reason() is not None or not hasattr(torch.ops.recsys_native, "name_mapping"):
+        return lambda: None
+    place = torch.ops.recsys_native.name_mapping(address, size, message)
+    return functools.partial(torch.ops.recsys_native.forget_mapping, place)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from embeddings.errors import InputError
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.table import FrozenTable
 from tests.embeddings.frozen.ranks import on_ranks
+from tests.embeddings.frozen.stores import change_store
 
 COUNT, WIDTH, TIERS, HIDDEN, ROOM = 203, 16, 7, 5, 64
 RANKS = (1, 2, 3, 4)
@@ -118,6 +120,22 @@ def test_each_rank_holds_its_own_rows_alone(store: FrozenStore) -> None:
         return table.shard.first, table.shard.last, table.width
 
     assert on_ranks(4, held) == [(0, 51, WIDTH), (51, 102, WIDTH), (102, 153, WIDTH), (153, 203, WIDTH)]
+
+
+def test_a_rank_checks_the_rows_that_it_copies(tmp_path: Path) -> None:
+    path = build_store(str(tmp_path / "s"), np.arange(9) * 10, np.eye(9) + 0.1, dtype="float32").path
+    change_store(path, "vectors.npy", lambda a: np.where(np.arange(9)[:, None] == 7, 2 * a, a))
+    store = FrozenStore.open(path)
+
+    def refused(r: int, group) -> str:
+        try:
+            return f"{RowWiseTable(store, group, room=ROOM).width}"
+        except InputError as error:
+            return str(error)
+
+    first, second, third = on_ranks(3, refused)
+    assert first == second == "9"
+    assert "the vector of id 70 has norm 2; 1 of 3 rows looked at (of 9) are wrong" in third
 
 
 def test_a_shared_history_travels_once_and_missing_rows_never(store: FrozenStore) -> None:

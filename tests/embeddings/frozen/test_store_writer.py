@@ -13,6 +13,7 @@ import pytest
 
 from embeddings.errors import InputError
 from embeddings.frozen import store_writer as writer
+from embeddings.frozen.check_store import verify
 from embeddings.frozen.store import FrozenStore, build_store
 from tests.embeddings.frozen.stores import IDS, random_vectors
 from tests.embeddings.held_folder import held_elsewhere
@@ -102,7 +103,7 @@ def test_a_killed_build_leaves_no_store_and_does_not_stop_the_next(tmp_path: Pat
     (left / "ids.npy").write_text("left over")
     with pytest.raises(InputError, match="no such folder"):
         FrozenStore.open(str(path))
-    build_store(str(path), IDS, random_vectors()).verify()
+    verify(build_store(str(path), IDS, random_vectors()))
     assert os.listdir(tmp_path) == ["s"]
 
 

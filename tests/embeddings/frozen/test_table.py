@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from embeddings.errors import InputError
+from embeddings.frozen import table as frozen_table
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.table import FrozenTable
@@ -36,6 +38,16 @@ def test_replicated_is_a_copy_of_this_ranks_own(store: FrozenStore) -> None:
     assert np.array_equal(table.table.numpy(), store.vectors)
     assert table.scale is None or np.array_equal(table.scale.numpy(), store.scale)
     assert FrozenTable(store).table.data_ptr() == store.vectors.ctypes.data, "auto is host on CPU"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("block", [1, 30, 1 << 20])
+def test_rows_are_checked_as_they_are_copied(store: FrozenStore, device: str, block: int, monkeypatch) -> None:
+    monkeypatch.setattr(frozen_table, "BLOCK_BYTES", block)
+    FrozenTable(store, device, "replicated")
+    store.vectors[[4, 7]] = 0 if store.dtype == "int8" else np.nan  # in this process alone
+    with pytest.raises(InputError, match=r"the vector of id 40 is (zero|not finite); 2 of 9 rows are wrong"):
+        FrozenTable(store, device, "replicated")
 
 
 @pytest.mark.parametrize("device", DEVICES)

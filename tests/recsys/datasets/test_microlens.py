@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from embeddings.errors import InputError
+from embeddings.frozen.check_store import verify
 from embeddings.frozen.store import FrozenStore
 from recsys.datasets.microlens import MicroLensConfig, prepare
 from recsys.schema import load_schema
@@ -95,7 +96,7 @@ def test_schema_store_and_provenance(tmp_path, source):
     assert (schema.tables["user"].num_embeddings, schema.tables["item"].num_embeddings) == (10, 88)
     assert schema.feature("history").max_length == 6
     store = FrozenStore.open(str(tmp_path / "out" / schema.modalities["text"].store))
-    store.verify()
+    verify(store)
     assert (store.count, store.width) == (79, 128)
     facts = json.loads((tmp_path / "out" / "prepare.json").read_text())
     assert facts["generator"] == "microlens" and facts["flags"] == {"history": 6, "seed": 3}

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embeddings.errors import InputError
+from embeddings.frozen.check_store import verify
 from embeddings.frozen.store import FrozenStore
 from recsys.datasets import taobao_mm
 from recsys.datasets.io.user_split import held_out
@@ -83,7 +84,7 @@ def test_every_field_of_every_shard(tmp_path, shards, monkeypatch, at_once, hist
 def test_vectors_are_used_as_they_are(tmp_path, shards):
     prepare(shards, str(tmp_path / "out"), HALF)
     store = FrozenStore.open(str(tmp_path / "out" / "frozen" / "scl"))
-    store.verify()
+    verify(store)
     source = pq.read_table(Path(shards, "raw", "scl_embedding_int8_p90.parquet")).to_pydict()
     published = dict(zip(source["205"], source["205_c"], strict=True))
     assert store.dtype == "int8" and sorted(published) == store.ids.tolist()

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embeddings.frozen.store import FrozenStore
+from tests.embeddings.frozen.stores import change_store
 from train.__main__ import run
 
 IDS = np.array([30, 10, 20])
@@ -53,7 +54,9 @@ def test_build_show_and_verify(tmp_path: Path, store, npy: list[str]) -> None:
     }
     assert store("show", out) == (0, printed, "")
     status, said, _ = store("verify", out)
-    assert status == 0 and "3 vectors, checksums agree" in said and opened.checksum in said
+    assert status == 0 and said == (
+        f"{out}: 3 vectors, checksums agree ({opened.checksum}), ids ascend, every row has norm 1\n"
+    )
 
 
 def test_build_from_parquet(tmp_path: Path, store) -> None:
@@ -80,6 +83,23 @@ def test_a_changed_store_does_not_verify(tmp_path: Path, store, npy: list[str]) 
     file.write_bytes(raw)
     status, _, said = store("verify", str(tmp_path / "s"))
     assert status == 2 and "vectors.npy' has SHA-256" in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "is not finite"), (0, "is zero"), (2, "has norm 2")])
+def test_rows_that_are_no_unit_vectors_do_not_verify(tmp_path: Path, store, npy: list[str], value, what) -> None:
+    assert store("build", *npy, "--dtype", "float32", "--out", str(tmp_path / "s"))[0] == 0
+    change_store(str(tmp_path / "s"), "vectors.npy", lambda a: np.stack([a[0], a[1] * np.float32(value), a[2]]))
+    status, _, said = store("verify", str(tmp_path / "s"))
+    assert status == 2 and f"the vector of id 20 {what}; 1 of 3 rows are wrong" in said and len(said.splitlines()) == 1
+
+
+def test_a_store_that_verifies_is_marked_once(tmp_path: Path, store, npy: list[str]) -> None:
+    out = str(tmp_path / "s")
+    assert store("build", *npy, "--dtype", "float32", "--out", out)[0] == 0
+    change_store(out, "vectors.npy", lambda a: a[::-1].copy())
+    first, second = store("verify", out), store("verify", out)
+    assert first[0] == second[0] == 0
+    assert first[1] == second[1] + f"{out}: marked as checked\n"
 
 
 @pytest.mark.parametrize(

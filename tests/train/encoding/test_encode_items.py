@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from embeddings.frozen.check_store import verify
 from embeddings.frozen.store import FrozenStore
 from tests.embeddings.held_folder import held_elsewhere
 from tests.recsys.datasets.folders import digests
@@ -14,6 +15,7 @@ from tests.train.launch import cli, finished, one_line, start, start_bare_ranks
 from train.encoding import encode_items as work
 from train.encoding import item_files as items_module
 from train.encoding.encode_items import consecutive
+from train.encoding.open_encoder import RawContentEncoder
 
 COUNT = 700  # three parts
 
@@ -39,7 +41,7 @@ def test_vectors_are_right_and_what_has_none_is_said(shelf, tmp_path):
     done = cli("encode", *encode(shelf, tmp_path / "store", "--dtype", "float32"))
     assert done.status == 0, done.err
     store = FrozenStore.open(str(tmp_path / "store"))
-    store.verify()
+    verify(store)
     kept = [n for n in range(COUNT) if n not in (10, 11)]
     assert store.ids.tolist() == [3 * n for n in kept]
     np.testing.assert_allclose(store.vectors, raw_vectors(kept), atol=0.02)
@@ -49,6 +51,41 @@ def test_vectors_are_right_and_what_has_none_is_said(shelf, tmp_path):
     assert lines[3].startswith("norms ") and lines[3].endswith("before they are made 1")
     assert lines[4] == "duplicates  3 items have a vector that another has too; 3 share that of item 60"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["store"]
+
+
+def broken_encoder(monkeypatch, broken):
+    """raw-pixels, whose vector of the items in ``broken``, by their place in a batch, is not finite."""
+    real = RawContentEncoder.__init__
+
+    def init(self, name):
+        real(self, name)
+        vectors = self.vectors
+
+        def some_broken(decoded):
+            result = np.array(vectors(decoded))
+            result[broken, 1] = np.nan
+            return result
+
+        self.vectors = some_broken
+
+    monkeypatch.setattr(RawContentEncoder, "__init__", init)
+
+
+def test_a_vector_that_is_not_finite_is_left_out_and_said(shelf, tmp_path, monkeypatch):
+    broken_encoder(monkeypatch, [3])
+    done = cli("encode", *encode(shelf, tmp_path / "store", "--batch-size", "700"))
+    assert done.status == 0, done.err
+    assert "695 encoded, 5 left out" in done.out and "item 9: its vector is not finite" in done.out
+    verify(FrozenStore.open(str(tmp_path / "store")))
+
+
+def test_an_encoder_that_gives_no_finite_vector_is_refused_at_once(shelf, tmp_path, monkeypatch):
+    broken_encoder(monkeypatch, slice(None))
+    done = cli("encode", *encode(shelf, tmp_path / "store"))
+    one_line(
+        done, "the encoder gives no vector that is finite: none of 254 items from item 0 on; its weights are broken"
+    )
+    assert not (tmp_path / "store").exists()
 
 
 def test_int8_is_the_default_and_loses_little(shelf, tmp_path):
