@@ -33,7 +33,7 @@ def predict(monkeypatch, ranks, tmp_path):
             yield TwoRows(), torch.zeros(2)
 
         monkeypatch.setattr(module, "scored", scored)
-        run = SimpleNamespace(model=None, reader=SimpleNamespace(num_rows=2, epoch=lambda epoch: None))
+        run = SimpleNamespace(model=None, reader=SimpleNamespace(num_rows=2, stores={}, epoch=lambda epoch: None))
         return write_predictions(run, ranks, tmp_path / "scores", labels=True)
 
     return write
