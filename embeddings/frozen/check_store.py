@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from embeddings.errors import InputError
+from embeddings.folder_lock import folder_lock
 from embeddings.frozen.store import FrozenStore
-from embeddings.frozen.store_files import COPY_OR_REBUILD, META, REBUILD, check_ids
+from embeddings.frozen.store_files import COPY_OR_REBUILD, META, REBUILD, check_ids, read_meta
 from embeddings.json_file import write_json
 
 TOLERANCE = 5e-3  # of a norm; float16 rounds one by up to 5e-4
@@ -102,13 +103,19 @@ def is_marked(store: FrozenStore) -> bool:
 
 
 def mark(store: FrozenStore) -> bool:
-    """Write into a verified store that its rows were checked; False where its folder does not take that."""
+    """Write into a verified store that its rows were checked.
+
+    False where its folder does not take that, or holds another store by now.
+    """
     if "://" in store.path:
         return False
-    meta = store.meta.model_copy(update={"rows_checked": store.checksum})
     try:
-        write_json(os.path.join(store.path, META), meta.model_dump(), indent=2)
-    except OSError:
+        with folder_lock(store.path, "frozen store", "verify it again then"):
+            meta = read_meta(store.path)
+            if meta.checksum != store.checksum:
+                return False
+            write_json(os.path.join(store.path, META), {**meta.model_dump(), "rows_checked": store.checksum}, indent=2)
+    except (InputError, OSError):
         return False
     return True
 

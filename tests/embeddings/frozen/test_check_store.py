@@ -122,6 +122,13 @@ def test_a_folder_that_cannot_be_written_to_gets_no_mark(store: FrozenStore, mon
     assert not mark(store)
 
 
+def test_another_store_that_took_its_name_gets_no_mark(store: FrozenStore) -> None:
+    build_store(store.path, np.arange(3), np.eye(3), overwrite=True)
+    about = Path(store.path, "meta.json").read_bytes()
+    assert not mark(store)
+    assert Path(store.path, "meta.json").read_bytes() == about
+
+
 def test_files_cut_short_while_they_are_read(store: FrozenStore) -> None:
     """Its map would raise SIGBUS; plain reads say it."""
     os.truncate(Path(store.path, "vectors.npy"), 130)
