@@ -62,7 +62,9 @@ class ProcessConfig(Strict):
         None, ge=1, le=1024, description="torch threads a rank; null: the machine's cores over its ranks"
     )
     timeout_s: int = Field(600, ge=10, le=MOST_DAYS * 86_400, description="longest wait for another rank")
-    grace_s: int = Field(25, ge=1, le=86_400, description="longest wait, after SIGTERM or ^C, for a checkpoint")
+    grace_s: int = Field(
+        25, ge=1, le=86_400, description="longest wait, after a signal that saves or ^C, for a checkpoint"
+    )
 
 
 class RunConfig(Strict):
