@@ -25,7 +25,7 @@ CODE := embeddings recsys train torchx_components benchmarks tests setup.py
 DEMO_DATA := data/shop
 DEMO_MODES := none vector simscore simtier
 
-.PHONY: help setup setup-test native demo test test-slow test-sanitize test-fuzz lint chain bench clean
+.PHONY: help setup setup-test native demo test test-slow test-sanitize test-fuzz lint chain bench pins audit clean
 
 help:                  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-13s %s\n' "$$name" "$$text"; done
@@ -73,6 +73,12 @@ bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@python -m benchmarks.training.step --data $(DEMO_DATA) --modes none,simtier --batch-size 4096 --fuxictr
 	@python -m benchmarks.data.memory --out data/shop-large
 	@python -m benchmarks.render
+
+pins: setup            ## write requirements/*.txt anew: the pins of requirements/*.in, with the hashes of all their files
+	@requirements/pins.sh hashes
+
+audit: setup           ## look the pins up among known vulnerabilities
+	@requirements/pins.sh audit
 
 clean:                 ## remove the environments and what tools left behind; data/ and runs/ stay
 	@rm -rf .venv .venv-* build embeddings/kernels/native/kernels.so *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

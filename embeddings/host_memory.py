@@ -4,6 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from embeddings.control_groups import group_folders
+
+_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
+
 
 def host_bytes(root: Path = Path("/")) -> int:
     """Bytes of the host's memory, or the least limit of the control groups around this process.
@@ -13,28 +17,19 @@ def host_bytes(root: Path = Path("/")) -> int:
     Args:
         root: of the file tree, where proc and sys are.
     """
-    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits(root)])
+    return min([physical_bytes(), *_limits(root)])
+
+
+def physical_bytes() -> int:
+    """Bytes of the host's memory, whatever part of it this process may use."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Limits of the groups of both versions of Linux' control groups, as man 7 cgroups has them."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:  # no Linux
-        return
-    for line in lines:
-        number, controllers, path = line.split(":", 2)
-        if number == "0":
-            mount, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            mount, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
+    for version, folder in group_folders("memory", root):
+        try:
+            limit = (folder / _LIMIT[version]).read_text().strip()
+        except OSError:
             continue
-        group = Path(path.lstrip("/"))
-        for folder in (group, *group.parents):
-            try:
-                limit = (mount / folder / name).read_text().strip()
-            except OSError:  # a container sees its own group where the mount is, and not by the host's name of it
-                continue
-            if limit.isdigit():  # else it is max
-                yield int(limit)
+        if limit.isdigit():  # else it is max
+            yield int(limit)

@@ -1,7 +1,6 @@
 """Plain data into a pydantic model, with errors that name the nearest known key, and old names that still read."""
 
 import functools
-import os
 import sys
 import types
 import typing
@@ -14,6 +13,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from embeddings.errors import InputError, nearest, shown
 from embeddings.file_name import file_name, file_names
+from embeddings.launched_rank import launched_rank
 from embeddings.local_path import local_path, with_home
 from embeddings.plain_scalars import typed
 
@@ -125,7 +125,7 @@ _SAID: set[str] = set()
 
 def say_renamed(old: str, new: str) -> None:
     """Say on standard error, once a process and on rank 0 alone, that ``old`` is now called ``new``."""
-    if old not in _SAID and os.environ.get("RANK", "0") == "0":
+    if old not in _SAID and launched_rank() in (None, 0):
         print(f"note: {old} is now called {new}; the old name is read too", file=sys.stderr, flush=True)
     _SAID.add(old)
 

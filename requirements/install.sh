@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make ./.venv and install the pinned lists into it; what is already there is skipped.
+# Make ./.venv and install the pinned lists into it; what is already there is skipped. Files whose hash is in no list are refused.
 #
 #   requirements/install.sh        what running needs
 #   requirements/install.sh test   and what testing needs
@@ -46,7 +46,7 @@ exec 9<requirements/install.sh
 flock 9
 
 # A stamp is written last, so an interrupted set-up leaves none; its name is a hash of all that was installed.
-key=$(cat "requirements/$device.txt" requirements/base.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
+key=$(cat requirements/{torch,torch-cuda,base,"$device"}.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
     sha256sum | cut -c1-16)
 run_stamp=.venv/ready-$device-$key
 tests=(requirements/test.txt requirements/kubernetes.txt requirements/encoders.txt)
@@ -54,17 +54,22 @@ if [ "$device" = cpu ]; then tests+=(requirements/test-cpu.txt); fi
 test_stamp=$run_stamp-test-$(cat "${tests[@]}" | sha256sum | cut -c1-16)
 encoders_stamp=$run_stamp-encoders-$(sha256sum <requirements/encoders.txt | cut -c1-16)
 pip="./.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet"
+pinned="$pip install --require-hashes --no-deps --no-build-isolation"
 
 if [ ! -e "$run_stamp" ]; then
     python=$(choose_python)
     say "new .venv with $("$python" -V), for $device"
     "$python" -m venv --clear .venv
     say "1/2 torch, the largest download"
-    # torch keeps its own needs, held to our versions; everything else is listed in full.
-    $pip install --constraint requirements/base.txt "$(grep '^torch==' "requirements/$device.txt")"
+    $pinned --requirement requirements/torch.txt
+    # Builds for CUDA bring no libraries of CUDA, they ask for them.
+    if ./.venv/bin/python -c 'import sys; from importlib.metadata import requires
+sys.exit(not any("cuda" in need for need in requires("torch") or []))'; then
+        $pinned --requirement requirements/torch-cuda.txt
+    fi
     say "2/2 everything else"
     # iopath comes as source: it is built with the setuptools just installed.
-    $pip install --no-deps --no-build-isolation --requirement "requirements/$device.txt"
+    $pinned --requirement requirements/base.txt --requirement "requirements/$device.txt"
     touch "$run_stamp"
 fi
 
@@ -89,12 +94,12 @@ fi
 
 if [ "${1:-}" = test ] && [ ! -e "$test_stamp" ]; then
     say "adding what tests and lint need"
-    $pip install --no-deps "${tests[@]/#/--requirement=}"
+    $pinned "${tests[@]/#/--requirement=}"
     touch "$test_stamp"
 fi
 
 if [ "${1:-}" = encoders ] && [ ! -e "$encoders_stamp" ]; then
     say "adding timm and transformers"
-    $pip install --no-deps --requirement requirements/encoders.txt
+    $pinned --requirement requirements/encoders.txt
     touch "$encoders_stamp"
 fi

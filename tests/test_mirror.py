@@ -26,6 +26,7 @@ OF_SEVERAL = {
     "test_layout.py": "the tree",
     "test_source.py": "the source of all modules",
     "test_mirror.py": "the tree",
+    "test_pins.py": "requirements/",
     "test_readme.py": "README.md",
     "test_security.py": "docs/security.md",
     "train/test_setting_bounds.py": "the settings of every command",

@@ -38,7 +38,10 @@ def processes(
     env.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     app = dist.ddp(*words, m="train", name=name, env=env, **placed)
     role = app.roles[0]
-    role.args[-1] = _search_path("torchrun") + role.args[-1]
+    command = role.args[-1]
+    if role.num_replicas == 1:  # no name of the machine, which may lead nowhere, and would be waited for
+        command = command.replace("torchrun ", "torchrun --local_addr localhost ", 1)
+    role.args[-1] = _search_path("torchrun") + command
     return app
 
 

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from embeddings.errors import DISK_FULL, FIXABLE, InputError, for_terminal, nearest
+from embeddings.errors import DISK_FULL, FIXABLE, InputError, for_terminal, nearest, shown
+from embeddings.launched_rank import launched_rank
 from recsys.datasets import DATASETS
 from train.distributed.launcher_watch import watch_launcher
 from train.distributed.signals import signals_as_interrupt
@@ -73,7 +74,8 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
     watch_launcher()
     # A store that is gone would print a stack of C++ calls for every heartbeat; to be set before torch is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
+    number = launched_rank()
+    rank = "" if number is None else f"[rank {number}] "
     with signals_as_interrupt() as ended:
         try:
             return command.main(prog_name=name, standalone_mode=False) or 0
@@ -86,6 +88,11 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
             if error.errno not in FIXABLE:
                 raise
             print(f"{rank}error: {_refused(error)}", file=sys.stderr, flush=True)
+        except UnicodeEncodeError as error:
+            if error.reason != "surrogates not allowed":
+                raise
+            wrong = f"{shown(error.object)} is not UTF-8, which names of files and folders must be here"
+            print(f"{rank}error: {wrong}; rename it, or call it by another path", file=sys.stderr, flush=True)
         except (KeyboardInterrupt, click.Abort):
             if ended.by is not None:
                 what = ", as a launcher does when another rank fails" if ended.by == signal.SIGTERM else ""

@@ -59,7 +59,11 @@ class ProcessConfig(Strict):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(
-        None, ge=1, le=1024, description="torch threads a rank; null: the machine's cores over its ranks"
+        None,
+        ge=1,
+        le=1024,
+        description="torch threads a rank; null: OMP_NUM_THREADS (but torchrun's 1), else the usable cores over the "
+        "machine's ranks",
     )
     timeout_s: int = Field(600, ge=10, le=MOST_DAYS * 86_400, description="longest wait for another rank")
     grace_s: int = Field(

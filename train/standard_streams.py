@@ -31,7 +31,8 @@ def make_lasting() -> None:
     """Make this process's standard streams lasting; those that are closed go to /dev/null.
 
     A file that is opened later would otherwise take a closed one's number, and be written into by whoever prints.
-    Streams that stand in for the real ones, as in tests, stay.
+    Streams that stand in for the real ones, as in tests, stay. All escape what they cannot show: names that are not
+    UTF-8, and any text where the locale is C.
     """
     for number in range(3):
         try:
@@ -40,6 +41,9 @@ def make_lasting() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     sys.stdout = _lasting(sys.stdout, 1)
     sys.stderr = _lasting(sys.stderr, 2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _lasting(stream: TextIO | None, number: int) -> TextIO:

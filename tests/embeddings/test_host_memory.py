@@ -1,25 +1,16 @@
 """Memory of the host, and limits of control groups in a file tree made for it."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from embeddings.host_memory import host_bytes
+from tests.embeddings.group_tree import group_tree
 
 WHOLE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 TWO = "12:memory,hugetlb:/docker/abc\n3:cpu,cpuacct:/docker/abc\n"
 JOB = "0::/system.slice/slurm/job_7/step_0\n"
 NONE = 9223372036854771712  # what version 1 says where nothing is set
-
-
-def tree(root: Path, groups: str, limits: dict[str, object]) -> Path:
-    """A file tree with the groups of a process and limits by folder."""
-    files = {f"sys/fs/cgroup/{name}": f"{limit}\n" for name, limit in limits.items()}
-    for name, text in {"proc/self/cgroup": groups, **files}.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
 
 
 @pytest.mark.parametrize(
@@ -47,7 +38,7 @@ def tree(root: Path, groups: str, limits: dict[str, object]) -> Path:
     ],
 )
 def test_the_least_limit_around_this_process(tmp_path, groups, limits, wanted):
-    assert host_bytes(tree(tmp_path, groups, limits)) == wanted
+    assert host_bytes(group_tree(tmp_path, groups, limits)) == wanted
 
 
 def test_without_control_groups_it_is_all_of_the_host(tmp_path):

@@ -8,6 +8,7 @@ DEVICE, DTYPE = "train/distributed/device.py", "train/distributed/test_device.py
 CONFIGS = "train/test_config.py::test_on_off_yes_and_no_are_text_where_text_is_wanted"
 LOOP = "train/run/test_trainer.py"
 PROCESS = "train/distributed/test_process_group.py"
+THREADS, CORES = "train/distributed/threads.py", "train/distributed/test_threads.py"
 
 
 def shared(setting: str, file: str, text: str, becomes: str, *tests: str) -> Mutation:
@@ -39,8 +40,9 @@ MUTATIONS = [
     shared("train.autocast", CONFIG, 'autocast == "auto" and device_type == "cuda"', 'autocast == "auto"', DTYPE),
     shared("process.device", DEVICE, 'if wanted == "cuda" and not available:', "if False:", PROCESS),
     shared("process.device", DEVICE, 'if wanted == "cpu" or not available:', "if not available:", DTYPE),
-    shared("process.threads", GROUP, "torch.set_num_threads(config.threads or", "torch.set_num_threads(", PROCESS),
-    shared("process.threads", GROUP, "max(1, available_cores() // ranks.local_world_size)", "1", PROCESS),
+    shared("process.threads", GROUP, "rank_threads(config.threads, launched)", "rank_threads(None, launched)", PROCESS),
+    shared("process.threads", THREADS, "if setting is not None:", "if False:", CORES),
+    shared("process.threads", THREADS, "max(1, int(host_cores() / launched.local_world_size))", "1", CORES),
     shared("process.timeout_s", GROUP, "seconds=config.timeout_s", "seconds=600", PROCESS),
     shared("process.timeout_s", TRAINER, "loop.keep, process.timeout_s", "loop.keep, 600", LOOP),
     shared("process.grace_s", TRAINER, "config.process.grace_s", "25", LOOP),

@@ -86,6 +86,15 @@ def test_processes_that_start_again_get_a_store_of_their_own(config):
     assert rendered("train.py:ctr", "--config", config)._app.roles[0].env["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] == "1"
 
 
+def test_ranks_of_one_machine_need_no_name_of_it(config):
+    def local_address(machines: int) -> list[str]:
+        line = words(rendered("train.py:ctr", "--config", config, "-j", f"{machines}x2"), "torchrun")
+        return line[line.index("--local_addr") + 1 :][:1] if "--local_addr" in line else []
+
+    assert local_address(1) == ["localhost"]
+    assert local_address(2) == []
+
+
 def test_config_is_required():
     with pytest.raises(SystemExit):
         rendered("train.py:ctr", "-j", "1x2")

@@ -1,5 +1,6 @@
 """The command line: commands, exit statuses and one-line errors."""
 
+import io
 import sys
 
 import click
@@ -59,6 +60,34 @@ def test_bad_input_names_the_rank(monkeypatch, capsys, replace_check):
     monkeypatch.setenv("RANK", "3")
     assert run(monkeypatch, "check") == 2
     assert capsys.readouterr().err == "[rank 3] error: what is wrong\n"
+
+
+def test_a_name_that_is_not_utf_8_is_one_line(monkeypatch, capsys, replace_check):
+    @click.command()
+    def command() -> None:
+        "train/part-\udce9.parquet".encode()
+
+    replace_check(command)
+    assert run(monkeypatch, "check") == 2
+    assert capsys.readouterr().err == (
+        "error: 'train/part-\\udce9.parquet' is not UTF-8, which names of files and folders must be here; "
+        "rename it, or call it by another path\n"
+    )
+
+
+@pytest.mark.parametrize(("encoding", "printed"), [("ascii", "m\\xfcd \\udce9\n"), ("utf-8", "m\u00fcd \\udce9\n")])
+def test_any_name_is_printed(monkeypatch, replace_check, encoding, printed):
+    """Where the locale is C, and where a name is not UTF-8."""
+
+    @click.command()
+    def command() -> None:
+        print("m\u00fcd \udce9")
+
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    replace_check(command)
+    assert run(monkeypatch, "check") == 0
+    assert raw.getvalue().decode(encoding) == printed
 
 
 def test_interrupt_is_status_130(monkeypatch, capsys, replace_check):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from embeddings.host_cores import affinity_cores, host_cores
+from embeddings.host_memory import host_bytes, physical_bytes
 from train.run.versions import PACKAGES, Cuda, ask_torch, installed, matching_minor, verdict
 
 KERNELS = Path(__file__).parents[2] / "embeddings" / "kernels"
@@ -39,7 +41,6 @@ def command() -> None:
 
 
 def _machine(cuda: Cuda | None) -> list[tuple[str, str]]:
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     compilers = [path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))]
     if cuda is None:
         torch_cuda, devices = "torch cannot be imported", "unknown"
@@ -47,13 +48,25 @@ def _machine(cuda: Cuda | None) -> list[tuple[str, str]]:
         torch_cuda = f"torch is built for CUDA {cuda.built_for}" if cuda.built_for else "torch is built without CUDA"
         devices = ", ".join(cuda.devices) or "none"
     return [
-        ("cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}"),
-        ("memory", f"{memory_gib:.1f} GiB"),
+        ("cores", _cores()),
+        ("memory", _memory()),
         ("C++ compiler", compilers[0] if compilers else "none"),
         ("CUDA", torch_cuda),
         ("devices", devices),
         ("native kernels", native_kernels()),
     ]
+
+
+def _cores() -> str:
+    usable, affinity = host_cores(), affinity_cores()
+    quota = f"; control groups allow {usable:g} cores' time" if usable < affinity else ""
+    return f"{affinity} of {os.cpu_count()}{quota}"
+
+
+def _memory() -> str:
+    usable, physical = host_bytes(), physical_bytes()
+    limit = f", the limit of control groups; the host has {physical / 2**30:.1f} GiB" if usable < physical else ""
+    return f"{usable / 2**30:.1f} GiB{limit}"
 
 
 def native_kernels(folder: Path = KERNELS) -> str:

@@ -1,6 +1,5 @@
-"""Which device a rank computes on, in which dtype, and how many cores this process may use."""
+"""Which device a rank computes on, and in which dtype."""
 
-import os
 import sys
 
 import torch
@@ -9,11 +8,12 @@ from embeddings.errors import InputError
 from train.config import autocast_on
 
 
-def choose_device(wanted: str, local_rank: int) -> torch.device:
+def choose_device(wanted: str, local_rank: int, local_world_size: int) -> torch.device:
     """The device of this rank; on CUDA it is made the current one.
 
     Args:
         wanted: auto, cpu or cuda.
+        local_rank: among the ``local_world_size`` ranks of this machine.
 
     Raises InputError where CUDA is asked for and absent, or has fewer devices than this machine has ranks.
     """
@@ -24,8 +24,8 @@ def choose_device(wanted: str, local_rank: int) -> torch.device:
         )
     if wanted == "cpu" or not available:
         return torch.device("cpu")
-    if (here := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > (devices := torch.cuda.device_count()):
-        shortage = f"{here} ranks on this machine but {devices} CUDA devices"
+    if local_world_size > (devices := torch.cuda.device_count()):
+        shortage = f"{local_world_size} ranks on this machine but {devices} CUDA devices"
         if wanted == "cuda":
             raise InputError(
                 f"process.device is cuda with {shortage}; start at most {devices} ranks a machine, -j 1x{devices}"
@@ -45,8 +45,3 @@ def autocast_dtype(wanted: str, device: torch.device) -> torch.dtype | None:
         wanted: auto, bfloat16 or off; auto is bfloat16 on CUDA alone.
     """
     return torch.bfloat16 if autocast_on(wanted, device.type) == "bfloat16" else None
-
-
-def available_cores() -> int:
-    """Cores that this process may run on, by its affinity."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

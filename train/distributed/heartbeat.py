@@ -3,13 +3,14 @@
 import contextlib
 import datetime
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
 import torch.distributed as dist
+
+from train.distributed.launcher import Launcher
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -120,12 +121,16 @@ class Heartbeat:
         return answer[0] if answer else None
 
 
-def begin_heartbeat(rank: int, world_size: int) -> Heartbeat | None:
+def begin_heartbeat(launched: Launcher) -> Heartbeat | None:
     """This rank's heartbeat; None where it is the only one. The process group must be there."""
-    if world_size == 1:
+    if launched.world_size == 1 or launched.master_addr is None:
         return None
-    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = dist.TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=datetime.timedelta(seconds=30))
+    store = dist.TCPStore(
+        launched.master_addr,
+        launched.master_port,
+        is_master=False,
+        wait_for_workers=False,
+        timeout=datetime.timedelta(seconds=30),
+    )
     store.set_timeout(datetime.timedelta(seconds=_ANSWER_S))
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return Heartbeat(dist.PrefixStore(f"heartbeat/{attempt}", store), rank, world_size)
+    return Heartbeat(dist.PrefixStore(f"heartbeat/{launched.attempt}", store), launched.rank, launched.world_size)

@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 
+from embeddings.launched_rank import launched_rank
+
 _POLL_S = 0.5
 _LATE_S = 10.0  # after the grace: for a main thread that stands in an exchange, where no signal is heard
 
@@ -34,7 +36,7 @@ def watch_launcher() -> None:
 def _watch(launcher: int) -> None:
     while os.getppid() == launcher:
         time.sleep(_POLL_S)
-    rank = os.environ.get("RANK", "0")
+    rank = launched_rank() or 0
     with contextlib.suppress(OSError, ValueError):  # what is said there may have been read by the launcher
         print(f"[rank {rank}] the launcher, process {launcher}, is gone, so this ends too", file=sys.stderr, flush=True)
     os.kill(os.getpid(), signal.SIGTERM)

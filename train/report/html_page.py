@@ -87,7 +87,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as out:
-            out.write(text.rstrip("\n").encode() + b"\n")
+            out.write(text.rstrip("\n").encode(errors="backslashreplace") + b"\n")
     except OSError as error:
         raise InputError(
             f"cannot write '{path}' ({error.strerror}); choose another place with --out or --markdown"

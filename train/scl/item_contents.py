@@ -1,14 +1,16 @@
 """The content of all items: read once from parquet, then looked up at random in a memory map."""
 
+import contextlib
+import mmap
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, first_line
 from recsys.scl.pairs_schema import Items
 from train.data.content_columns import check_column
 from train.data.parquet_files import DataFile, find_files, fingerprint, open_file, read_footers, unreadable_group
@@ -64,25 +66,40 @@ class ItemContents:
         kind = pa.large_binary() if self.about.kind == "image" else pa.large_string()
         schema = pa.schema([("content", kind)])
         ids: list[np.ndarray] = []
-        spool = tempfile.NamedTemporaryFile(prefix="items-")  # the name goes once the file is mapped
         waiting: list[Any] = []
-        with pa.ipc.new_file(pa.PythonFile(spool, "w"), schema) as out:
-            for file in self.files:
-                for some_ids, contents in _read(file, self.about):
-                    ids.append(some_ids)
-                    waiting += contents.to_pylist()
-                    while len(waiting) >= _ROWS:
-                        out.write_batch(pa.record_batch([pa.array(waiting[:_ROWS], kind)], schema=schema))
-                        waiting = waiting[_ROWS:]
-            if waiting:
-                out.write_batch(pa.record_batch([pa.array(waiting, kind)], schema=schema))
-        if not ids:
-            raise InputError(f"items '{Path(self.files[0].path).parent}' has no rows; allowed: at least one item")
-        spool.flush()
-        reader = pa.ipc.open_file(pa.memory_map(spool.name))
+        with _unnamed_file() as spool:
+            with pa.ipc.new_file(pa.PythonFile(spool, "w"), schema) as out:
+                for file in self.files:
+                    for some_ids, contents in _read(file, self.about):
+                        ids.append(some_ids)
+                        waiting += contents.to_pylist()
+                        while len(waiting) >= _ROWS:
+                            out.write_batch(pa.record_batch([pa.array(waiting[:_ROWS], kind)], schema=schema))
+                            waiting = waiting[_ROWS:]
+                if waiting:
+                    out.write_batch(pa.record_batch([pa.array(waiting, kind)], schema=schema))
+            if not ids:
+                raise InputError(f"items '{Path(self.files[0].path).parent}' has no rows; allowed: at least one item")
+            spool.flush()
+            mapped = mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)  # outlives the file's own descriptor
+        reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped)))
         self._batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        spool.close()
         return np.concatenate(ids)
+
+
+@contextlib.contextmanager
+def _unnamed_file() -> Iterator[IO[bytes]]:
+    """A file without a name in TMPDIR, which goes with this process however that ends. Raises InputError."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            yield file
+    except OSError as error:
+        if error.filename is not None:  # of the data
+            raise
+        raise InputError(
+            f"the items' contents cannot be copied into a temporary file ({first_line(error)}); free space there, or "
+            "name another folder in the environment's TMPDIR"
+        ) from error
 
 
 def check_pairs_column(file: DataFile, name: str, kind: str) -> None:

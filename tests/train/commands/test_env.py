@@ -29,3 +29,15 @@ def test_native_kernels(tmp_path: Path):
     assert native_kernels(tmp_path) == "not built: run 'make native'"
     (tmp_path / "csrc" / "simtier.so").touch()
     assert native_kernels(tmp_path) == "csrc/simtier.so"
+
+
+def test_a_limit_of_control_groups_is_said(monkeypatch):
+    monkeypatch.setattr(env, "host_bytes", lambda: 3 << 30)
+    monkeypatch.setattr(env, "physical_bytes", lambda: 64 << 30)
+    monkeypatch.setattr(env, "host_cores", lambda: 0.5)
+    monkeypatch.setattr(env, "affinity_cores", lambda: 2)
+    assert env._memory() == "3.0 GiB, the limit of control groups; the host has 64.0 GiB"
+    assert env._cores().endswith("; control groups allow 0.5 cores' time")
+    monkeypatch.setattr(env, "host_bytes", lambda: 64 << 30)
+    monkeypatch.setattr(env, "host_cores", lambda: 2.0)
+    assert env._memory() == "64.0 GiB" and "control groups" not in env._cores()

@@ -20,4 +20,4 @@ def test_a_device_that_is_there_is_taken_unless_the_cpu_is_wanted(monkeypatch, w
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    assert choose_device(wanted, 1) == torch.device(*((kind, 1) if kind == "cuda" else (kind,)))
+    assert choose_device(wanted, 1, 2) == torch.device(*((kind, 1) if kind == "cuda" else (kind,)))

@@ -34,7 +34,7 @@ def told(monkeypatch) -> dict:
     for name in NAMES:
         monkeypatch.setenv(name, "to be restored")
         monkeypatch.delenv(name)
-    monkeypatch.setattr(process, "choose_device", lambda wanted, local: torch.device("cuda"))
+    monkeypatch.setattr(process, "choose_device", lambda wanted, *local: torch.device("cuda"))
     monkeypatch.setattr(dist, "init_process_group", begin)
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     world = SimpleNamespace(_get_backend=lambda device: {"cuda": Backend()}[device.type])

@@ -2,6 +2,7 @@
 
 import datetime
 import signal
+import tempfile
 
 import pytest
 import torch
@@ -9,7 +10,6 @@ import torch.distributed as dist
 
 from embeddings.errors import InputError
 from train.config import ProcessConfig
-from train.distributed.device import available_cores
 from train.distributed.process_group import process_group
 from train.distributed.ranks import Ranks, on_first
 
@@ -20,9 +20,9 @@ SETTINGS = ProcessConfig(device="cpu", threads=1)
 def test_a_single_rank_without_a_launcher():
     threads = torch.get_num_threads()
     try:
-        with process_group(ProcessConfig(device="cpu", threads=available_cores() + 1)) as ranks:
+        with process_group(ProcessConfig(device="cpu", threads=3)) as ranks:
             assert ranks == Ranks(0, 1, 0, 1, CPU) and ranks.first
-            assert dist.get_world_size() == 1 and torch.get_num_threads() == available_cores() + 1
+            assert dist.get_world_size() == 1 and torch.get_num_threads() == 3
             assert on_first(ranks, lambda: {"a": 1}) == {"a": 1}
     finally:
         torch.set_num_threads(threads)
@@ -38,12 +38,20 @@ def test_a_rank_waits_for_others_as_long_as_it_is_told():
 
 def test_threads_are_the_machine_s_cores_shared_by_its_ranks(monkeypatch):
     threads = torch.get_num_threads()
-    monkeypatch.setattr("train.distributed.process_group.available_cores", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("train.distributed.threads.host_cores", lambda: 3.5)
     try:
         with process_group(ProcessConfig(device="cpu")):
             assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
+
+
+def test_a_single_rank_leaves_no_file_should_it_be_killed(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with process_group(SETTINGS):
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_one_group_after_another():
