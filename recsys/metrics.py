@@ -193,20 +193,39 @@ def compute_metrics(labels: np.ndarray, logits: np.ndarray, users: np.ndarray) -
     }
 
 
+def undefined(metrics: dict[str, Any]) -> dict[str, str]:
+    """Why each metric that is None in ``compute_metrics``' answer is undefined."""
+    rows, positives = metrics["rows"], metrics["positives"]
+    if not rows:
+        why = "there are no rows"
+    elif positives in (0, rows):
+        why = f"all {rows:,} rows have label {int(positives > 0)}"
+    else:
+        why = f"no user has both labels in {rows:,} rows"
+    return {name: why for name, value in metrics.items() if value is None}
+
+
 def evaluate_predictions(
-    labels: np.ndarray, logits: np.ndarray, users: np.ndarray, target_counts: np.ndarray
+    labels: np.ndarray, logits: np.ndarray, users: np.ndarray, target_counts: np.ndarray | None
 ) -> dict[str, Any]:
     """Metrics overall, by item frequency, of new and of known items, and the reliability diagram's points.
 
         labels         [B]  0 or 1
         logits         [B]  finite
         users          [B]  integer ids
-        target_counts  [B]  training impressions of each row's target item; 0 is a new item
+        target_counts  [B]  training impressions of each row's target item; 0 is a new item; None: nobody knows
 
-    Keys: overall, frequency_groups (8 at most, rarest first; group counts from 1), new_items, known_items, reliability.
-    Each but the last holds the metrics of ``compute_metrics``. Raises InputError where a logit is not finite.
+    Keys: overall, reliability and, unless ``target_counts`` is None, frequency_groups (8 at most, rarest first; group
+    counts from 1), new_items, known_items. Each but reliability holds the metrics of ``compute_metrics``. Raises
+    InputError where a logit is not finite.
     """
     labels, logits, users = _columns(labels, logits, users)
+    overall = {
+        "overall": compute_metrics(labels, logits, users),
+        "reliability": reliability(labels, probabilities_of(logits)),
+    }
+    if target_counts is None:
+        return overall
     counts = np.asarray(target_counts)
     assert counts.shape == labels.shape, f"target_counts {counts.shape} for {labels.shape} rows"
 
@@ -215,14 +234,14 @@ def evaluate_predictions(
 
     index, item_groups = frequency_groups(counts)
     return {
-        "overall": compute_metrics(labels, logits, users),
+        "overall": overall["overall"],
         "frequency_groups": [
             {"group": k + 1, "min_count": group.low, "max_count": group.high, **of(index == k)}
             for k, group in enumerate(item_groups)
         ],
         "new_items": of(counts == 0),
         "known_items": of(counts > 0),
-        "reliability": reliability(labels, probabilities_of(logits)),
+        "reliability": overall["reliability"],
     }
 
 

@@ -87,6 +87,16 @@ def check_optimizer(config: Config, saved: Mapping[str, Any]) -> None:
         )
 
 
+def check_select(config: Config, progress: Mapping[str, Any]) -> None:
+    """Refuse to compare epochs by another metric than the one that chose the best so far. Raises InputError."""
+    ours, theirs = config.train.select, progress["config"]["train"]["select"]
+    if ours != theirs and progress.get("best") is not None:
+        raise InputError(
+            f"train.select is {ours}, but the run's best epoch so far was chosen by {theirs}; set it back to {theirs}, "
+            "or start a new run"
+        )
+
+
 def build(
     schema: Schema, config: Config, stores: Mapping[str, FrozenStore], mean_lengths: Mapping[str, float], ranks: Ranks
 ) -> Trainable:

@@ -1,17 +1,20 @@
 """Scores of a split from all ranks, and the metrics over them."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
+from embeddings.errors import InputError, first_line
 from embeddings.frozen.check_store import refuse_changed
 from embeddings.json_file import write_json
 from recsys.batch import Batch
-from recsys.metrics import evaluate_predictions
+from recsys.metrics import evaluate_predictions, undefined
 from recsys.schema import Schema
 from train.ctr.config import Config
 from train.data.reader import RowReader
@@ -97,10 +100,35 @@ def read_counters(reader: RowReader, schema: Schema, ranks: Ranks) -> dict[str, 
     return {name: part / whole for name, (part, whole) in zip(counts, sums.tolist(), strict=True) if part}
 
 
+def in_words(metrics: dict[str, Any]) -> str:
+    """Metrics of ``compute_metrics`` in one line: those that are defined, then why the others are not."""
+    figures = [f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float)]
+    why = undefined(metrics)
+    missing = [
+        f"no {', '.join(n for n in why if why[n] == reason)}: {reason}" for reason in dict.fromkeys(why.values())
+    ]
+    return "  ".join([*figures, *missing])
+
+
+def _training_counts(config: Config, schema: Schema) -> list[tuple[np.ndarray, np.ndarray]]:
+    """``item_counts`` of the split that was trained on; nothing where it is not there, which is said."""
+    folder, split = config.data.path, config.data.train
+    if not Path(folder, split).is_dir():
+        print(f"note: '{folder}' has no split '{split}': no metrics by item frequency", file=sys.stderr, flush=True)
+        return []
+    return [item_counts(folder, split, schema, skip_corrupt=config.data.on_corrupt == "skip")]
+
+
 def write_evaluation(
     config: Config, schema: Schema, model: torch.nn.Module, reader: RowReader, ranks: Ranks, epoch: int
 ) -> None:
-    """Score ``reader``'s split and write ``evaluation/<split>.json`` into the run's folder. All ranks call it."""
+    """Score ``reader``'s split, print its metrics, write ``evaluation/<split>.json`` into the run's folder.
+
+    All ranks call it. Where the split that was trained on is not there, there are no metrics by item frequency.
+    Raises InputError where the file cannot be written: what was printed stays.
+    """
+    counted: list[tuple[np.ndarray, np.ndarray]] = []  # on rank 0, which alone asks for them
+    on_first(ranks, lambda: counted.extend(_training_counts(config, schema)))
     bar = ProgressBar(reader.split, reader.num_rows, ranks.first)
     scores = collect(model, reader, ranks, bar.advance)
     bar.close()
@@ -109,15 +137,18 @@ def write_evaluation(
     def write() -> None:
         refuse_changed(reader.stores.values())
         assert scores is not None, "rank 0 has the scores"
-        skip = config.data.on_corrupt == "skip"
-        counts = counts_of(scores.targets, *item_counts(config.data.path, config.data.train, schema, skip_corrupt=skip))
+        counts = counts_of(scores.targets, *counted[0]) if counted else None
         result = evaluate_predictions(scores.labels, scores.logits, scores.users, counts)
-        folder = Path(config.run_folder) / "evaluation"
-        folder.mkdir(exist_ok=True)
-        write_json(
-            folder / f"{reader.split}.json", {"split": reader.split, "epoch": epoch, "reading": counters, **result}
-        )
-        figures = {k: v for k, v in result["overall"].items() if isinstance(v, float)}
-        print(f"{reader.split} (epoch {epoch}): " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
+        print(f"{reader.split} (epoch {epoch}): {in_words(result['overall'])}", flush=True)
+        about = {"split": reader.split, "data": config.data.path, "epoch": epoch, "reading": counters}
+        path = Path(config.run_folder) / "evaluation" / f"{reader.split}.json"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, {**about, **result})
+        except OSError as error:
+            raise InputError(
+                f"the evaluation is printed, and cannot be written to '{path}' ({first_line(error)}); make that "
+                "writable, or evaluate a copy of the run"
+            ) from error
 
     on_first(ranks, write)

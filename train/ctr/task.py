@@ -10,10 +10,10 @@ from embeddings.errors import InputError
 from embeddings.frozen.check_store import refuse_changed
 from embeddings.planner.plan_json import plan_as_dict, save_plan
 from recsys.features.frozen_stores import open_stores
-from recsys.metrics import compute_metrics, normalised_entropy
+from recsys.metrics import compute_metrics, normalised_entropy, undefined
 from recsys.schema import load_schema, save_schema
 from recsys.schema_compare import schema_digest
-from train.ctr.build import build, build_reader, check_optimizer, check_stores
+from train.ctr.build import build, build_reader, check_optimizer, check_select, check_stores
 from train.ctr.checkpoint_state import CTRCheckpointState
 from train.ctr.config import Config, check_names
 from train.ctr.pretrained_make import export, load_makes
@@ -23,6 +23,7 @@ from train.ctr.scoring import collect, read_counters, write_evaluation
 from train.ctr.train_pipeline import train_pipeline
 from train.ctr.trained_schema import refuse_to_go_on
 from train.data.reader import RowReader
+from train.data.stats.label_scan import why_undefined
 from train.data.stats.mean_lengths import mean_lengths
 from train.distributed.ranks import Ranks, on_first
 from train.run.finite_loss import refuse_bad_loss
@@ -57,6 +58,7 @@ class CTRTask(TrainingTask):
         self.stores = open_stores(self.schema, config.model, data.path)
         self.reader = self._reader(data.train, training=True)
         self._evaluated = {split: self._reader(split) for split in (data.validation, data.test) if split is not None}
+        on_first(ranks, self._refuse_undefined_select)
         lengths = mean_lengths(data.path, data.train, self.schema)
         self.trainable = build(self.schema, config, self.stores, lengths, ranks)
         self.checkpoint_state = CTRCheckpointState(self.trainable)
@@ -66,6 +68,17 @@ class CTRTask(TrainingTask):
 
     def _reader(self, split: str, training: bool = False) -> RowReader:
         return build_reader(self.config, self.schema, self.stores, self.ranks, split, training=training)
+
+    def _refuse_undefined_select(self) -> None:
+        """Refuse a metric that no scores of the validation split can have, before anything is trained. InputError."""
+        data, select = self.config.data, self.config.train.select
+        skip = data.on_corrupt == "skip"
+        if why := why_undefined(data.path, data.validation, self.schema, select, skip_corrupt=skip):
+            others = "log_loss" if "rows have" in why else "auc, ne or log_loss"
+            raise InputError(
+                f"train.select={select} picks the best epoch, and split '{data.validation}' has no {select}: {why}; "
+                f"set train.select to {others}, or data.validation to another split"
+            )
 
     @property
     def num_batches(self) -> int:
@@ -136,7 +149,7 @@ class CTRTask(TrainingTask):
             if metrics[select] is None:
                 raise InputError(
                     f"validation split '{split}' gives no {select}, which picks the best epoch "
-                    f"({metrics['rows']} rows, {metrics['positives']} positive); set train.select to another metric"
+                    f"({undefined(metrics)[select]}); go on with run.resume=true and another train.select"
                 )
             return metrics
 
@@ -175,8 +188,9 @@ class CTRTask(TrainingTask):
         }
 
     def resume(self, progress: dict[str, Any]) -> int:
-        """Raises InputError where the checkpoint is of other rows, stores, schema or tables' optimizer."""
+        """Raises InputError where the checkpoint is of other rows, stores or schema, optimizer or train.select."""
         check_optimizer(self.config, progress["config"])
+        check_select(self.config, progress)
         refuse_to_go_on(progress, self.schema, self.config.data.path, self.stores, self.ranks)
         self.reader.load_state_dict(progress["reader"])
         check_stores(self.stores, progress["stores"])

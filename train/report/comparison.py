@@ -3,8 +3,10 @@
 import statistics
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from recsys.metrics import undefined
 from recsys.models.titles import mode_title, model_title
 from train.report.run_identity import identity
 from train.report.run_reader import RunRecord
@@ -84,7 +86,7 @@ def compare(runs: list[RunRecord], split: str) -> Comparison:
     for row in rows:
         row.label = _label(row, rows)
         row.baseline = _baseline(row, rows)
-    return Comparison(split, rows, _notes(rows, runs, data))
+    return Comparison(split, rows, _notes(rows, runs, data) + _notes_on_evaluations(runs, split))
 
 
 def _place(title: str) -> int:
@@ -116,6 +118,24 @@ def _other_settings(a: Row, b: Row) -> list[str]:
     multimodal = ("model.multimodal", "model.modalities", "vectors.")
     keys = sorted(key for key in {*a.settings, *b.settings} if not key.startswith(multimodal))
     return [key for key in keys if a.settings.get(key, _MISSING) != b.settings.get(key, _MISSING)]
+
+
+def _notes_on_evaluations(runs: list[RunRecord], split: str) -> list[str]:
+    """What of the evaluations is of other data than the run's, or undefined, and why."""
+    notes = []
+    for run in runs:
+        evaluation = run.evaluation or {}
+        data = evaluation.get("data")  # older evaluations do not say
+        if data is not None and str(Path(str(data))) != run.data:
+            notes.append(
+                f"run '{run.name}': split '{split}' was evaluated on '{data}', and it was trained on '{run.data}'"
+            )
+        overall = evaluation.get("overall") or {}
+        why = undefined(overall) if all(isinstance(overall.get(n), int) for n in ("rows", "positives")) else {}
+        for reason in dict.fromkeys(why.values()):
+            names = ", ".join(name for name in why if why[name] == reason)
+            notes.append(f"run '{run.name}': split '{split}' has no {names}: {reason}")
+    return notes
 
 
 def _notes(rows: list[Row], runs: list[RunRecord], data: list[str]) -> list[str]:

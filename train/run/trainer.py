@@ -52,6 +52,7 @@ class Trainer:
             task.start()
         self.folder = RunFolder(self.config, self._about()) if self.ranks.first else None
         self._speeds: list[float] = []
+        self._saved_step, self._validations = self.state.step, 0
         if self.folder and self.config.run.resume:
             kept = self.folder.rewind(rows, self.state.step)
             self._speeds = [row["examples_per_s"] for row in kept if row["kind"] == "train"]
@@ -172,7 +173,13 @@ class Trainer:
             print(f"{split}: " + "  ".join(f"{k} {v:.4g}" for k, v in counters.items()), flush=True)
 
     def _validate(self, schedule: CheckpointSchedule) -> tuple[float, bool]:
-        """Evaluate the validation split, log it; its selected metric, and whether that is the best so far."""
+        """Evaluate the validation split, log it; its selected metric, and whether that is the best so far.
+
+        Before the first one of this process everything is saved: nobody knows yet whether the split can be judged.
+        """
+        if not self._validations and self._saved_step != self.state.step:
+            self._save(best=False)
+            self.checkpointer.finish()
 
         def stop_if_asked() -> None:
             if schedule.between_batches().stop:
@@ -183,6 +190,7 @@ class Trainer:
         sign = -1 if lower_is_better else 1
         better = state.best is None or sign * value > sign * state.best
         state.validated, state.worse = state.step, 0 if better else state.worse + 1
+        self._validations += 1
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.task.best_found()
@@ -216,6 +224,7 @@ class Trainer:
             "metrics": {"rows": self.folder.rows, **self.folder.latest} if self.folder else None,
         }
         self.checkpointer.save(self.task.checkpoint_state, progress, best)
+        self._saved_step = self.state.step
 
     def test(self) -> None:
         """Evaluate the test split, where there is one, with the best weights."""

@@ -1,5 +1,6 @@
 """Evaluate and predict: the same numbers as the run itself, rows in the files' order, clear refusals."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -161,6 +162,23 @@ def test_an_output_folder_that_exists(run, tmp_path):
     (tmp_path / "scores").mkdir()
     done = cli("predict", run, "--out", tmp_path / "scores")
     assert done.status == 2 and "scores' exists; name another --out, or remove it" in done.err
+
+
+def test_a_full_disk_leaves_nothing(run, tmp_path, monkeypatch):
+    def full(self, table):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    done = cli("predict", run, "--out", f"{tmp_path}/scores/")
+    assert done.status == 2 and "error: no space left on device" in done.err and "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_slash_at_the_end_and_links_are_followed(run, tmp_path):
+    (tmp_path / "link").symlink_to("far/scores")
+    done = cli("predict", run, "--out", f"{tmp_path}/link/")
+    assert done.status == 0, done.err
+    assert (tmp_path / "link" / "part-00000.parquet").is_file() and (tmp_path / "link").is_symlink()
 
 
 @pytest.mark.slow

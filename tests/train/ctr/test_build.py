@@ -141,3 +141,13 @@ def test_a_store_may_be_a_uri(monkeypatch) -> None:
     open_stores(schema, load_config("configs/shop.yaml").model, "data")
     open_stores(tiny.SCHEMA, load_config("configs/shop.yaml").model, "data")
     assert opened == ["s3://bucket/text", "data/frozen/text"]
+
+
+def test_epochs_are_compared_by_one_metric_alone(small_config):
+    config = load_config(str(small_config), ("train.select=auc",))
+    for select, best in (("auc", 0.5), ("gauc", None)):
+        build_module.check_select(config, {"config": {"train": {"select": select}}, "best": best})
+    with pytest.raises(
+        InputError, match=r"train.select is auc, but the run's best epoch so far was chosen by gauc; set"
+    ):
+        build_module.check_select(config, {"config": {"train": {"select": "gauc"}}, "best": 0.5})

@@ -1,9 +1,13 @@
 """What the settings of a CTR run mean beyond its parts: the best epoch, logged learning rates, MAKE's own section."""
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys.metrics import compute_metrics
-from tests.train.launch import about, cli, rows
+from tests.train import tiny
+from tests.train.launch import about, cli, one_line, rows
 from train.ctr import task
 
 # The metrics of three validations, by name: each has another best epoch than a rule of the wrong direction.
@@ -24,6 +28,26 @@ def test_the_selected_metric_picks_the_best_epoch(config, tmp_path, monkeypatch,
     done = cli("ctr", "--config", config(), *settings)
     assert done.status == 0, done.err
     assert about(tmp_path / "runs" / "run")["best_epoch"] == BEST[name]
+
+
+@pytest.mark.parametrize("select", ["gauc", "auc", "ne"])
+def test_a_metric_that_validation_cannot_have_is_refused_before_the_first_step(config, own_data, tmp_path, select):
+    path = own_data / "validation" / "part-0.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, "label", pa.array(np.zeros(table.num_rows, np.int8))), path)
+    settings = (f"train.select={select}", "train.epochs=1", "data.test=null")
+    why = f"split 'validation' has no {select}: all 200 rows have label 0; set train.select to log_loss, or data.valid"
+    one_line(cli("ctr", "--config", config(own_data), *settings), why)
+    assert not any((tmp_path / "runs" / "run").iterdir()), "nothing was begun, so the name is free"
+    assert cli("ctr", "--config", config(own_data), *settings[1:], "train.select=log_loss").status == 0
+
+
+def test_users_of_one_row_each_have_no_gauc(config, own_data):
+    path = own_data / "validation" / "part-0.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(1, "user", pa.array(np.arange(table.num_rows) % tiny.USERS)).slice(0, 40), path)
+    done = cli("ctr", "--config", config(own_data), "train.select=gauc", "data.test=null")
+    one_line(done, "no gauc: no user has both labels in 40 rows; set train.select to auc, ne or log_loss, or data.")
 
 
 def test_learning_rates_are_logged_as_they_rise(config, tmp_path):

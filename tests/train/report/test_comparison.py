@@ -11,6 +11,18 @@ def test_the_gain_is_that_of_the_means(tmp_path):
     assert cells(text(*runs))["ID + SimTier"]["gain over ID"] == "+10.00 %"
 
 
+def test_what_is_undefined_and_what_was_evaluated_on_other_data_is_said(tmp_path):
+    clicks = evaluation(rows=9, positives=9, auc=None, gauc=None, ne=None)
+    runs = [
+        write_run(tmp_path / "a", test_evaluation=clicks | {"data": "data/shop"}),
+        write_run(tmp_path / "b", "none", test_evaluation=evaluation() | {"data": "day2"}),
+    ]
+    output = text(*runs)
+    assert "note: run 'a': split 'test' has no auc, gauc, ne: all 9 rows have label 1" in output
+    assert "note: run 'b': split 'test' was evaluated on 'day2', and it was trained on 'data/shop'" in output
+    assert output.count("was evaluated on") == 1
+
+
 def test_other_settings_make_rows_of_their_own_that_say_which(tmp_path):
     def tiers(n):
         return {"model": {"multimodal": {"mode": "simtier", "num_tiers": n}}}.items()

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from embeddings.errors import InputError
 from tests.train.launch import about, rows
 from tests.train.run.scripted_task import BATCHES, ScriptedTask
+from train.checkpoint.checkpointer import Checkpointer
 from train.config import RunSettings
 from train.run import trainer as trainer_module
 from train.run.trainer import train
@@ -95,6 +97,37 @@ def test_a_whole_run_whose_checkpoint_does_not_tell_of_its_validation_is_not_val
     state_of, told = TrainerState.of, TrainerState.__dataclass_fields__.keys() - {"validated"}
     monkeypatch.setattr(TrainerState, "of", lambda progress: state_of({k: progress[k] for k in told}))
     assert run([0.5], resume=True, epochs=2).evaluated == [("test", 4)]
+
+
+def test_what_was_trained_is_saved_before_it_is_judged(run, tmp_path, monkeypatch):
+    def unjudged(self, split, advance):
+        raise InputError("nobody can judge this split")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="nobody can judge"):
+        patch.setattr(ScriptedTask, "evaluate", unjudged)
+        run([0.5], epochs=2)
+    assert checkpoints(tmp_path) == [BATCHES] and about(tmp_path / "run")["status"] == "failed"
+    task = run([0.5], resume=True, epochs=2)
+    assert task.evaluated == [("validation", 4), ("validation", 8), ("test", 4)]
+
+
+@pytest.mark.parametrize(
+    ("every", "saved"),
+    [
+        (None, [(4, False), (4, True), (8, False)]),
+        (4, [(4, False), (4, True), (8, False), (8, False)]),
+    ],
+)
+def test_it_is_saved_twice_before_and_after_the_first_validation_alone(run, monkeypatch, every, saved):
+    save, seen = Checkpointer.save, []
+
+    def watched(self, state, progress, best):
+        seen.append((progress["step"], best))
+        save(self, state, progress, best)
+
+    monkeypatch.setattr(Checkpointer, "save", watched)
+    run([0.5, 0.4], epochs=2, checkpoint_every=every)
+    assert seen == saved
 
 
 def test_a_run_whose_first_files_cannot_be_written_has_failed(run, tmp_path, monkeypatch):
