@@ -89,7 +89,8 @@ def check_optimizer(config: Config, saved: Mapping[str, Any]) -> None:
 
 def check_select(config: Config, progress: Mapping[str, Any]) -> None:
     """Refuse to compare epochs by another metric than the one that chose the best so far. Raises InputError."""
-    ours, theirs = config.train.select, progress["config"]["train"]["select"]
+    ours = config.train.select
+    theirs = progress["config"].get("train", {}).get("select", ours)
     if ours != theirs and progress.get("best") is not None:
         raise InputError(
             f"train.select is {ours}, but the run's best epoch so far was chosen by {theirs}; set it back to {theirs}, "

@@ -22,6 +22,7 @@ from embeddings.validation import Strict, validated
 from recsys.models.config import MAKEConfig
 from recsys.models.make import MAKE
 from recsys.models.multimodal import ModalityFeatures
+from recsys.schema import Schema
 from train.checkpoint.torch_archive import read_tensors
 from train.ctr.config import Config
 from train.ctr.trainable import Trainable
@@ -32,7 +33,13 @@ _MOST_AROUND = 1 << 16  # bytes of a file, or of a tensor in it, besides its num
 
 
 def export(
-    config: Config, store: FrozenStore, trainable: Trainable, epoch: int, value: float | None, best: int | None
+    config: Config,
+    schema: Schema,
+    store: FrozenStore,
+    trainable: Trainable,
+    epoch: int,
+    value: float | None,
+    best: int | None,
 ) -> None:
     """Write the weights after ``epoch`` epochs of a run whose model has a ``pretrained_modality``. Rank 0 calls it.
 
@@ -49,7 +56,7 @@ def export(
         out.write(save(weights))
     about = folder / ABOUT
     before = _read_about(folder).epochs if epoch and about.is_file() else []
-    facts = _facts(config.model.modality_config(name).make, name, store)
+    facts = _facts(config.model.modality_config(name).make, name, schema, store)
     epochs = [e.model_dump() for e in before if e.epoch < epoch] + [{"epoch": epoch, config.train.select: value}]
     write_json(about, {"format": 1, **facts, "best_epoch": best, "epochs": epochs})
 
@@ -63,6 +70,8 @@ class _About(Strict):
 
     format: Literal[1] = 1
     modality: str
+    target: str | None = None  # older ones do not say which features were paired
+    history: str | None = None
     width: int
     store: str
     attention_hidden: int
@@ -79,10 +88,12 @@ def _read_about(folder: Path) -> _About:
         raise InputError(f"'{folder / ABOUT}' is not readable ({first_line(error)}); train the MAKE again") from None
 
 
-def load_makes(config: Config, stores: Mapping[str, FrozenStore], trainable: Trainable, ranks: Ranks) -> None:
+def load_makes(
+    config: Config, schema: Schema, stores: Mapping[str, FrozenStore], trainable: Trainable, ranks: Ranks
+) -> None:
     """Fill the model's MAKEs from the runs that the config names. All ranks call it.
 
-    Raises InputError where a run is not there or is not of this modality, store and shape.
+    Raises InputError where a run is not there or is not of this modality, pair of features, store and shape.
     """
     if config.model.pretrained_modality is not None:
         return
@@ -94,13 +105,15 @@ def load_makes(config: Config, stores: Mapping[str, FrozenStore], trainable: Tra
             continue
         parameters = dict(module.make.named_parameters())
         sizes = {key: parameter.size() for key, parameter in parameters.items()}
-        weights = on_first(ranks, functools.partial(_read, make, name, stores[name], sizes))
+        weights = on_first(ranks, functools.partial(_read, make, name, schema, stores[name], sizes))
         with torch.no_grad():
             for key, parameter in parameters.items():
                 parameter.copy_(weights[key])
 
 
-def _read(make: MAKEConfig, name: str, store: FrozenStore, sizes: dict[str, torch.Size]) -> dict[str, torch.Tensor]:
+def _read(
+    make: MAKEConfig, name: str, schema: Schema, store: FrozenStore, sizes: dict[str, torch.Size]
+) -> dict[str, torch.Tensor]:
     folder = Path(str(make.run)) / name / "make"
     try:
         about = _read_about(folder)
@@ -110,8 +123,8 @@ def _read(make: MAKEConfig, name: str, store: FrozenStore, sizes: dict[str, torc
             f"train make --config FILE run.name={Path(str(make.run)).name}, or set its run to null to train it from "
             f"scratch"
         ) from None
-    for key, wanted in _facts(make, name, store).items():
-        if getattr(about, key) != wanted:
+    for key, wanted in _facts(make, name, schema, store).items():
+        if getattr(about, key) not in (wanted, None):
             raise InputError(
                 f"the MAKE in '{folder}' has {key} {one_line(str(getattr(about, key)), 100)}, this model has {wanted}; "
                 f"{_FIXES[key]}, or train the MAKE again"
@@ -150,6 +163,8 @@ def _read_weights(path: Path, sizes: dict[str, torch.Size]) -> dict[str, torch.T
 
 _FIXES = {
     "modality": "name the right run",
+    "target": "set it back in schema.yaml",
+    "history": "set it back in schema.yaml",
     "store": "bring that store back",
     "width": "bring the store of that width back",
     "attention_hidden": "set make.attention_hidden to that",
@@ -157,9 +172,11 @@ _FIXES = {
 }
 
 
-def _facts(make: MAKEConfig, name: str, store: FrozenStore) -> dict[str, Any]:
+def _facts(make: MAKEConfig, name: str, schema: Schema, store: FrozenStore) -> dict[str, Any]:
     return {
         "modality": name,
+        "target": schema.modalities[name].target,
+        "history": schema.modalities[name].history,
         "width": store.width,
         "store": store.checksum,
         "attention_hidden": make.attention_hidden,

@@ -15,8 +15,13 @@ class _Data(BaseModel, extra="allow"):
     path: str
 
 
+class _Train(BaseModel, extra="allow"):
+    select: str = "gauc"  # its default, in configs of old
+
+
 class _SavedConfig(BaseModel, extra="allow"):
     data: _Data
+    train: _Train = _Train()
     sparse_optimizer: _Named
 
 

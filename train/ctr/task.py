@@ -197,7 +197,7 @@ class CTRTask(TrainingTask):
         return self.reader.batch_index  # of batches of this run's size
 
     def start(self) -> None:
-        load_makes(self.config, self.stores, self.trainable, self.ranks)
+        load_makes(self.config, self.schema, self.stores, self.trainable, self.ranks)
 
     def write_start(self, folder: Path) -> None:
         save_plan(self.trainable.plan, folder / "plan.json")
@@ -208,4 +208,4 @@ class CTRTask(TrainingTask):
         name = self.config.model.pretrained_modality
         if name is not None and self.ranks.first:
             best = None if state.best_epoch is None else state.best_epoch + 1
-            export(self.config, self.stores[name], self.trainable, state.epoch, value, best)
+            export(self.config, self.schema, self.stores[name], self.trainable, state.epoch, value, best)

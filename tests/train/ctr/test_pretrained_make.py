@@ -33,7 +33,7 @@ def exported(task) -> Path:
         with torch.no_grad():
             for parameter in make_of(alone).parameters():
                 parameter.fill_(epoch)
-        export(alone.config, alone.stores["text"], alone.trainable, epoch, value, best)
+        export(alone.config, alone.schema, alone.stores["text"], alone.trainable, epoch, value, best)
     return folder.parent
 
 
@@ -45,7 +45,7 @@ def make_of(task) -> MAKE:
 def taken(task, run: Path, *overrides: str) -> set[float]:
     """The weights of the MAKE of a CTR model that takes those of ``run``."""
     built = task("model.multimodal.mode=make", f"model.multimodal.make.run={run}", *overrides)
-    load_makes(built.config, built.stores, built.trainable, built.ranks)
+    load_makes(built.config, built.schema, built.stores, built.trainable, built.ranks)
     return {value for parameter in make_of(built).parameters() for value in parameter.unique().tolist()}
 
 
@@ -54,6 +54,19 @@ def test_the_best_epochs_weights_are_taken_or_those_that_are_named(task, exporte
     assert taken(task, exported, "model.multimodal.make.epoch=2") == {2.0}
     about = json.loads((exported / "text" / "make" / "about.json").read_text())
     assert [(e["epoch"], e["auc"]) for e in about["epochs"]] == [(0, None), (1, 0.6), (2, 0.5)]
+
+
+def test_the_pair_of_features_is_compared_where_it_is_known(task, exported):
+    path = exported / "text" / "make" / "about.json"
+    about = json.loads(path.read_text())
+    assert (about["target"], about["history"]) == ("item", "history")
+    path.write_text(json.dumps(about | {"history": "clicked"}))
+    with pytest.raises(
+        InputError, match=r"has history clicked, this model has history; set it back in schema\.yaml, or"
+    ):
+        taken(task, exported)
+    path.write_text(json.dumps({key: about[key] for key in about if key not in ("target", "history")}))
+    assert taken(task, exported) == {1.0}, "of an older version"
 
 
 @pytest.mark.parametrize(

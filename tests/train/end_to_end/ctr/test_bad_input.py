@@ -3,7 +3,6 @@
 import shutil
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from tests.train import tiny
@@ -62,14 +61,6 @@ def test_dense_values_at_the_edge_of_float32(config, tmp_path, own_data):
     assert about(tmp_path / "runs" / "run")["status"] == "failed"
     kept = sorted(p.name for p in (tmp_path / "runs" / "run" / "checkpoints").glob("step*"))
     assert kept == ["step-00000001", "step-00000002"]  # the values are in the third batch
-
-
-def test_a_metric_that_validation_cannot_give(config, own_data, tmp_path):
-    table = pq.read_table(own_data / "validation" / "part-0.parquet")
-    zeros = np.zeros(table.num_rows, np.int8)
-    tiny.write_split(own_data, "validation", table.set_column(0, "label", [zeros]))
-    done = cli("ctr", "--config", config(own_data), "train.max_steps=1")
-    one_line(done, "validation split 'validation' gives no auc", "(200 rows, 0 positive); set train.select to another")
 
 
 def test_items_without_a_vector_above_the_limit(config, own_data, tmp_path):
