@@ -23,7 +23,6 @@ LOCK = ".lock"  # of a folder that holds its lock itself
 _UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _MOST_BYTES = 4096  # of what a lock file tells
 _POLL_S = 0.1
-_PATIENCE_S = 30.0
 
 _held: dict[tuple[int, Path], int] = {}  # (thread, lock file) -> descriptor
 
@@ -56,7 +55,7 @@ class Holder(Strict):
 
 @contextlib.contextmanager
 def folder_lock(
-    folder: str | Path, what: str, step: str, *, inside: bool = False, patience_s: float = _PATIENCE_S
+    folder: str | Path, what: str, step: str, *, inside: bool = False, patience_s: float = 0.0
 ) -> Iterator[None]:
     """While inside, no other process or thread holds the lock of ``folder``. Nested uses of one thread are one.
 

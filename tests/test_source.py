@@ -1,4 +1,4 @@
-"""Rules of the source: only the models ask which architecture one is; what mypy ignores has a reason."""
+"""Rules of the source: only the models ask which architecture one is; parquet has one reader; ignores have reasons."""
 
 import ast
 import io
@@ -91,3 +91,41 @@ c = "# type: ignore"
 @pytest.mark.parametrize("path", [*MODULES, ROOT / "setup.py"], ids=name)
 def test_what_the_type_checker_ignores_has_a_reason(path: Path):
     assert unexplained_ignores(path.read_text()) == []
+
+
+def writers_without_checksums(source: str) -> list[int]:
+    """Lines that write parquet, or open a writer, without page checksums."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        named = node.func if isinstance(node, ast.Call) else None
+        if isinstance(named, ast.Attribute) and ast.unparse(named) in ("pq.write_table", "pq.ParquetWriter"):
+            assert isinstance(node, ast.Call)
+            given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            if given.get("write_page_checksum") != "True":
+                lines.append(node.lineno)
+    return lines
+
+
+def test_writers_without_checksums_are_seen():
+    source = """pq.write_table(t, p)
+pq.write_table(t, p, write_page_checksum=True)
+with pq.ParquetWriter(p, s, write_page_checksum=False) as w:
+    w.write_table(t)
+"""
+    assert writers_without_checksums(source) == [1, 3]
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if not name(p).startswith("tests")], ids=name)
+def test_parquet_is_written_with_page_checksums(path: Path):
+    assert writers_without_checksums(path.read_text()) == []
+
+
+# What reads parquet past embeddings/parquet_file.py: pyarrow takes a dot in a column's name for a path, "item=7" in a
+# file's path for a column, and allocates what a file asks for.
+READS_PARQUET = {"embeddings/parquet_file.py", "benchmarks/peers/fuxictr/convert.py"}
+PARQUET_READERS = r"pq\.(ParquetFile|ParquetDataset|read_\w+)\b|iter_batches|pyarrow\.dataset"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if not name(p).startswith("tests")], ids=name)
+def test_parquet_is_read_in_one_place(path: Path):
+    assert bool(re.search(PARQUET_READERS, path.read_text())) == (name(path) in READS_PARQUET)

@@ -66,9 +66,7 @@ class ProcessConfig(Strict):
         "machine's ranks",
     )
     timeout_s: int = Field(600, ge=10, le=MOST_DAYS * 86_400, description="longest wait for another rank")
-    grace_s: int = Field(
-        25, ge=1, le=86_400, description="longest wait, after a signal that saves or ^C, for a checkpoint"
-    )
+    grace_s: int = Field(25, ge=1, le=86_400, description="longest wait, after SIGTERM or ^C, for a checkpoint")
 
 
 class RunConfig(Strict):

@@ -33,7 +33,8 @@ def build_shards(folder: str, rows: int, vectors: int) -> None:
     source = Path(folder)
     (source / "raw").mkdir(parents=True)
     order = rng.permutation(items.size)
-    with pq.ParquetWriter(source / "raw" / "scl_embedding_int8_p90.parquet", kind, compression="none") as writer:
+    table_file = source / "raw" / "scl_embedding_int8_p90.parquet"
+    with pq.ParquetWriter(table_file, kind, compression="none", write_page_checksum=True) as writer:
         for start in range(0, order.size, VECTORS_AT_ONCE):
             ids = items[order[start : start + VECTORS_AT_ONCE]]
             values = pa.array(rng.integers(1, 127, size=ids.size * WIDTH, dtype=np.int8))
@@ -45,7 +46,11 @@ def build_shards(folder: str, rows: int, vectors: int) -> None:
         for start in range(0, count, GROUP_ROWS):
             table = _group(rng, items, start, min(GROUP_ROWS, count - start))
             writer = writer or pq.ParquetWriter(
-                source / split / f"{split}-shard-000000.parquet", table.schema, compression="none", use_dictionary=False
+                source / split / f"{split}-shard-000000.parquet",
+                table.schema,
+                compression="none",
+                use_dictionary=False,
+                write_page_checksum=True,
             )
             writer.write_table(table)
         assert writer is not None

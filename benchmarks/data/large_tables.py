@@ -50,7 +50,8 @@ def build_ids(out: str, distinct: int, rows: int) -> None:
         places = np.arange(start, min(start + FILE_ROWS, distinct))
         again = (distinct * random.random(places.size) ** 3).astype(np.int64)
         columns = {"item": ids_at(places, distinct), "again": ids_at(again, distinct)}
-        pq.write_table(pa.table(columns), folder / "train" / f"{start // FILE_ROWS:05}.parquet", use_dictionary=False)
+        path = folder / "train" / f"{start // FILE_ROWS:05}.parquet"
+        pq.write_table(pa.table(columns), path, use_dictionary=False, write_page_checksum=True)
     tables = {TABLE: {"num_embeddings": rows, "ids": "hash"}}
     features = [{"name": name, "kind": "id", "table": TABLE} for name in ("item", "again")]
     save_schema(Schema.model_validate({"tables": tables, "features": features, "user": "item"}), out)

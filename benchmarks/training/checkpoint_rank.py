@@ -45,7 +45,8 @@ def build_data(folder: Path, items: int, rows: int) -> None:
         "history": history,
     }
     (folder / "train").mkdir()
-    pq.write_table(pa.table(columns), folder / "train" / "part-0.parquet", row_group_size=20_000)
+    rows_file = folder / "train" / "part-0.parquet"
+    pq.write_table(pa.table(columns), rows_file, row_group_size=20_000, write_page_checksum=True)
     (folder / "run.yaml").write_text(
         f"data: {{path: {folder}, shuffle_rows: 0}}\n"
         "model: {embedding_dim: 16, over_arch: [256, 128]}\n"

@@ -182,7 +182,8 @@ def main(
 
 def split_rows(data: str) -> int:
     """Rows of the training split, by its footers."""
-    from train.data.parquet_files import find_files, read_footers
+    from embeddings.parquet_file import read_footers
+    from train.data.parquet_files import find_files
 
     return int(sum(f.group_rows.sum() for f in read_footers(find_files(data, "train"))))
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError, nearest, shown
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.store_writer import check_target, locked_target
 from embeddings.npy_file import map_npy
+from embeddings.parquet_folder import listed, parquet_paths
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,30 +87,28 @@ def _parquet_files(source: str) -> list[str]:
         return [source]
     if not os.path.isdir(source):
         raise InputError(f"'{source}' does not exist; give a parquet file or a folder of them")
-    files = sorted(os.path.join(source, name) for name in os.listdir(source) if name.endswith(".parquet"))
+    files, passed_over = parquet_paths(source)
     if not files:
-        raise InputError(f"folder '{source}' holds no .parquet file")
+        others = f", only {listed(passed_over)}" if passed_over else ""
+        raise InputError(f"folder '{source}' holds no .parquet file{others}; give the files, or a folder of them")
     return files
 
 
 def _batches(files: list[str], id_column: str, vector_column: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """File, ids [n] and vectors [n, M] of each non-empty batch."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from embeddings.parquet_file import read_batches, read_footers, refuse_many_values
 
-    for file in files:
-        try:
-            with pq.ParquetFile(file) as parquet:
-                names = parquet.schema_arrow.names
-                for column in (id_column, vector_column):
-                    if column not in names:
-                        raise InputError(f"'{file}' has no column '{column}'{nearest(column, names)}; columns: {names}")
-                for batch in parquet.iter_batches(BATCH_ROWS, columns=[id_column, vector_column]):
-                    if batch.num_rows:
-                        ids = _ids(file, batch.column(id_column))
-                        yield file, ids, _vectors(file, ids, batch.column(vector_column))
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"'{file}' is not a readable parquet file ({error}); copy or write it again") from error
+    for file in read_footers(files):
+        names = file.columns.names
+        for column in (id_column, vector_column):
+            if names.count(column) != 1:
+                hint = nearest(column, names) if column not in names else ", but several"
+                raise InputError(f"'{file.path}' has no column '{column}'{hint}; columns: {shown(names)}")
+        values = sum(file.values(group, vector_column) for group in range(len(file.group_rows)))
+        refuse_many_values([file], values, "values in vectors", "write fewer, or fix the file")
+        for _, batch in read_batches(file, [id_column, vector_column], BATCH_ROWS):
+            ids = _ids(file.path, batch.column(0))
+            yield file.path, ids, _vectors(file.path, ids, batch.column(1))
 
 
 def _ids(file: str, column: "pa.Array") -> np.ndarray:

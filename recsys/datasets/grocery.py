@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError, nearest, shown
+from embeddings.parquet_file import read_batches, read_footer
 from recsys.datasets.io.data_folder import PROVENANCE, data_folder
 from recsys.datasets.io.flags import check_at_least
 from recsys.scl.pairs_schema import Items, Pairs, Query, Reference, save_pairs
@@ -20,6 +21,7 @@ PHOTOS, PRODUCTS = "photos.parquet", "products.parquet"
 SPLITS = {"train": "train", "val": "validation"}  # of the data set -> ours
 ITEMS = {"image": ("iconic_image", "picture"), "text": ("description", "description")}
 GROUP_ROWS = 512  # pictures are some kilobytes each
+_INTEGERS = ("class_id", "coarse_class_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,8 @@ def prepare(source: str, out: str, config: GroceryConfig | None = None, *, overw
     coarse = dict(zip(ids.tolist(), products["coarse_class_id"].to_pylist(), strict=True))
     source_column, column = ITEMS[config.items]
     with data_folder(out, overwrite=overwrite) as folder:
-        (folder / "items").mkdir()
         items = pa.table({"item": ids, column: products[source_column]})
-        pq.write_table(items, folder / "items" / "part-00000.parquet", row_group_size=GROUP_ROWS)
+        _write(items, folder / "items")
         counts = _write_splits(folder, photos, coarse, config)
         pairs = Pairs(
             query=Query(kind="image"),
@@ -89,15 +90,19 @@ def _write_splits(folder: Path, photos: pa.Table, coarse: dict[int, int], config
         rows = np.flatnonzero(split == name)
         if not rows.size:
             continue
-        (folder / name).mkdir()
         table = pa.table({
             "query": photos["image"].take(pa.array(rows)),
             "item": item[rows],
             "clicked": pa.array([clicked[row] for row in rows.tolist()], pa.int64()),
         })  # fmt: skip
-        pq.write_table(table, folder / name / "part-00000.parquet", row_group_size=GROUP_ROWS)
+        _write(table, folder / name)
         counts[name] = int(rows.size)
     return counts
+
+
+def _write(table: pa.Table, folder: Path) -> None:
+    folder.mkdir()
+    pq.write_table(table, folder / "part-00000.parquet", row_group_size=GROUP_ROWS, write_page_checksum=True)
 
 
 def _other(random: np.random.Generator, product: int, coarse: dict[int, int]) -> int | None:
@@ -107,16 +112,18 @@ def _other(random: np.random.Generator, product: int, coarse: dict[int, int]) ->
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise InputError(f"'{path}' does not exist; get the data set again, or fix --source") from error
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"'{path}' cannot be read ({error}); get the file again") from error
+    if not path.exists():
+        raise InputError(f"'{path}' does not exist; get the data set again, or fix --source")
+    file = read_footer(path)
+    names = file.columns.names
     for name in columns:
-        if name not in table.column_names:
-            hint = nearest(name, table.column_names)
-            raise InputError(f"'{path}' has no column '{name}'{hint}; columns: {table.column_names}")
+        if names.count(name) != 1:
+            raise InputError(f"'{path}' has no column '{name}'{nearest(name, names)}; columns: {shown(names)}")
+    kinds = pa.schema([file.columns.field(name) for name in columns])
+    table = pa.Table.from_batches([batch for _, batch in read_batches(file, columns, GROUP_ROWS)], kinds)
+    for name in columns:
+        if name in _INTEGERS and not pa.types.is_integer(table[name].type):
+            raise InputError(f"'{path}', column '{name}' is {table[name].type}; allowed: integers; get the file again")
         if table[name].null_count:
             raise InputError(f"'{path}', column '{name}' has {table[name].null_count} nulls; get the file again")
     return table

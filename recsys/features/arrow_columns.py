@@ -22,12 +22,17 @@ _LISTS = (pa.ListArray, pa.LargeListArray, pa.FixedSizeListArray)
 
 
 def readable_as(got: pa.DataType, kind: Kind) -> bool:
-    """Whether a column of arrow type ``got`` can be read as ``kind``; WANTED says what can."""
+    """Whether a column of arrow type ``got`` can be read as ``kind``; WANTED says what can.
+
+    The type null, of whose values none is known, holds nulls alone, which ``arrow_values`` refuses in its own words.
+    """
+    if pt.is_null(got):
+        return True
     if kind == "id":
         return pt.is_integer(got)
     if kind == "list":
         listed = pt.is_list(got) or pt.is_large_list(got) or pt.is_fixed_size_list(got)
-        return listed and pt.is_integer(got.value_type)
+        return listed and (pt.is_integer(got.value_type) or pt.is_null(got.value_type))
     return pt.is_integer(got) or pt.is_floating(got) or pt.is_boolean(got)
 
 
@@ -49,6 +54,8 @@ def arrow_values(column: str, array: pa.Array, place: str, count_nulls: Callable
         )
     if inner is None:
         return array.to_numpy(zero_copy_only=False)
+    if pt.is_null(inner.type):  # all lists are empty
+        inner = inner.cast(pa.int64())
     lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False)
     return Ragged.from_lengths(inner.to_numpy(zero_copy_only=False), lengths)
 

@@ -1,12 +1,13 @@
 """Raw pixels and bags of words as vectors, without any learning: the baseline of an encoder."""
 
-import io
 import re
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
+
+from recsys.scl.pictures import rgb_picture
 
 SIDE = 8  # pixels
 WORD_WIDTH = 256
@@ -45,8 +46,8 @@ class RawPixels(RawContent):
 
     def decode(self, content: bytes | str) -> np.ndarray:
         assert isinstance(content, bytes)
-        with Image.open(io.BytesIO(content)) as picture:
-            small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
+        with rgb_picture(content) as picture:
+            small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
         return np.asarray(small, np.float32).reshape(-1) / np.float32(255)
 
 
@@ -56,7 +57,8 @@ class RawWords(RawContent):
     kind, width = "text", WORD_WIDTH
 
     def decode(self, content: bytes | str) -> np.ndarray:
-        assert isinstance(content, str)
+        if not isinstance(content, str):
+            raise ValueError("the text is no UTF-8")
         counts = np.zeros(self.width, np.float32)
         for word in re.findall(r"\w+", content.lower()):
             place = zlib.crc32(word.encode())

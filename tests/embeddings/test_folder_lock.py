@@ -28,7 +28,7 @@ with folder_lock(sys.argv[1], "data folder", "choose another --out"):
 
 
 def lock(folder: Path, **how):
-    return folder_lock(folder, "data folder", "choose another --out", **{"patience_s": 0.0, **how})
+    return folder_lock(folder, "data folder", "choose another --out", **how)
 
 
 @pytest.fixture

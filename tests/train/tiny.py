@@ -49,7 +49,7 @@ def rows(count: int, seed: int) -> pa.Table:
 
 def write_split(folder: Path, split: str, table: pa.Table) -> None:
     (folder / split).mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, folder / split / "part-0.parquet", row_group_size=64)
+    pq.write_table(table, folder / split / "part-0.parquet", row_group_size=64, write_page_checksum=True)
 
 
 def make_data(folder: Path, train_rows: int = 512) -> Path:
@@ -86,4 +86,6 @@ def spoil(folder: Path, column: str, value: float, row: int, split: str = "train
     values[row] = value
     at = table.column_names.index(column)
     kind = table.schema.field(at)
-    pq.write_table(table.set_column(at, kind, pa.array(values, kind.type)), path, row_group_size=64)
+    pq.write_table(
+        table.set_column(at, kind, pa.array(values, kind.type)), path, row_group_size=64, write_page_checksum=True
+    )

@@ -42,6 +42,7 @@ def command(
     from embeddings.frozen.store_writer import check_target
     from recsys.schema import load_schema
     from train.config import ProcessConfig
+    from train.data.parquet_files import announce_source
     from train.distributed.process_group import process_group
     from train.encoding.encode_items import encode
     from train.encoding.item_files import find_items
@@ -53,6 +54,8 @@ def command(
     with process_group(ProcessConfig(device=device)) as ranks:
         opened = open_encoder(encoder, ranks.device)
         item_files = find_items(items, id_column, column, opened.kind)
+        if ranks.first:
+            announce_source(items)
         opened.fit(item_files)
         encode(
             opened,

@@ -46,6 +46,9 @@ def build(
     from embeddings.frozen.build_store import build_from_npy, build_from_parquet
 
     if parquet and not (ids or vectors):
+        from train.data.parquet_files import announce_source
+
+        announce_source(parquet)
         store = build_from_parquet(
             out,
             parquet,

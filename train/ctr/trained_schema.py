@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import InputError, shown
+from embeddings.parquet_file import read_footer
 from embeddings.validation import validated
 from recsys.schema import SCHEMA_FILE, Schema, load_schema
 from recsys.schema_compare import located, refuse_other_schema, renamed_columns
-from train.data.parquet_files import find_files, read_footers
+from train.data.parquet_files import find_files
 from train.distributed.ranks import Ranks
 
 _OLDER = "the checkpoint is of an older version and holds no schema"
@@ -31,7 +32,8 @@ def schema_to_score(
     column under another name while the one that was trained on is there too.
     """
     trained, where = trained_schema(progress), Path(folder) / SCHEMA_FILE
-    columns = read_footers(find_files(folder, split)[:1])[0].columns.names
+    files = map(read_footer, find_files(folder, split))
+    columns: list[str] = next((file.columns.names for file in files if file.group_rows.any()), [])
     notes = []
     if trained is None:
         notes, schema = [f"{_OLDER}: '{where}' is used, unchecked"], load_schema(folder)

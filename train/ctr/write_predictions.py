@@ -70,7 +70,7 @@ def _write_part(run: TrainedRun, ranks: Ranks, path: Path, labels: bool) -> int:
             if labels:
                 columns["label"] = batch.labels.to(dtype=torch.int8)
             rows = pa.table({name: column[batch.repeated :].numpy() for name, column in columns.items()})
-            writer = writer or opened.enter_context(pq.ParquetWriter(path, rows.schema))
+            writer = writer or opened.enter_context(pq.ParquetWriter(path, rows.schema, write_page_checksum=True))
             writer.write_table(rows)
             written += rows.num_rows
             bar.advance(len(batch) * ranks.world_size)

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from embeddings.frozen.store import FrozenStore
+from embeddings.parquet_file import DataFile
 from recsys.batch import Batch
 from recsys.features.batch_assembly import BatchAssembler
 from recsys.features.columns import needed_fields
@@ -14,7 +15,6 @@ from recsys.features.read_counters import ReadCounters
 from recsys.features.row_block import RowBlock
 from recsys.schema import Schema
 from train.data.filler_rows import FillerRows
-from train.data.parquet_files import DataFile
 from train.data.resharding import LogicalShards, Selection
 from train.data.shard_plan import ShardPlan
 from train.data.shuffle_buffer import RowDecoder, shuffled_batches

@@ -1,12 +1,15 @@
 """Content columns: which Arrow types hold pictures and texts of items, and ids; checks columns and reads ids."""
 
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from embeddings.errors import InputError, first_line, nearest
-from train.data.parquet_files import DataFile
+from embeddings.errors import InputError, nearest, shown
+from embeddings.parquet_file import DataFile, read_batches, refuse_many_values
 
+READ_ROWS = 1 << 20  # ids decoded at once
 CONTENT_TYPES = {"image": "binary, the bytes of a JPEG or PNG file", "text": "strings"}  # kind -> what is allowed
 
 
@@ -33,19 +36,42 @@ def check_column(file: DataFile, name: str, kind: str, *, named: str = "", wante
     """
     names = file.columns.names
     if name not in names:
-        raise InputError(f"'{file.path}' has no column '{name}'{named}{nearest(name, names)}; columns: {names}")
+        raise InputError(f"'{file.path}' has no column '{name}'{named}{nearest(name, names)}; columns: {shown(names)}")
+    if names.count(name) > 1:
+        raise InputError(f"'{file.path}' has {names.count(name)} columns named '{name}'; keep one")
     got = file.columns.field(name).type
     if not (holds_content(got, kind) if kind in CONTENT_TYPES else holds_ids(got)):
         allowed = CONTENT_TYPES.get(kind, "signed integers")
         raise InputError(f"'{file.path}', column '{name}' is {got}{wanted}; allowed: {allowed}; {fix}")
 
 
-def read_ids(file: DataFile, column: str) -> pa.ChunkedArray:
-    """A whole column of ids as int64, nulls where the file has them. Raises InputError where it cannot be read."""
+def read_ids(file: DataFile, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """A whole column of ids [N] int64, 0 where it is null, and where it is [N] bool.
+
+    Raises InputError where it cannot be read, or holds more ids than its file could.
+    """
+    refuse_many_values([file], int(file.group_rows.sum()), "rows", "write fewer rows, or fix the file")
+    ids, null = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
+    for _, batch in read_batches(file, [column], READ_ROWS):
+        array = batch.column(0).cast(pa.int64())
+        ids.append(array.fill_null(0).to_numpy())
+        null.append(array.is_null().to_numpy(zero_copy_only=False))
+    return np.concatenate(ids), np.concatenate(null)
+
+
+def contents(array: pa.Array) -> list[Any]:
+    """Pictures as bytes, texts as strings, None where they are null; bytes where a text is no UTF-8."""
+    if not (pt.is_string(array.type) or pt.is_large_string(array.type)):
+        return array.to_pylist()
+    binary = pa.large_binary() if pt.is_large_string(array.type) else pa.binary()
+    return [as_content(value, "text") for value in array.cast(binary).to_pylist()]
+
+
+def as_content(value: bytes | None, kind: str) -> str | bytes | None:
+    """``value`` as its ``kind``, image or text, has it; bytes where a text is no UTF-8."""
+    if value is None or kind == "image":
+        return value
     try:
-        return pq.read_table(file.path, columns=[column])[column].cast(pa.int64())
-    except (pa.ArrowException, OSError) as error:
-        reason = first_line(error)
-        raise InputError(
-            f"'{file.path}', column '{column}' cannot be read ({reason}); write or copy it again"
-        ) from error
+        return value.decode()
+    except UnicodeDecodeError:
+        return value

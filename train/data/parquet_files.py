@@ -1,31 +1,18 @@
-"""The parquet files of one split and their footers. No rows are read here."""
+"""The parquet files of one split: which they are, what is passed over, how many rows to decode at once."""
 
 import hashlib
+import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from embeddings.errors import InputError, nearest
+from embeddings.parquet_file import DataFile, read_footers
+from embeddings.parquet_folder import listed, parquet_paths
 
-from embeddings.errors import InputError, first_line, nearest
+log = logging.getLogger(__name__)
 
-FOOTER_THREADS = 16
 CHUNK_BYTES = 16 << 20  # decoded at once; bounds memory where histories are long
 CHUNK_ROWS = (256, 32_768)  # bounds of the rows decoded at once
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One parquet file. ``group_rows`` [G] int64 are the rows of its row groups."""
-
-    path: str
-    name: str
-    size_bytes: int
-    footer: pq.FileMetaData
-    columns: pa.Schema
-    group_rows: np.ndarray
 
 
 def find_files(folder: str, split: str) -> list[str]:
@@ -44,68 +31,59 @@ def find_files(folder: str, split: str) -> list[str]:
             f"split '{split}' is not in '{folder}'{nearest(split, splits)}; folders there: {splits or 'none'}; "
             f"a split is a folder of parquet files"
         )
-    names_there = sorted(os.listdir(place))
-    names = [n for n in names_there if n.endswith(".parquet") and not n.startswith((".", "_"))]
-    if not names:
-        got = f"holds {names_there[:5]} and no file '*.parquet'" if names_there else "is empty"
-        raise InputError(f"split folder '{place}' {got}; put the split's parquet files directly into it")
-    return [os.path.join(place, n) for n in names]
-
-
-def read_footers(paths: list[str]) -> list[DataFile]:
-    """Footers of all ``paths``, in that order. Raises InputError naming a file that is no whole parquet file."""
-    with ThreadPoolExecutor(min(FOOTER_THREADS, len(paths))) as pool:
-        return list(pool.map(_read_footer, paths))
-
-
-def _read_footer(path: str) -> DataFile:
-    try:
-        size = os.path.getsize(path)
-        footer = pq.read_metadata(path)
-        columns = footer.schema.to_arrow_schema()
-    except MemoryError:
-        raise
-    except (pa.ArrowException, OSError) as error:
+    paths, passed_over = parquet_paths(place)
+    if not paths:
+        got = f"holds {listed(passed_over)} and no file '*.parquet'" if passed_over else "is empty"
         raise InputError(
-            f"'{path}' is not a readable parquet file ({first_line(error)}): it is truncated or corrupt; "
-            f"write or copy it again"
-        ) from error
-    rows = np.array([footer.row_group(g).num_rows for g in range(footer.num_row_groups)], dtype=np.int64)
-    return DataFile(path, os.path.basename(path), size, footer, columns, rows)
+            f"split folder '{place}' {got}; put the split's parquet files directly into it, with a partition's key "
+            f"as a column"
+        )
+    return paths
 
 
-def fingerprint(files: list[DataFile]) -> str:
+def announce_files(files: Sequence[DataFile]) -> None:
+    """Say what lies beside ``files`` of one folder and is not read, and how many of them have no page checksums."""
+    _announce_passed_over(os.path.dirname(files[0].path))
+    _announce_unchecked(files)
+
+
+def announce_source(source: str) -> None:
+    """The same of a parquet file, or a folder of them, that a command names, where it is one."""
+    paths = [source]
+    if os.path.isdir(source):
+        paths = parquet_paths(source)[0]
+        _announce_passed_over(source)
+    if paths and os.path.exists(source):
+        _announce_unchecked(read_footers(paths))
+
+
+def _announce_passed_over(place: str) -> None:
+    if passed_over := parquet_paths(place)[1]:
+        log.warning("'%s': passed over: %s; only files '*.parquet' directly in it are read", place, listed(passed_over))
+
+
+def _announce_unchecked(files: Sequence[DataFile]) -> None:
+    if unchecked := sum(not file.has_checksums for file in files):
+        log.warning(
+            "'%s': %d of %d files carry no page checksums, so damage in them may go unseen; write them with "
+            "page checksums (pyarrow: write_page_checksum=True)",
+            os.path.dirname(files[0].path), unchecked, len(files),
+        )  # fmt: skip
+
+
+def fingerprint(files: Sequence[DataFile]) -> str:
     """A digest of names, sizes and row groups: equal as long as a saved position means the same rows."""
     digest = hashlib.sha256()
     for f in files:
-        digest.update(f"{f.name}\0{f.size_bytes}\0{f.group_rows.tolist()}\n".encode())
+        digest.update(f"{f.name}\0{f.size_bytes}\0{f.group_rows.tolist()}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 
-def chunk_rows(files: list[DataFile], columns: set[str]) -> int:
+def chunk_rows(files: Sequence[DataFile], columns: set[str]) -> int:
     """Rows to decode at once: about CHUNK_BYTES of int64 values, by the numbers of values in the footers."""
-    rows = values = 0
-    for f in files:
-        for g in range(f.footer.num_row_groups):
-            group = f.footer.row_group(g)
-            rows += group.num_rows
-            chunks = (group.column(c) for c in range(group.num_columns))
-            values += sum(c.num_values for c in chunks if c.path_in_schema.split(".")[0] in columns)
+    rows = sum(int(f.group_rows.sum()) for f in files)
+    values = sum(
+        f.values(g, column) for f in files for g in range(len(f.group_rows)) for column in columns & f.leaves.keys()
+    )
     low, high = CHUNK_ROWS
     return int(min(max(CHUNK_BYTES * rows // (8 * max(values, 1)), low), high))
-
-
-def open_file(file: DataFile) -> pq.ParquetFile:
-    """``file`` opened for streaming: small read buffers instead of whole column chunks, checksums of pages checked."""
-    return pq.ParquetFile(
-        file.path, metadata=file.footer, buffer_size=1 << 18, pre_buffer=False, page_checksum_verification=True
-    )
-
-
-def unreadable_group(file: DataFile, group: int, error: Exception | str) -> InputError:
-    """The error for a row group whose data cannot be decoded."""
-    reason = error if isinstance(error, str) else first_line(error)
-    return InputError(
-        f"'{file.path}', row group {group} of {len(file.group_rows)}: data cannot be read ({reason}): the file is "
-        f"corrupt or changed since its footer was read; write or copy it again"
-    )

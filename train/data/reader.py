@@ -9,13 +9,14 @@ import numpy as np
 
 from embeddings.errors import InputError
 from embeddings.frozen.store import FrozenStore
+from embeddings.parquet_file import read_footers, refuse_many_values
 from recsys.batch import Batch
 from recsys.features.columns import needed_fields
 from recsys.features.read_counters import ReadCounters
 from recsys.schema import Schema
 from train.data.batch_streams import BatchStreams
 from train.data.column_check import announce_unread, check_columns
-from train.data.parquet_files import chunk_rows, find_files, fingerprint, read_footers
+from train.data.parquet_files import announce_files, chunk_rows, find_files, fingerprint
 from train.data.prefetch import PrefetchThread
 from train.data.read_position import ReadPosition, cannot_divide, cannot_resume
 from train.data.resharding import LogicalShards
@@ -72,6 +73,7 @@ class RowReader:
         self._files = read_footers(find_files(folder, split))
         fields = needed_fields(schema, with_labels)
         self.unread_columns = check_columns(self._files, fields, ignored={schema.label})
+        self._refuse_long_lists([f.column for f in fields if f.kind == "list" and f.max_length is None])
         chunk = chunk_rows(self._files, {f.column for f in fields})
         self._streams = BatchStreams(
             self._files, schema, stores, chunk_rows=chunk, with_labels=with_labels, skip_corrupt=skip_corrupt
@@ -88,6 +90,7 @@ class RowReader:
         # Those of these ranks; where a position of other ranks is loaded, _shards are theirs.
         self._own = self._shards = LogicalShards(plan, rank, world_size, batch_size)
         if rank == 0:
+            announce_files(self._files)
             announce_unread(split, self.unread_columns)
             if plan.workers < workers:
                 log.warning(
@@ -216,6 +219,13 @@ class RowReader:
         self._shards = shards
         self.epoch_index, self.batch_index = state["epoch"], shards.batch_at(rows)
         self._resumed = (self.epoch_index, self.batch_index, rows)
+
+    def _refuse_long_lists(self, columns: list[str]) -> None:
+        """Refuse more values in lists that are not cut to a max_length than files of their size can mean to have."""
+        groups = ((f, g) for f in self._files if columns and f.group_rows.any() for g in range(len(f.group_rows)))
+        values = sum(file.values(group, column) for file, group in groups for column in columns)
+        what = f"values in lists that are kept whole ({', '.join(columns)})"
+        refuse_many_values(self._files, values, what, "set max_length of these features in schema.yaml")
 
     def _rows_before(self, epoch: int, batch: int) -> int:
         """Rows that each logical shard has given before ``batch``; a resumed one may begin inside a batch of ours."""

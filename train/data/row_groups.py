@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from train.data.parquet_files import DataFile, open_file, unreadable_group
+from embeddings.parquet_file import DataFile, read_batches, unreadable_group
 from train.data.shard_plan import Segment
 
 
@@ -14,18 +14,12 @@ def read_segment(file: DataFile, columns: list[str], s: Segment, chunk_rows: int
     Raises InputError naming file and row group where they cannot be decoded or are fewer than the footer says.
     """
     left, skip = s.rows, s.skip
-    try:
-        reader = open_file(file)
-        for batch in reader.iter_batches(chunk_rows, row_groups=[s.group], columns=columns, use_threads=False):
-            part = batch.slice(min(skip, batch.num_rows), left)
-            skip = max(skip - batch.num_rows, 0)
-            left -= part.num_rows
-            if part.num_rows:
-                yield part
-            if not left:
-                return
-    except MemoryError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable_group(file, s.group, error) from error
+    for _, batch in read_batches(file, columns, chunk_rows, [s.group]):
+        part = batch.slice(min(skip, batch.num_rows), left)
+        skip = max(skip - batch.num_rows, 0)
+        left -= part.num_rows
+        if part.num_rows:
+            yield part
+        if not left:
+            return
     raise unreadable_group(file, s.group, f"{left} of {s.skip + s.rows} rows are missing")

@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
+from embeddings.parquet_file import DataFile, read_batches
 from recsys.features.arrow_columns import arrow_values, nulls
 from recsys.features.columns import Field
 from recsys.features.raw_columns import build_row_block
 from recsys.features.row_block import RowBlock
 from recsys.schema import Schema
 from train.data.filler_rows import FillerRows, SourceRows, record_batches
-from train.data.parquet_files import DataFile, open_file
 from train.data.shard_plan import Segment, ShardPlan
 
 
@@ -107,5 +107,4 @@ def _buffer(plan: ShardPlan, decoder: RowDecoder, shard: int, number: int) -> Sh
 
 
 def _count_nulls(file: DataFile, group: int, column: str) -> int:
-    batches = open_file(file).iter_batches(8192, row_groups=[group], columns=[column], use_threads=False)
-    return sum(nulls(batch.column(0)) for batch in batches)
+    return sum(nulls(batch.column(0)) for _, batch in read_batches(file, [column], 8192, [group]))

@@ -1,17 +1,17 @@
 """Item files: parquet of (id, content) to encode, cut into parts of consecutive rows by the number of items alone."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from embeddings.errors import InputError
-from train.data.content_columns import check_column, read_ids
-from train.data.parquet_files import DataFile, fingerprint, open_file, read_footers, unreadable_group
+from embeddings.parquet_file import DataFile, read_batches, read_footers, unreadable_group
+from embeddings.parquet_folder import listed, parquet_paths
+from train.data.content_columns import check_column, contents, read_ids
+from train.data.parquet_files import fingerprint
 
 PARTS = 64  # wanted; the more, the less is lost with a killed process
 PART_ROWS = (256, 16_384)  # bounds
@@ -59,28 +59,22 @@ class ItemFiles:
         start, stop = parts.start * self.part_rows, min(parts.stop * self.part_rows, self.ids.size)
         first = 0
         for file in self.files:
-            opened = None
             for group, rows in enumerate(file.group_rows.tolist()):
                 if first < stop and first + rows > start:
-                    opened = opened or open_file(file)
-                    yield from self._group(file, opened, group, start - first, stop - first)
+                    yield from self._group(file, group, max(start - first, 0), min(stop - first, rows))
                 first += rows
 
-    def _group(self, file: DataFile, opened: pq.ParquetFile, group: int, start: int, stop: int) -> Iterator[list[Any]]:
-        """Rows ``start`` to ``stop`` of a row group, where it has them."""
+    def _group(self, file: DataFile, group: int, start: int, stop: int) -> Iterator[list[Any]]:
+        """Rows ``start`` to ``stop`` of a row group."""
         done = 0
-        batches = opened.iter_batches(READ_ROWS, row_groups=[group], columns=[self.column], use_threads=False)
-        while done < stop:
-            try:
-                batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise unreadable_group(file, group, error) from error
-            if batch is None:
-                return
+        for _, batch in read_batches(file, [self.column], READ_ROWS, [group]):
             low, high = max(start - done, 0), min(stop - done, batch.num_rows)
             if low < high:
-                yield batch.column(0).slice(low, high - low).to_pylist()
+                yield contents(batch.column(0).slice(low, high - low))
             done += batch.num_rows
+            if done >= stop:
+                return
+        raise unreadable_group(file, group, f"{stop - done} rows are missing")
 
 
 def find_items(source: str, id_column: str, column: str, kind: str) -> ItemFiles:
@@ -92,12 +86,16 @@ def find_items(source: str, id_column: str, column: str, kind: str) -> ItemFiles
     Raises InputError where a file or column is missing or of another type, where an id is null or repeats, and where
     there is no row.
     """
-    path = Path(source)
-    paths = [path] if path.is_file() else sorted(p for p in path.glob("*.parquet") if p.name[0] not in "._")
+    if not os.path.exists(source):
+        raise InputError(f"'{source}' does not exist; give a parquet file of items, or a folder of them")
+    paths, passed_over = parquet_paths(source) if os.path.isdir(source) else ([source], [])
     if not paths:
-        there = "holds no .parquet file" if path.is_dir() else "does not exist"
-        raise InputError(f"'{source}' {there}; give a parquet file of items, or a folder of them")
-    files = read_footers([str(p) for p in paths])
+        others = f", only {listed(passed_over)}" if passed_over else ""
+        raise InputError(
+            f"'{source}' holds no .parquet file{others}; give a parquet file of items, or a folder with them directly "
+            "in it"
+        )
+    files = read_footers(paths)
     for file in files:
         check_column(file, id_column, "ids", fix="cast it first")
         needs = f", but the encoder reads {kind}s"
@@ -115,7 +113,7 @@ def find_items(source: str, id_column: str, column: str, kind: str) -> ItemFiles
 
 
 def _ids(file: DataFile, column: str) -> np.ndarray:
-    ids = read_ids(file, column)
-    if ids.null_count:
-        raise InputError(f"'{file.path}': {ids.null_count} ids are null; allowed: one id for each row; drop those rows")
-    return ids.to_numpy()
+    ids, null = read_ids(file, column)
+    if null.any():
+        raise InputError(f"'{file.path}': {null.sum()} ids are null; allowed: one id for each row; drop those rows")
+    return ids

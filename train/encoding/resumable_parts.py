@@ -3,19 +3,23 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, first_line
-from embeddings.json_file import write_json
+from embeddings.json_file import parse_json, read_json, write_json
+from embeddings.parquet_file import DataFile, read_batches, read_footer
+from embeddings.validation import Strict, validated
 
 ID, VECTOR, NORM = "item", "vector", "norm"
+_ROWS = 1 << 20  # norms read at once
 NAMED = 5  # left-out items that a part names
 
 
@@ -49,23 +53,25 @@ class PartsFolder:
         """
         file = self.path / "plan.json"
         try:
-            old = json.loads(file.read_text()) if file.is_file() else None
+            old = read_json(file, "plan of parts") if file.is_file() else None
+        except (OSError, InputError) as error:
+            raise self._unusable(error) from error
+        if old is not None and old != plan and not overwrite:
+            differs = ", ".join(key for key in plan if not isinstance(old, dict) or old.get(key) != plan[key])
+            raise InputError(
+                f"'{self.path}' holds parts of another encoding (other: {differs}); repeat the command that began it, "
+                "or pass --overwrite to drop them"
+            )
+        try:
             if old is not None and old != plan:
-                differs = ", ".join(key for key in plan if old.get(key) != plan[key])
-                if not overwrite:
-                    raise InputError(
-                        f"'{self.path}' holds parts of another encoding (other: {differs}); repeat the command that "
-                        "began it, or pass --overwrite to drop them"
-                    )
                 shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(file, plan)
-        except (OSError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"cannot use '{self.path}' ({first_line(error)}); delete it or choose another --out"
-            ) from error
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> InputError:
+        return InputError(f"cannot use '{self.path}' ({first_line(error)}); delete it or choose another --out")
 
     def missing(self, parts: int) -> list[int]:
         """The numbers of parts that are not there yet."""
@@ -84,17 +90,18 @@ class PartsFolder:
         )
         about = {"left_out": str(part.left_out), "reasons": json.dumps(part.reasons)}
         with atomic_write(self._file(number)) as out:
-            pq.write_table(table.replace_schema_metadata(about), out, compression="none")
+            pq.write_table(table.replace_schema_metadata(about), out, compression="none", write_page_checksum=True)
 
     def norms(self) -> np.ndarray:
         """The norm of every vector before it is normalised: [n] float64."""
-        return np.concatenate([pq.read_table(f, columns=[NORM])[NORM].to_numpy() for f in self._files()])
+        batches = (batch for file in self._files() for _, batch in read_batches(file, [NORM], _ROWS))
+        return np.concatenate([np.zeros(0), *(batch.column(0).to_numpy() for batch in batches)])
 
     def left_out(self) -> tuple[int, list[str]]:
         """How many items have no vector, and why the first few have none."""
-        abouts = [pq.read_schema(f).metadata for f in self._files()]
-        reasons = [reason for about in abouts for reason in json.loads(about[b"reasons"])]
-        return sum(int(about[b"left_out"]) for about in abouts), reasons[:NAMED]
+        abouts = [_about(file) for file in self._files()]
+        reasons = [reason for about in abouts for reason in about.reasons]
+        return sum(about.left_out for about in abouts), reasons[:NAMED]
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -102,5 +109,17 @@ class PartsFolder:
     def _file(self, part: int) -> Path:
         return self.path / f"part-{part:06d}.parquet"
 
-    def _files(self) -> Iterator[Path]:
-        yield from sorted(self.path.glob("part-*.parquet"))
+    def _files(self) -> list[DataFile]:
+        return [read_footer(path) for path in sorted(self.path.glob("part-*.parquet"))]
+
+
+class _About(Strict):
+    left_out: Annotated[int, Field(ge=0)]
+    reasons: list[str]
+
+
+def _about(file: DataFile) -> _About:
+    """What a part says of itself. Raises InputError."""
+    where, written = f"part '{file.path}'", file.columns.metadata or {}
+    about = {key: parse_json(written.get(key.encode(), b"null"), where) for key in _About.model_fields}
+    return validated(_About, about, where)

@@ -106,7 +106,9 @@ def _texts(pairs: Pairs, rows: PairRows, items: ItemContents) -> Iterator[str]:
 
     if pairs.query.kind == "text":
         for start in range(0, len(rows), _QUERIES_AT_ONCE):
-            yield from rows.queries(np.arange(start, min(start + _QUERIES_AT_ONCE, len(rows)))).values()
+            texts = rows.queries(np.arange(start, min(start + _QUERIES_AT_ONCE, len(rows)))).values()
+            yield from (text for text in texts if isinstance(text, str))  # what is no text is an error where it is read
     if pairs.items.kind == "text":
         for row in np.unique(rows.positives).tolist():
-            yield items.content(row)
+            if isinstance(text := items.content(row), str):
+                yield text

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from embeddings.errors import InputError, first_line
+from embeddings.parquet_file import DataFile, read_batches, read_footers, refuse_many_values
 from recsys.scl.pairs_schema import Items
-from train.data.content_columns import check_column
-from train.data.parquet_files import DataFile, find_files, fingerprint, open_file, read_footers, unreadable_group
+from train.data.content_columns import as_content, check_column
+from train.data.parquet_files import find_files, fingerprint
 
 _ROWS = 1024  # read at once
 
@@ -32,6 +33,8 @@ class ItemContents:
         for file in self.files:
             check_pairs_column(file, about.id, "ids")
             check_pairs_column(file, about.column, about.kind)
+        rows = sum(int(file.group_rows.sum()) for file in self.files)
+        refuse_many_values(self.files, rows, "rows", "write fewer rows, or fix the files")
         ids = self._spool()
         order = np.argsort(ids, kind="stable")
         self.ids, self._places = ids[order], order
@@ -53,9 +56,9 @@ class ItemContents:
         return np.where(self.ids[places] == ids, places, -1)
 
     def content(self, row: int) -> Any:
-        """Bytes or string of the item in ``row``, by ascending id."""
+        """Bytes or string of the item in ``row``, by ascending id; bytes where a text is no UTF-8."""
         batch, place = divmod(int(self._places[row]), _ROWS)
-        return self._batches[batch].column(0)[place].as_py()
+        return as_content(self._batches[batch].column(0)[place].as_py(), self.about.kind)
 
     def name(self, row: int) -> str:
         """What an error calls the item in ``row``."""
@@ -63,7 +66,7 @@ class ItemContents:
 
     def _spool(self) -> np.ndarray:
         """Copy the contents of all files into a mapped one, in batches of _ROWS rows; return their ids."""
-        kind = pa.large_binary() if self.about.kind == "image" else pa.large_string()
+        kind = pa.large_binary()
         schema = pa.schema([("content", kind)])
         ids: list[np.ndarray] = []
         waiting: list[Any] = []
@@ -72,7 +75,7 @@ class ItemContents:
                 for file in self.files:
                     for some_ids, contents in _read(file, self.about):
                         ids.append(some_ids)
-                        waiting += contents.to_pylist()
+                        waiting += contents.cast(kind).to_pylist()
                         while len(waiting) >= _ROWS:
                             out.write_batch(pa.record_batch([pa.array(waiting[:_ROWS], kind)], schema=schema))
                             waiting = waiting[_ROWS:]
@@ -108,22 +111,11 @@ def check_pairs_column(file: DataFile, name: str, kind: str) -> None:
 
 
 def _read(file: DataFile, about: Items) -> Iterator[tuple[np.ndarray, pa.Array]]:
-    opened, done = open_file(file), 0
-    batches = opened.iter_batches(_ROWS, columns=[about.id, about.column], use_threads=False)
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable_group(file, _group(file, done), error) from error
-        if batch is None:
-            return
+    done = 0
+    for _, batch in read_batches(file, [about.id, about.column], _ROWS):
         for name in (about.id, about.column):
             if batch.column(name).null_count:
                 row = done + int(np.flatnonzero(batch.column(name).is_null().to_numpy(zero_copy_only=False))[0])
                 raise InputError(f"'{file.path}', row {row}: {name} is null; allowed: a value for each item; remove it")
         done += batch.num_rows
         yield batch.column(about.id).cast(pa.int64()).to_numpy(), batch.column(about.column)
-
-
-def _group(file: DataFile, row: int) -> int:
-    return int(np.searchsorted(np.cumsum(file.group_rows), row, side="right"))

@@ -7,10 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from embeddings.errors import InputError
+from embeddings.parquet_file import DataFile, read_batches, read_footers, unreadable_group
 from recsys.scl.pairs_schema import Pairs, Reference
-from train.data.content_columns import read_ids
-from train.data.parquet_files import DataFile, find_files, fingerprint, open_file, read_footers, unreadable_group
+from train.data.content_columns import contents, read_ids
+from train.data.parquet_files import find_files, fingerprint
 from train.scl.item_contents import ItemContents, check_pairs_column
+
+_ROWS = 1024  # decoded at once
 
 
 class PairRows:
@@ -73,21 +76,24 @@ class PairRows:
 
     def queries(self, rows: np.ndarray) -> dict[int, Any]:
         """Row -> bytes or string. Reads the row groups that have one of ``rows``. Raises InputError."""
-        contents: dict[int, Any] = {}
+        found: dict[int, Any] = {}
         rows = np.sort(rows)
         for group, some in itertools.groupby(rows.tolist(), key=self._group):
             wanted = np.fromiter(some, np.int64)
             file, number, _ = self._groups[group]
-            try:
-                column = open_file(file).read_row_group(number, columns=[self._pairs.query.column], use_threads=False)
-            except (pa.ArrowException, OSError) as error:
-                raise unreadable_group(file, number, error) from error
-            values = column.column(0).take(pa.array(wanted - self._ends[group])).to_pylist()
-            for row, content in zip(wanted.tolist(), values, strict=True):
-                if content is None:
-                    raise InputError(f"{self.place(row)}: {self._pairs.query.column} is null; remove the row")
-                contents[row] = content
-        return contents
+            first = int(self._ends[group])
+            for _, batch in read_batches(file, [self._pairs.query.column], _ROWS, [number]):
+                end = first + batch.num_rows
+                here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, end)]
+                values = contents(batch.column(0).take(pa.array(here - first)))
+                for row, content in zip(here.tolist(), values, strict=True):
+                    if content is None:
+                        raise InputError(f"{self.place(row)}: {self._pairs.query.column} is null; remove the row")
+                    found[row] = content
+                first = end
+            if first < self._ends[group + 1]:
+                raise unreadable_group(file, number, f"{self._ends[group + 1] - first} rows are missing")
+        return found
 
     def _group(self, row: int) -> int:
         return int(np.searchsorted(self._ends, row, side="right")) - 1
@@ -97,12 +103,10 @@ class PairRows:
         return np.concatenate(parts)
 
     def _of_file(self, file: DataFile, reference: Reference, required: bool) -> np.ndarray:
-        ids = read_ids(file, reference.column)
-        null = ids.is_null().to_numpy()
+        values, null = read_ids(file, reference.column)
         if required and null.any():
             row = int(np.flatnonzero(null)[0])
             raise InputError(f"'{file.path}', row {row}: {reference.column} is null; allowed: an item's id; remove it")
-        values = ids.fill_null(0).to_numpy()
         rows = self._items.rows(values)
         if (unknown := (rows < 0) & ~null).any():
             row = int(np.flatnonzero(unknown)[0])

@@ -10,6 +10,7 @@ from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
 from recsys.scl.encoders.encoder_folder import save_encoder
 from recsys.scl.pairs_schema import load_pairs, save_pairs
+from train.data.parquet_files import announce_files
 from train.distributed.device import autocast_dtype
 from train.distributed.ranks import Ranks, on_first
 from train.run.finite_loss import refuse_bad_loss
@@ -51,7 +52,11 @@ class SCLTask(TrainingTask):
         self.pairs = load_pairs(data.path)
         self.items = ItemContents(data.path, self.pairs.items)
         splits = (data.train, data.validation, data.test)
+        if ranks.first:
+            announce_files(self.items.files)
         rows = {split: PairRows(data.path, split, self.pairs, self.items) for split in splits if split}
+        for some in rows.values() if ranks.first else ():
+            announce_files(some.files)
         self.towers = build_towers(config, self.pairs, rows[data.train], self.items, ranks)
         cache = (data.cache_mib << 20) // (len(rows) + 1)
         items = DecodedContents(self.towers.item, self.items.name, cache)

@@ -157,9 +157,8 @@ def _other_formats(folder: Path, arrays: dict[str, Any]) -> None:
     for n, part in enumerate(np.array_split(np.arange(rows), BLOCKS)):
         chosen = slice(part[0], part[-1] + 1) if part.size else slice(0, 0)
         np.savez(folder / "blocks" / f"part-{n:05d}.npz", **{name: a[chosen] for name, a in arrays.items()})
-    pq.write_table(
-        pa.table({name: a if a.ndim == 1 else list(a) for name, a in arrays.items()}), folder / "train.parquet"
-    )
+    table = pa.table({name: a if a.ndim == 1 else list(a) for name, a in arrays.items()})
+    pq.write_table(table, folder / "train.parquet", write_page_checksum=True)
 
 
 def _feature_map(schema: Schema, vocabularies: dict[str, Vocabulary], widths: dict[str, int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def write_titles(folder: Path, titles: Mapping[int, str]) -> None:
     """Write ``titles.parquet``: item int64, title string, sorted by item."""
     items = sorted(titles)
     table = pa.table({"item": pa.array(items, pa.int64()), "title": [titles[item] for item in items]})
-    pq.write_table(table, folder / TITLES)
+    pq.write_table(table, folder / TITLES, write_page_checksum=True)
 
 
 def write_pictures(folder: Path, source: str, items: np.ndarray) -> dict[str, int]:
@@ -41,7 +41,8 @@ def write_pictures(folder: Path, source: str, items: np.ndarray) -> dict[str, in
             files.append((names[file.name], file))
         else:
             counts["pictures_of_unknown_items"] += 1
-    with pq.ParquetWriter(folder / PICTURES, schema, compression="none") as writer:  # JPEG is compressed already
+    # JPEG is compressed already
+    with pq.ParquetWriter(folder / PICTURES, schema, compression="none", write_page_checksum=True) as writer:
         files.sort()
         for start in range(0, len(files), PICTURES_AT_ONCE):
             contents = [(item, file.read_bytes()) for item, file in files[start : start + PICTURES_AT_ONCE]]

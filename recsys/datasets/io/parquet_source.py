@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from embeddings.errors import InputError, first_line, nearest
+from embeddings.errors import InputError, nearest, shown
+from embeddings.parquet_file import read_batches, read_footer, read_footers
+from embeddings.parquet_folder import parquet_paths
 from recsys.datasets.io.split_writer import Columns
 from recsys.features.ragged import Ragged, as_ragged
-
-READ_BYTES = 1 << 18  # of a column's pages at once, so that a row group of any size streams
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,12 @@ class TableChunk:
 
 def parquet_files(folder: Path) -> list[Path]:
     """``folder/*.parquet`` sorted by name; none where there is no such folder."""
-    return sorted(folder.glob("*.parquet"))
+    return list(map(Path, parquet_paths(str(folder))[0])) if folder.is_dir() else []
 
 
 def num_rows(files: Sequence[Path]) -> int:
     """Rows of all ``files`` by their footers. Raises InputError naming a file that is no whole parquet file."""
-    total = 0
-    for file in files:
-        with _opened(file) as table:
-            total += table.metadata.num_rows
-    return total
+    return sum(int(file.group_rows.sum()) for file in read_footers(list(map(str, files))))
 
 
 def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> Iterator[TableChunk]:
@@ -77,47 +72,25 @@ def stream(file: Path, ids: Sequence[str], lists: Sequence[str], rows: int) -> I
     Raises InputError naming the file for a column that is missing or of another type, no rows, or data
     that cannot be read.
     """
-    with _opened(file) as table:
-        _check(file, table.schema_arrow, ids, lists)
-        if not table.metadata.num_rows:
-            raise InputError(f"'{file}' has no rows; get the file again")
-        done = 0
-        batches = table.iter_batches(rows, columns=[*ids, *lists], use_threads=False)
-        while True:
-            try:
-                batch = next(batches, None)  # decodes
-            except MemoryError:
-                raise
-            except (pa.ArrowException, OSError) as error:
-                raise _unreadable(file, error, f"after row {done}") from error
-            if batch is None:
-                return
-            columns: Columns = {name: _ids(batch.column(name)) for name in ids}
-            columns.update({name: _lists(batch.column(name)) for name in lists})
-            yield TableChunk(file, done, columns)
-            done += batch.num_rows
-
-
-def _opened(file: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(file, buffer_size=READ_BYTES, pre_buffer=False, page_checksum_verification=True)
-    except FileNotFoundError as error:
-        raise InputError(f"'{file}' does not exist; get the data set again, or fix --source") from error
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error, "its footer") from error
-
-
-def _unreadable(file: Path, error: Exception, where: str) -> InputError:
-    return InputError(
-        f"'{file}' cannot be read, {where} ({first_line(error)}): it is cut or corrupt; get the file again"
-    )
+    table = read_footer(file)
+    _check(file, table.columns, ids, lists)
+    if not table.group_rows.any():
+        raise InputError(f"'{file}' has no rows; get the file again")
+    done = 0
+    for _, batch in read_batches(table, [*ids, *lists], rows):
+        columns: Columns = {name: _ids(batch.column(name)) for name in ids}
+        columns.update({name: _lists(batch.column(name)) for name in lists})
+        yield TableChunk(file, done, columns)
+        done += batch.num_rows
 
 
 def _check(file: Path, schema: pa.Schema, ids: Sequence[str], lists: Sequence[str]) -> None:
     for name in (*ids, *lists):
-        if name not in schema.names:
+        if schema.names.count(name) != 1:
             hint = nearest(name, schema.names)
-            raise InputError(f"'{file}' has no column '{name}'{hint}; columns: {schema.names}; get the file again")
+            raise InputError(
+                f"'{file}' has no column '{name}'{hint}; columns: {shown(schema.names)}; get the file again"
+            )
         kind = schema.field(name).type
         listed = pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
         inner = kind.value_type if listed else kind

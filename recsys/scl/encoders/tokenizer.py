@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -20,10 +21,11 @@ class WordDecoder:
     tokenizer: Tokenizer
     max_length: int
 
-    def __call__(self, contents: Sequence[str]) -> torch.Tensor:
+    def __call__(self, contents: Sequence[Any]) -> torch.Tensor:
         for index, content in enumerate(contents):
             if not isinstance(content, str):
-                raise Undecodable(index, f"{type(content).__name__} instead of text")
+                wrong = "bytes that are no UTF-8" if isinstance(content, bytes) else type(content).__name__
+                raise Undecodable(index, f"{wrong} instead of text")
         return padded([e.ids[: self.max_length] for e in self.tokenizer.encode_batch_fast(list(contents))])
 
 

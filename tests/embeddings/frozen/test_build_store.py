@@ -85,7 +85,7 @@ F4 = pa.list_(pa.float32())
         # pyarrow before 26 cannot read this file at all, and says so.
         (
             {"item": [1, 2], "v": pa.array([[1.0], None], pa.list_(pa.float32(), 1))},
-            "id 2 is null|not a readable parquet",
+            "id 2 is null|data cannot be read",
         ),
         ({"item": [1, 2], "v": [[1.0, 2.0], [1.0]]}, "vector of id 2 has 1 values, that of id 1 has 2"),
         ({"item": [1], "v": pa.array([[]], F4)}, "the vector of id 1 is empty"),

@@ -217,7 +217,7 @@ def test_a_missing_column_and_a_wrong_type_are_named(tmp_path):
 def test_a_cut_file_is_named(tmp_path, shards):
     file = Path(shards, "train", "train-shard-000001.parquet")
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"000001\.parquet' cannot be read, its footer .*cut or corrupt"):
+    with pytest.raises(InputError, match=r"000001\.parquet' is not a readable parquet file .*truncated or corrupt"):
         prepare(shards, str(tmp_path / "out"))
 
 
@@ -226,7 +226,7 @@ def test_damaged_pages_are_named(tmp_path, shards):
     content = bytearray(file.read_bytes())
     content[4:400] = bytes(396)
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"000001\.parquet' cannot be read, after row \d+ .*cut or corrupt"):
+    with pytest.raises(InputError, match=r"000001\.parquet', row group 0 of \d+: data cannot be read .*corrupt"):
         prepare(shards, str(tmp_path / "out"))
 
 

@@ -64,8 +64,8 @@ def test_scoring_that_fails_closes_its_file_and_leaves_nothing(predict, monkeypa
     writers = []
 
     class Writer(pq.ParquetWriter):
-        def __init__(self, *args) -> None:
-            super().__init__(*args)
+        def __init__(self, *args, **options) -> None:
+            super().__init__(*args, **options)
             writers.append(self)
 
     monkeypatch.setattr(module.pq, "ParquetWriter", Writer)

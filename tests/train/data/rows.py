@@ -74,6 +74,7 @@ ARROW = pa.schema(
 def write_rows(path: Path, rows: list[dict], group: int = 4, types: pa.Schema = ARROW, **options) -> None:
     """One parquet file with row groups of ``group`` rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"write_page_checksum": True, **options}
     pq.write_table(pa.Table.from_pylist(rows, types), path, row_group_size=group, **options)
 
 

@@ -81,15 +81,8 @@ def test_skipped_row_groups_are_not_read(tmp_path, reader, monkeypatch):
     import train.data.row_groups as stream
 
     read = []
-    real = stream.open_file
-
-    def spy(file):
-        opened = real(file)
-        iter_batches = opened.iter_batches
-        opened.iter_batches = lambda *a, **k: (read.extend(k["row_groups"]), iter_batches(*a, **k))[1]
-        return opened
-
-    monkeypatch.setattr(stream, "open_file", spy)
+    real = stream.read_batches
+    monkeypatch.setattr(stream, "read_batches", lambda *a: (read.extend(a[3]), real(*a))[1])
     row_reader = reader()
     plan = dataclasses.replace(row_reader._own.plan, window_rows=8)
     row_reader._own = row_reader._shards = dataclasses.replace(row_reader._own, plan=plan)

@@ -29,7 +29,7 @@ def write_items(folder: Path, ids, contents, column: str = "picture", files: int
     cuts = np.linspace(0, len(table), files + 1).astype(int)
     for n in range(files):
         part = table.slice(cuts[n], cuts[n + 1] - cuts[n])
-        pq.write_table(part, folder / f"part-{n}.parquet", row_group_size=group)
+        pq.write_table(part, folder / f"part-{n}.parquet", row_group_size=group, write_page_checksum=True)
     return folder
 
 

@@ -35,10 +35,12 @@ def make_pairs(folder: Path, query: str = "image", items: str = "image") -> Path
         ]
         other = [None if n % 3 == 0 else ids[ids.index(i) - 1] for n, i in enumerate(item)]
         table = pa.table({"query": content, "item": item, "clicked": pa.array(other, pa.int64())})
-        pq.write_table(table, folder / split / "part-0.parquet", row_group_size=10)
+        pq.write_table(table, folder / split / "part-0.parquet", row_group_size=10, write_page_checksum=True)
     (folder / "items").mkdir()
     contents = [picture(COLOURS[i], 0, draw) if items == "image" else NAMES[i] for i in ids]
-    pq.write_table(pa.table({"item": ids, "content": contents}), folder / "items" / "part-0.parquet")
+    pq.write_table(
+        pa.table({"item": ids, "content": contents}), folder / "items" / "part-0.parquet", write_page_checksum=True
+    )
     save_pairs(Pairs(query=Query(kind=query), positive=Reference(column="item"), negative=Reference(column="clicked"),
                      items=Items(column="content", kind=items)), folder)  # fmt: skip
     return folder
@@ -66,7 +68,7 @@ def changed(folder: Path, split: str, **columns: pa.Array | None) -> None:
         table = table.drop_columns([name])
         if values is not None:
             table = table.append_column(name, values)
-    pq.write_table(table, path, row_group_size=10)
+    pq.write_table(table, path, row_group_size=10, write_page_checksum=True)
 
 
 def column(folder: Path, split: str, name: str) -> list:

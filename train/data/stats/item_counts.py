@@ -4,8 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embeddings.errors import InputError
+from embeddings.parquet_file import read_batches, read_footers
+from recsys.features.arrow_columns import arrow_values
+from recsys.features.columns import feature_field, label_field
 from recsys.schema import Schema
-from train.data.parquet_files import find_files, open_file, read_footers, unreadable_group
+from train.data.column_check import check_columns
+from train.data.parquet_files import find_files
+
+_ROWS = 1 << 20  # counted at once
 
 
 def item_counts(
@@ -18,27 +25,32 @@ def item_counts(
     Raises InputError where a file cannot be read; ``skip_corrupt`` passes over row groups that cannot be decoded, as
     the reader does, which counts them.
     """
-    columns = [schema.feature(schema.target).source] + ([schema.label] if schema.frequency == "clicks" else [])
+    fields = [feature_field(schema.feature(schema.target))]
+    fields += [label_field(schema)] if schema.frequency == "clicks" else []
+    files = read_footers(find_files(folder, split))
+    check_columns(files, fields, ignored=set())
     ids, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for file in read_footers(find_files(folder, split)):
-        opened = open_file(file)
-        for group in range(len(file.group_rows)):
+    for file in files:
+        for group in np.flatnonzero(file.group_rows).tolist():
             try:
-                counted = pc.value_counts(_targets(opened.read_row_group(group, columns=columns), schema))
-            except (pa.ArrowException, OSError) as error:
-                if skip_corrupt:
-                    continue
-                raise unreadable_group(file, group, error) from error
-            ids, counts = _merged(
-                np.concatenate([ids, counted.field("values").to_numpy().astype(np.int64)]),
-                np.concatenate([counts, counted.field("counts").to_numpy()]),
-            )
+                for _, batch in read_batches(file, [field.column for field in fields], _ROWS, [group]):
+                    counted = pc.value_counts(_targets(batch, schema, f"'{file.path}', row group {group}"))
+                    ids, counts = _merged(
+                        np.concatenate([ids, counted.field("values").to_numpy().astype(np.int64)]),
+                        np.concatenate([counts, counted.field("counts").to_numpy()]),
+                    )
+            except InputError:
+                if not skip_corrupt:
+                    raise
     return ids, counts
 
 
-def _targets(rows: pa.Table, schema: Schema) -> pa.ChunkedArray:
+def _targets(rows: pa.RecordBatch, schema: Schema, place: str) -> pa.Array:
+    columns = {
+        name: arrow_values(name, rows[name], place, lambda name: rows[name].null_count) for name in rows.schema.names
+    }
     if schema.frequency == "clicks":
-        rows = rows.filter(pc.equal(rows[schema.label].cast(pa.int8()), 1))
+        rows = rows.filter(pa.array(columns[schema.label] == 1))
     return rows[schema.feature(schema.target).source]
 
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from embeddings.parquet_file import read_footers
 from recsys.features.columns import feature_field
 from recsys.features.read_counters import ReadCounters
 from recsys.schema import Schema, TableSchema
 from train.data.column_check import check_columns
 from train.data.filler_rows import FillerRows
-from train.data.parquet_files import chunk_rows, find_files, read_footers
+from train.data.parquet_files import announce_files, chunk_rows, find_files
 from train.data.shard_plan import Segment
 from train.data.shuffle_buffer import RowDecoder
 from train.data.stats.distinct_ids import DistinctIdSample
@@ -34,7 +35,7 @@ def measure_collisions(
         filler_rows: None: a row group that cannot be read is an error.
     """
     samples = {name: DistinctIdSample(SAMPLE) for name in schema.tables}
-    for name, ids in table_ids(folder, split, schema, "counting ids", counters, filler_rows):
+    for name, ids in table_ids(folder, split, schema, "counting ids", counters, filler_rows, announce=True):
         samples[name].add(ids)
     collisions = {
         (name, way): CollisionCounter(samples[name], TableSchema(num_embeddings=table.num_embeddings, ids=way))
@@ -42,7 +43,8 @@ def measure_collisions(
         for way in ("modulo", "hash")
     }
     if any(not sample.exact for sample in samples.values()):
-        again = table_ids(folder, split, schema, "finding those on the sample's rows", ReadCounters(), filler_rows)
+        what = "finding those on the sample's rows"
+        again = table_ids(folder, split, schema, what, ReadCounters(), filler_rows, announce=False)
         for name, ids in again:
             for way in ("modulo", "hash"):
                 collisions[name, way].add(ids)
@@ -53,16 +55,25 @@ def measure_collisions(
 
 
 def table_ids(
-    folder: str, split: str, schema: Schema, what: str, counters: ReadCounters, filler_rows: FillerRows | None
+    folder: str,
+    split: str,
+    schema: Schema,
+    what: str,
+    counters: ReadCounters,
+    filler_rows: FillerRows | None,
+    announce: bool,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(table, ids of one of its features in the next rows) through the whole split, as the reader takes them.
 
-    ``what`` stands beside the progress that is shown. Filler rows are counted and left out.
+    ``what`` stands beside the progress that is shown. Filler rows are counted and left out. ``announce``: say what is
+    not read, and what cannot be checked.
     """
     read = [(f, feature_field(f)) for f in schema.features if f.table]
     fields = list(dict.fromkeys(field for _, field in read))
     files = read_footers(find_files(folder, split))
     check_columns(files, fields, ignored=set())
+    if announce:
+        announce_files(files)
     segments = [Segment(f, g, 0, int(n)) for f, file in enumerate(files) for g, n in enumerate(file.group_rows)]
     limit = chunk_rows(files, {field.column for field in fields})
     decoder = RowDecoder(files, fields, schema, [s for s in segments if s.rows], limit, filler_rows)

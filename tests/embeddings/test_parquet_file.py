@@ -1,0 +1,172 @@
+"""Parquet of strangers: exact columns, bounded memory, damage that is found."""
+
+import gzip
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import embeddings.parquet_file as module
+from embeddings.errors import InputError
+from embeddings.parquet_file import read_batches, read_footer, refuse_many_values
+from tests.embeddings.parquet_bombs import lie, write, zeros
+
+
+def read(path: Path, *columns: str, rows: int = 100) -> pa.Table:
+    file = read_footer(path)
+    batches = [batch for _, batch in read_batches(file, columns or file.columns.names, rows)]
+    return pa.Table.from_batches(batches)
+
+
+def refusal(path: Path, *columns: str) -> str:
+    """What is said of a file that cannot be read: one line with its name."""
+    with pytest.raises(InputError) as caught:
+        read(path, *columns)
+    assert os.fspath(path) in str(caught.value) and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_dot_in_a_name_is_no_path(tmp_path):
+    table = pa.table(
+        {
+            "s": pa.array([{"b": 5}, {"b": 6}]),
+            "s.b": [7, 8],
+            "x.list.element": [4, 5],
+            "x": [[9], [8, 7]],
+            "clicked.items": [[1], [2, 3]],
+        }
+    )
+    path = write(tmp_path / "a.parquet", table, row_group_size=1)
+    file = read_footer(path)
+    assert {name: len(places) for name, places in file.leaves.items()} == dict.fromkeys(table.column_names, 1)
+    assert [file.values(1, name) for name in table.column_names] == [1, 1, 1, 2, 2]
+    for names in (["s.b"], ["x", "s"], ["clicked.items", "x.list.element"], table.column_names):
+        assert read(path, *names).equals(table.select(names)), names
+
+
+def test_structs_and_maps_take_several_places(tmp_path):
+    kinds = {"a": pa.map_(pa.int64(), pa.list_(pa.int8())), "b": pa.struct([("x", pa.int8()), ("y", pa.string())])}
+    table = pa.table({"a": pa.array([[(1, [2])]], kinds["a"]), "b": pa.array([None], kinds["b"]), "c": [3]})
+    table = table.append_column("d", pa.array(["x"]).dictionary_encode())
+    file = read_footer(write(tmp_path / "a.parquet", table))
+    assert file.leaves == {"a": range(0, 2), "b": range(2, 4), "c": range(4, 5), "d": range(5, 6)}
+    assert read(tmp_path / "a.parquet").equals(table)
+
+
+@pytest.mark.parametrize(("rows", "values"), [(20, 1 << 20), (1, 1 << 24)])
+def test_lists_out_of_proportion_are_not_decoded(tmp_path, rows, values):
+    path = write(tmp_path / "a.parquet", pa.table({"a": zeros(rows, values)}))
+    assert path.stat().st_size < 10_000
+    message = refusal(path)
+    assert "row group 0 of 1" in message and f"lists of {rows * values:,} values" in message
+    assert "smaller row groups" in message
+
+
+def test_as_many_lists_in_smaller_row_groups_are_read_in_slices(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_VALUES", 1000)
+    monkeypatch.setattr(module, "MOST_VALUES_A_BYTE", 1)
+    monkeypatch.setattr(module, "BATCH_VALUES", 200)
+    path = write(tmp_path / "a.parquet", pa.table({"a": zeros(200, 100)}), row_group_size=10)
+    file = read_footer(path)
+    assert {batch.num_rows for _, batch in read_batches(file, ["a"], 100)} == {2}
+    path = write(tmp_path / "b.parquet", pa.table({"a": zeros(200, 100)}), row_group_size=20)
+    assert "lists of 2,000 values" in refusal(path)
+
+
+@pytest.mark.parametrize(("said", "footer"), [(10, True), (1 << 26, False)])
+def test_a_lie_about_values_is_found_before_they_are_decoded(tmp_path, said, footer):
+    path = write(tmp_path / "a.parquet", pa.table({"a": zeros(1, 1 << 24)}))
+    lie(path, 1 << 24, said, footer=footer)
+    assert "values where the footer says" in refusal(path)
+
+
+def test_a_page_out_of_proportion_is_not_decompressed(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
+    table = pa.table({"a": np.zeros(1 << 20, np.int64)})
+    path = write(tmp_path / "a.parquet", table, use_dictionary=False, data_page_size=1 << 30, max_rows_per_page=1 << 30)
+    assert "has a page of 8," in refusal(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False, "column_encoding": {"a": "DELTA_BYTE_ARRAY"}}])
+@pytest.mark.parametrize("kind", [pa.string(), pa.binary(), pa.large_binary()])
+def test_long_strings_that_take_no_room_in_a_file(tmp_path, monkeypatch, options, kind):
+    monkeypatch.setattr(module, "MOST_BYTES", 4 << 20)
+    monkeypatch.setattr(module, "BATCH_BYTES", 1 << 20)
+    long = pa.array(["x" * 500_000], pa.string()).cast(kind)
+    table = pa.table({"a": pa.concat_arrays([long] * 100), "b": np.arange(100)})
+    path = write(tmp_path / "a.parquet", table, **options)
+    file, most = read_footer(path), 0
+    with pytest.raises(InputError, match=r"bytes of text or pictures and more in a file of"):
+        for _, batch in read_batches(file, ["a"], 100):
+            most = max(most, batch.nbytes)
+    assert 0 < most < 2 << 20
+    monkeypatch.setattr(module, "MOST_BYTES", 64 << 20)
+    assert read(path).equals(table)
+
+
+def test_rows_out_of_proportion(tmp_path):
+    file = read_footer(write(tmp_path / "a.parquet", pa.table({"a": [1]})))
+    refuse_many_values([file, file], 1 << 23, "rows", "write fewer")
+    with pytest.raises(InputError, match=r"8,388,609 rows in [\d,]+ bytes of files; allowed: .*; write fewer"):
+        refuse_many_values([file, file], (1 << 23) + 1, "rows", "write fewer")
+
+
+def test_names_that_are_no_text(tmp_path):
+    path = write(tmp_path / "a.parquet", pa.table({"plain": [1]}), store_schema=False)
+    data = path.read_bytes()
+    assert data.count(b"plain") > 1
+    path.write_bytes(data.replace(b"plain", b"pl\xff\xfen"))
+    assert "is not a readable parquet file" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "truncated or corrupt"), (b"PAR1" * 9, "truncated or corrupt"), (b"\0" * 99, "truncated or corrupt"),
+     (gzip.compress(b"x" * 99), "begins like a gzip file"), (b"PARE" + b"\1" * 40 + b"PARE", "encrypted"),
+     (b"PAR1" + b"\xff" * 64 + b"\x40\0\0\0PAR1", "truncated or corrupt")],
+)  # fmt: skip
+def test_what_is_no_parquet(tmp_path, content, said):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(content)
+    assert said in refusal(path)
+
+
+def test_places_where_no_file_is(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.parquet", "w") as archive:
+        archive.writestr("a", "b" * 50)
+    assert "begins like a zip file" in refusal(tmp_path / "z.parquet")
+    (tmp_path / "x.parquet").mkdir()
+    assert "is a folder, and one parquet file is wanted" in refusal(tmp_path / "x.parquet")
+    (tmp_path / "l.parquet").symlink_to("nowhere")
+    assert "cannot be opened (No such file or directory)" in refusal(tmp_path / "l.parquet")
+    os.mkfifo(tmp_path / "f.parquet")
+    assert "is no regular file" in refusal(tmp_path / "f.parquet")
+
+
+def test_no_damage_of_a_file_with_checksums_is_read_as_data(tmp_path):
+    """A byte at a time, all over: the rows are the same, or one line names the file."""
+    random = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "label": random.integers(0, 2, 300).astype(np.int8),
+            "item": random.integers(-9, 1 << 40, 300),
+            "price": random.random(300).astype(np.float32),
+            "history": [random.integers(0, 99, n).tolist() for n in random.integers(0, 9, 300)],
+        }
+    )
+    path = write(tmp_path / "a.parquet", table, row_group_size=100, compression="none")
+    whole, outcomes = path.read_bytes(), {"refused": 0, "same": 0}
+    for place in random.choice(len(whole), 600, replace=False).tolist():
+        data = bytearray(whole)
+        data[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(data)
+        try:
+            got = read(path, *table.column_names)
+        except (InputError, KeyError) as error:  # KeyError: the name of a column changed, which readers look for
+            outcomes["refused"] += isinstance(error, KeyError) or str(path) in str(error)
+        else:
+            outcomes["same"] += all(got[name].to_pylist() == table[name].to_pylist() for name in table.column_names)
+    assert outcomes["refused"] > 500 and sum(outcomes.values()) == 600
