@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embeddings.errors import InputError
+from embeddings.parquet_file import read_footers
 from recsys.metrics import undefined
 from recsys.schema import Schema
-from train.data.parquet_files import find_files, read_footers
+from train.data.parquet_files import find_files
 from train.data.row_groups import read_segment
 from train.data.shard_plan import Segment
 
