@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, first_line
 from recsys.scl.encoders.build import build_encoder, needs_vocabulary
 from recsys.scl.encoders.encoder import Encoder
-from recsys.scl.encoders.tokenizer import train_tokenizer
+from recsys.scl.encoders.tokenizer import read_tokenizer, train_tokenizer
 from recsys.scl.memory_bank import MemoryBank
 from recsys.scl.momentum_encoder import MomentumEncoder
 from recsys.scl.pairs_schema import Pairs
@@ -92,7 +92,12 @@ def _tokenizer(config: SCLConfig, pairs: Pairs, rows: PairRows, items: ItemConte
 
     def vocabulary() -> str:
         if config.run.resume and path.is_file():
-            return path.read_text()
+            try:
+                text = path.read_text(encoding="utf-8")
+                read_tokenizer(text)
+            except (OSError, ValueError) as error:
+                raise InputError(f"'{path}' is damaged ({first_line(error)}); start a new run") from error
+            return text
         if config.run.resume is True:
             raise InputError(f"'{path}' is missing, and a resumed run needs it; put it back, or start a new run")
         return train_tokenizer(_texts(pairs, rows, items), config.model.text.vocabulary).to_str()

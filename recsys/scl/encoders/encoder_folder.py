@@ -6,22 +6,22 @@ tokenizer.json        the vocabulary of our own text encoder
 backbone/             settings and tokenizer of a transformers model
 """
 
-import json
 from pathlib import Path
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 
 from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError, first_line
-from embeddings.json_file import write_json
+from embeddings.json_file import MOST_BYTES, write_json
+from recsys.scl.encoders.about import ABOUT, read_about
 from recsys.scl.encoders.build import rebuild
 from recsys.scl.encoders.encoder import Encoder
-from recsys.scl.encoders.tokenizer import WordDecoder
+from recsys.scl.encoders.limits import build_within
+from recsys.scl.encoders.tokenizer import WordDecoder, read_tokenizer
 from recsys.scl.encoders.transformers_models import Backbone, ModelDecoder
 
-ABOUT, WEIGHTS, TOKENIZER = "encoder.json", "weights.safetensors", "tokenizer.json"
+WEIGHTS, TOKENIZER = "weights.safetensors", "tokenizer.json"
+OURS = ("ours", "text")  # the encoder that has a vocabulary
 BACKBONE = "backbone"
 
 
@@ -50,15 +50,21 @@ def load_encoder(folder: str | Path) -> Encoder:
             f"'{folder}' is no encoder: it has no {ABOUT}; a run of python -m train scl writes one to runs/NAME/encoder"
         )
     try:
-        about = json.loads((folder / ABOUT).read_text())
-        vocabulary = folder / TOKENIZER
-        tokenizer = Tokenizer.from_str(vocabulary.read_text()) if vocabulary.is_file() else None
-        encoder = rebuild(about, tokenizer=tokenizer, folder=folder)
+        about = read_about(folder)
+        if not (folder / WEIGHTS).is_file():
+            raise ValueError(f"it has no {WEIGHTS}")
+        tokenizer = read_tokenizer(_vocabulary(folder)) if (about["library"], about["kind"]) == OURS else None
+        encoder = build_within(folder, lambda: rebuild(about, tokenizer=tokenizer, folder=folder))
         encoder.load_state_dict(load_file(folder / WEIGHTS))
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AssertionError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # whatever the libraries make of what the folder holds
         raise InputError(
             f"encoder '{folder}' is damaged ({first_line(error)}); copy it again, or train it again"
         ) from error
     return encoder.eval()
+
+
+def _vocabulary(folder: Path) -> str:
+    path = folder / TOKENIZER
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"it has no {TOKENIZER} of at most {MOST_BYTES >> 20} MiB")
+    return path.read_text(encoding="utf-8")

@@ -7,12 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from embeddings.errors import InputError, first_line, nearest
+from embeddings.errors import InputError, first_line, nearest, shown
 from recsys.scl.config import ImageEncoderConfig
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.image_decoder import PictureDecoder
+from recsys.scl.encoders.limits import build_within, offline
 from recsys.scl.encoders.resnet import MEAN, STD, Pixels
 from recsys.scl.encoders.torchvision_operators import importable_torchvision
+
+LOCAL_WEIGHTS = "model.safetensors"
 
 
 def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
@@ -22,9 +25,17 @@ def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
     if not local and not timm.is_model(config.name):
         hint = nearest(config.name, timm.list_models()) or "; timm.list_models() has all"
         raise InputError(f"model.image.name '{config.name}' is neither resnet, nor a model of timm, nor a folder{hint}")
+    if local and config.pretrained and not (Path(config.name) / LOCAL_WEIGHTS).is_file():
+        raise InputError(
+            f"model.image.name '{config.name}' has no {LOCAL_WEIGHTS}, and weights of other kinds hold pickles, which "
+            f"may run anything; save them as that, or set model.image.pretrained=false"
+        )
     try:
-        model = _model(f"local-dir:{config.name}" if local else config.name, config.size, config.pretrained)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        if local:
+            model = _of_folder(config)
+        else:
+            model = _model(config.name, config.size, config.pretrained)
+    except Exception as error:  # whatever timm makes of what the folder, or the network, gives it
         raise InputError(
             f"model.image.name '{config.name}' has no weights to begin with ({first_line(error)}); name a local "
             f"folder that timm wrote, or set model.image.pretrained=false"
@@ -36,9 +47,18 @@ def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
     return _around(model, about)
 
 
+def _of_folder(config: ImageEncoderConfig) -> Any:
+    """The model of a local folder, which may come from elsewhere: nothing that it names is asked for."""
+    folder = Path(config.name)
+    with offline():
+        build_within(folder, lambda: _model(f"local-dir:{folder}", config.size, False))
+        return _model(f"local-dir:{folder}", config.size, config.pretrained)
+
+
 def rebuild_timm(about: dict[str, Any]) -> Encoder:
-    """The encoder that ``about`` describes, with new weights."""
-    _timm()
+    """The encoder that ``about`` describes, with new weights. Raises InputError where timm has no such model."""
+    if not _timm().is_model(about["name"]):
+        raise InputError(f"timm has no model {shown(about['name'])}; is it of another version?")
     return _around(_model(about["name"], about["size"], False), about)
 
 

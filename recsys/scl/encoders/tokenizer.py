@@ -1,5 +1,6 @@
 """Tokenizer: texts into token ids, by a byte-pair vocabulary that is trained on the train split."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,11 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from embeddings.errors import InputError
+from embeddings.json_file import parse_json
 from recsys.scl.encoders.encoder import Undecodable
 
 PADDING = -1
+_FIXED = ("normalizer", "pre_tokenizer", "truncation", "padding")  # parts of a tokenizer that are the same in all
 _UNKNOWN, _START = "[UNK]", "[CLS]"
 
 
@@ -55,4 +58,23 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         raise InputError("the train split has no words to make a vocabulary of; look at its text column")
     start = tokenizer.token_to_id(_START)
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{_START} $A", special_tokens=[(_START, start)])
+    return tokenizer
+
+
+def read_tokenizer(text: str) -> Tokenizer:
+    """The tokenizer that ``train_tokenizer`` made and ``to_str`` wrote. Raises ValueError where it is another.
+
+    One of other parts may hold regular expressions, which may take for ever.
+    """
+    made, given = json.loads(train_tokenizer(["a"], 100).to_str()), parse_json(text, "its vocabulary")
+    model = given.get("model") if isinstance(given, dict) else None
+    if not isinstance(model, dict) or model.get("type") != "BPE" or any(given.get(k) != made[k] for k in _FIXED):
+        raise ValueError("its vocabulary is not one of this project's")
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing more precise
+        raise ValueError(f"its vocabulary is not readable: {error}") from None
+    most = max([*tokenizer.get_vocab().values(), *tokenizer.encode("a").ids], default=0)
+    if most >= tokenizer.get_vocab_size():
+        raise ValueError(f"its vocabulary has a token {most}, and {tokenizer.get_vocab_size()} in all")
     return tokenizer

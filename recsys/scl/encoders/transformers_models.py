@@ -1,23 +1,31 @@
 """transformers text encoders: any model of transformers or sentence-transformers, by name or local folder."""
 
-import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import nn
 
-from embeddings.errors import InputError, first_line
+from embeddings.errors import InputError, first_line, shown
+from embeddings.json_file import read_json
+from embeddings.validation import validated
 from recsys.scl.config import TextEncoderConfig
 from recsys.scl.encoders.encoder import Encoder, Undecodable
+from recsys.scl.encoders.limits import build_within, limited, offline
 from recsys.scl.encoders.tokenizer import PADDING, padded
 from recsys.scl.encoders.torchvision_operators import importable_torchvision
 from recsys.scl.encoders.transformer import mean_of_tokens
 
 _POOLING = "1_Pooling/config.json"  # of sentence-transformers; other folders have none, and mean is taken
+
+
+class _Pooling(BaseModel):
+    pooling_mode_cls_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,18 +67,25 @@ class Backbone(nn.Module):
 
 def from_transformers(config: TextEncoderConfig, width: int) -> Encoder:
     """A new encoder around the model ``config.name``. Raises InputError where it, or its weights, cannot be had."""
-    models = _transformers()
+    models, folder = _transformers(), Path(config.name)
+    local = folder.is_dir()
     try:
-        tokenizer = models.AutoTokenizer.from_pretrained(config.name)
-        if config.pretrained:
-            model = models.AutoModel.from_pretrained(config.name)
-        else:
-            model = models.AutoModel.from_config(models.AutoConfig.from_pretrained(config.name))
-        pooling = _pooling(config.name)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        with offline() if local else nullcontext(), limited(folder) if local else nullcontext():
+            settings = models.AutoConfig.from_pretrained(config.name, **_safely(local))
+            _refuse_other_kinds(settings)
+            tokenizer = models.AutoTokenizer.from_pretrained(config.name, **_safely(local))
+            if config.pretrained:
+                model = models.AutoModel.from_pretrained(
+                    config.name, config=settings, use_safetensors=True, **_safely(local)
+                )
+            else:
+                model = build_within(folder, lambda: _of_settings(settings))
+            pooling = _pooling(config.name, local)
+    except Exception as error:  # whatever transformers makes of what the folder, or the network, gives it
         raise InputError(
             f"model.text.name '{config.name}' cannot be had ({first_line(error)}); allowed: transformer, or a model of "
-            f"transformers or sentence-transformers by name or folder; without weights: model.text.pretrained=false"
+            f"transformers or sentence-transformers by name or folder, with safetensors weights and no code of its "
+            f"own; without weights: model.text.pretrained=false"
         ) from error
     about = {"library": "transformers", "kind": "text", "width": width, "max_length": config.max_length}
     return _around(model, tokenizer, {**about, "pooling": pooling})
@@ -79,9 +94,30 @@ def from_transformers(config: TextEncoderConfig, width: int) -> Encoder:
 def rebuild_transformers(about: dict[str, Any], folder: Path) -> Encoder:
     """The encoder that ``about`` and ``folder``/backbone describe, with new weights."""
     models = _transformers()
-    settings = folder / "backbone"
-    model = models.AutoModel.from_config(models.AutoConfig.from_pretrained(settings))
-    return _around(model, models.AutoTokenizer.from_pretrained(settings), about)
+    with offline():
+        settings = models.AutoConfig.from_pretrained(folder / "backbone", **_safely(local=True))
+        _refuse_other_kinds(settings)
+        model = _of_settings(settings)
+        tokenizer = models.AutoTokenizer.from_pretrained(folder / "backbone", **_safely(local=True))
+    return _around(model, tokenizer, about)
+
+
+def _safely(local: bool) -> dict[str, Any]:
+    """What every call of from_pretrained is given: no code that a model brings, no network for a folder."""
+    return {"trust_remote_code": False, "local_files_only": local}
+
+
+def _of_settings(settings: Any) -> Any:
+    return _transformers().AutoModel.from_config(settings, trust_remote_code=False)
+
+
+def _refuse_other_kinds(settings: Any) -> None:
+    """Raises ValueError for models of pictures, which make parts of themselves by other models' names."""
+    raw = settings.to_dict()
+    for part in (raw, *(value for value in raw.values() if isinstance(value, dict))):
+        kind = str(part.get("model_type", ""))
+        if kind.startswith("timm") or any("backbone" in str(key) for key in part):
+            raise ValueError(f"{shown(kind)} is no text encoder")
 
 
 def _around(model: Any, tokenizer: Any, about: dict[str, Any]) -> Encoder:
@@ -91,13 +127,14 @@ def _around(model: Any, tokenizer: Any, about: dict[str, Any]) -> Encoder:
                    ModelDecoder(tokenizer, about["max_length"]), about)  # fmt: skip
 
 
-def _pooling(name: str) -> str:
+def _pooling(name: str, local: bool) -> str:
     from transformers.utils import cached_file
 
-    path = cached_file(name, _POOLING, _raise_exceptions_for_missing_entries=False)
+    path = cached_file(name, _POOLING, local_files_only=local, _raise_exceptions_for_missing_entries=False)
     if path is None:
         return "mean"
-    return "cls" if json.loads(Path(path).read_text()).get("pooling_mode_cls_token") else "mean"
+    settings = validated(_Pooling, read_json(path, "settings"), str(path))
+    return "cls" if settings.pooling_mode_cls_token else "mean"
 
 
 def _transformers() -> Any:
