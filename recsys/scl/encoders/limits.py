@@ -26,9 +26,14 @@ def build_within(folder: Path, build: Callable[[], Built]) -> Built:
     Raises TooLarge where that is larger than the safetensors files in ``folder`` give reason for, and whatever
     ``build`` raises.
     """
+    check_within(folder, build)
+    return build()
+
+
+def check_within(folder: Path, build: Callable[[], Any]) -> None:
+    """As ``build_within``, without building it in the end."""
     with torch.device("meta"), limited(folder):
         build()
-    return build()
 
 
 @contextmanager

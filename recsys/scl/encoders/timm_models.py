@@ -1,5 +1,6 @@
 """timm image encoders: any vision model of timm, by name or local folder."""
 
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from embeddings.errors import InputError, first_line, nearest, shown
 from recsys.scl.config import ImageEncoderConfig
 from recsys.scl.encoders.encoder import Encoder
 from recsys.scl.encoders.image_decoder import PictureDecoder
-from recsys.scl.encoders.limits import build_within, offline
+from recsys.scl.encoders.limits import check_within, offline
 from recsys.scl.encoders.resnet import MEAN, STD, Pixels
 from recsys.scl.encoders.torchvision_operators import importable_torchvision
 
@@ -31,10 +32,11 @@ def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
             f"may run anything; save them as that, or set model.image.pretrained=false"
         )
     try:
-        if local:
-            model = _of_folder(config)
-        else:
-            model = _model(config.name, config.size, config.pretrained)
+        with offline() if local else nullcontext():  # a folder may come from elsewhere
+            name = f"local-dir:{config.name}" if local else config.name
+            if local:
+                check_within(Path(config.name), lambda: _model(name, config.size, False))
+            model = _model(name, config.size, config.pretrained)
     except Exception as error:  # whatever timm makes of what the folder, or the network, gives it
         raise InputError(
             f"model.image.name '{config.name}' has no weights to begin with ({first_line(error)}); name a local "
@@ -45,14 +47,6 @@ def from_timm(config: ImageEncoderConfig, width: int) -> Encoder:
     about |= {"name": published.get("architecture") or config.name, "features": model.num_features}
     about |= {"mean": list(published.get("mean") or MEAN), "std": list(published.get("std") or STD)}
     return _around(model, about)
-
-
-def _of_folder(config: ImageEncoderConfig) -> Any:
-    """The model of a local folder, which may come from elsewhere: nothing that it names is asked for."""
-    folder = Path(config.name)
-    with offline():
-        build_within(folder, lambda: _model(f"local-dir:{folder}", config.size, False))
-        return _model(f"local-dir:{folder}", config.size, config.pretrained)
 
 
 def rebuild_timm(about: dict[str, Any]) -> Encoder:
