@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.strikes import write_config
 from tests.train import tiny
 
 
@@ -14,12 +15,4 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, data: Path) -> Path:
-    path = tmp_path / "run.yaml"
-    path.write_text(
-        f"data: {{path: {data}, shuffle_rows: 100, batch_size: 16, eval_batch_size: 64}}\n"
-        "model: {embedding_dim: 4, over_arch: [8, 8], attention: {hidden: [4]}, dropout: 0.3}\n"
-        "train: {epochs: 12, log_every: 1, warmup_steps: 5, select: auc, checkpoint_every: 3,\n"
-        "  checkpoint_minutes: 0.02}\n"
-        f"process: {{device: cpu, threads: 1, timeout_s: 60}}\nrun: {{root: {tmp_path / 'runs'}, resume: auto}}\n"
-    )
-    return path
+    return write_config(tmp_path, data)

@@ -1,45 +1,16 @@
 """kill -9 at random moments, while training and while saving; the run ends with the undisturbed one's numbers."""
 
-import json
 import os
 import random
 import signal
-import subprocess
-import time
-from pathlib import Path
 
 import pytest
 
-from tests.train.launch import about, cli, finished, ranks_of, rows, start, start_launched_ranks
+from tests.faults.strikes import figures, launched, said_by, strike_time, whole_and_clean
+from tests.train.launch import about, cli, finished, ranks_of, rows, start
 
 pytestmark = pytest.mark.slow
 KILLS_ALONE, KILLS_OF_RANKS = 14, 8  # more than 20 together
-
-
-def figures(run: Path) -> list[tuple]:
-    """Every number of a run but its speed."""
-    train = [(r["step"], r["epoch"], r["loss"], r["ne"], r["lr_dense"], r["lr_sparse"]) for r in rows(run)]
-    validation = [{k: v for k, v in r.items()} for r in rows(run, "evaluation")]
-    return [train, validation, json.loads((run / "evaluation" / "test.json").read_text())]
-
-
-def whole_and_clean(run: Path) -> None:
-    """Nothing is left of what was struck: no half-written checkpoint, no damaged one, no more than are kept."""
-    names = [p.name for p in (run / "checkpoints").iterdir()]
-    assert not [n for n in names if n.startswith((".", "damaged"))], names
-    assert len([n for n in names if n.startswith("step-")]) <= 3 and about(run)["status"] == "done"
-
-
-def strike_time(run: Path, process: subprocess.Popen, rng: random.Random, saving: bool) -> None:
-    """Wait until the run is some steps further than ever, and then for a random moment, or for one while it saves."""
-    last = max((r["step"] for r in rows(run)), default=0)
-    target, until = last + rng.randint(1, 12), time.monotonic() + 90
-    while not any(r["step"] >= target for r in rows(run)):
-        assert process.poll() is None and time.monotonic() < until, "the run does not go on"
-        time.sleep(0.01)
-    time.sleep(rng.random() * 0.1)
-    while saving and not any((run / "checkpoints").glob(".writing-*/*")):
-        assert process.poll() is None and time.monotonic() < until, "the run ended before it was struck"
 
 
 def test_one_process_killed_again_and_again(config, tmp_path):
@@ -55,22 +26,6 @@ def test_one_process_killed_again_and_again(config, tmp_path):
     assert done.status == 0 and "resumed from step-" in done.out, done.err
     assert figures(runs / "run") == figures(runs / "whole")
     whole_and_clean(runs / "run")
-
-
-def launched(config: Path, *overrides: str, restarts: int = 0) -> subprocess.Popen:
-    # Into a file: nobody reads a pipe while the run is struck, and a full one would hold it up.
-    options = [
-        f"--log-dir={config.parent / 'logs'}",
-        "--redirects=3",
-        f"--max-restarts={restarts}",
-        "--monitor-interval=0.1",
-    ]
-    return start_launched_ranks(2, "ctr", "--config", config, *overrides, options=options)
-
-
-def said_by(config: Path, stream: str = "stderr") -> list[Path]:
-    """What the launched ranks wrote."""
-    return sorted((config.parent / "logs").rglob(f"{stream}.log"))
 
 
 def test_ranks_killed_again_and_again_under_one_launcher(config, tmp_path):

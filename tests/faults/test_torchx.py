@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.faults.test_kills import figures, launched, strike_time, whole_and_clean
+from tests.faults.strikes import figures, launched, strike_time, whole_and_clean
 from tests.train.launch import finished
 
 pytestmark = pytest.mark.slow
