@@ -1,8 +1,8 @@
 """Kills by the hundred: python -m tests.faults.kill_trial --kills 100 --seed 1.
 
-Runs of ctr, make and scl on one rank and on two are killed with SIGKILL, while they train and while they save, and started
-again with run.resume=auto: the process, one rank, all ranks, the launcher alone, the launcher with its ranks. In the end
-every number is the undisturbed run's, and nothing is left over: no half-written checkpoint, no temporary file, no process.
+Runs of ctr, make and scl on one rank and on two are killed with SIGKILL, while they train and while they save, and
+started again with run.resume=auto: the process, one rank, all ranks, the launcher alone, or it and its ranks. In the end
+every number is the undisturbed run's, and nothing is left over: no half-written checkpoint, no temporary file.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from tests.train.scl.tiny import make_pairs
 from tests.train.scl.tiny import write_config as write_scl_config
 
 ONE, TWO = ("process",), ("one rank", "all ranks", "launcher", "launcher and ranks")
-IN_USE = "in use"  # what a start says that meets the ranks of a dead launcher
+IN_USE = "is being written by"  # what a start says that meets the ranks of a dead launcher
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Subject:
     ranks: int
     share: float
     settings: Sequence[str] = ()
-    run: str = "run"  # the run's folder below runs/
+    ways: Sequence[str] = TWO  # of killing; of one rank there is one
 
 
 SUBJECTS = [
     Subject("ctr on one rank", "ctr", 1, 0.3, ["data.batch_size=32", "train.epochs=20"]),
     Subject("ctr on two ranks", "ctr", 2, 0.4, ["train.epochs=16"]),
-    Subject("make on one rank", "make", 1, 0.1, ["data.batch_size=32", "train.epochs=8"], run="run/text"),
+    Subject("make on one rank", "make", 1, 0.1, ["data.batch_size=32", "train.epochs=8"]),
     Subject("scl on one rank", "scl", 1, 0.1, ["train.epochs=24"]),
     Subject("scl on two ranks", "scl", 2, 0.1, ["data.batch_size=4", "train.epochs=24"]),
 ]
@@ -114,6 +114,7 @@ class Trial:
         if done.status:
             self.tally.faults.append(f"the undisturbed run: status {done.status}: {done.err[-2000:]}")
             return self.tally
+        self._usual = self._temporary_files()  # caches of libraries
         struck = 0
         while struck < kills and not self.tally.faults:
             self.tally.runs += 1
@@ -148,7 +149,7 @@ class Trial:
                 self.tally.faults.append(f"{name}: {error}; {self._said()[-2000:]}")
                 process.kill()
                 return n
-            how = self._rng.choice(ONE if self.subject.ranks == 1 else TWO)
+            how = self._rng.choice(ONE if self.subject.ranks == 1 else self.subject.ways)
             self._kill(process, how)
             self.tally.kills[how] += 1
             self.tally.while_saving += saving
@@ -184,6 +185,9 @@ class Trial:
     def _folder(self, name: str) -> Path:
         return self.folder / "runs" / (f"{name}/text" if self.subject.command == "make" else name)
 
+    def _temporary_files(self) -> set[str]:
+        return {str(p.relative_to(self._temporary)) for p in self._temporary.iterdir()}
+
     def _compare(self, name: str) -> None:
         run, whole = self._folder(name), self._folder("whole")
         if figures(run) != figures(whole):
@@ -192,7 +196,7 @@ class Trial:
             whole_and_clean(run)
         except AssertionError as error:
             self.tally.faults.append(f"{name} is not clean: {error}")
-        left = sorted(str(p.relative_to(self._temporary)) for p in self._temporary.rglob("*"))
+        left = sorted(self._temporary_files() - self._usual)
         half = sorted(
             str(p.relative_to(run)) for p in run.rglob("*") if p.name.startswith(".") and p.name != ".metadata"
         )
@@ -223,8 +227,9 @@ def main() -> int:
         tallies = trial(given.kills, given.seed, Path(folder), subjects, given.lanes)
     for tally in tallies:
         kinds = ", ".join(f"{how} {count}" for how, count in sorted(tally.kills.items()))
-        print(f"{tally.name}: {tally.kills.total()} kills ({kinds}), {tally.while_saving} while saving, {tally.runs} runs, "
-              f"{tally.refused} starts refused, ranks outlived a launcher by at most {tally.orphans_s:.1f} s")  # fmt: skip
+        print(f"{tally.name}: {tally.kills.total()} kills ({kinds}), {tally.while_saving} while saving, "
+              f"{tally.runs} runs, {tally.refused} starts refused, "
+              f"ranks outlived a launcher by at most {tally.orphans_s:.1f} s")  # fmt: skip
         print("".join(f"  FAULT {fault}\n" for fault in tally.faults) or "  all figures equal, nothing left over")
     total = sum(tally.kills.total() for tally in tallies)
     print(

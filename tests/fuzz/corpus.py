@@ -67,6 +67,7 @@ def make_corpus(folder: Path) -> None:
     for name in ("image", "words"):
         shutil.move(folder / "runs" / name / "encoder", folder / "encoders" / name)
         shutil.rmtree(folder / "runs" / name)
+    step(_earlier, "checkpoints as earlier versions wrote them")
     for made in (*folder.rglob("*.out"), *folder.rglob("tensorboard")):
         shutil.rmtree(made) if made.is_dir() else made.unlink()
 
@@ -94,6 +95,16 @@ def _raw_files() -> int:
     np.save("raw/ids.npy", np.arange(30))
     np.save("raw/vectors.npy", vectors)
     _library_encoders()
+    return 0
+
+
+def _earlier() -> int:
+    """In a child: runs/early, which is runs/run with checkpoints as earlier versions wrote them."""
+    from tests.train.checkpoint.earlier import make_earlier
+
+    shutil.copytree("runs/run", "runs/early")
+    for checkpoint in Path("runs/early/checkpoints").glob("step-*"):
+        make_earlier(checkpoint)
     return 0
 
 

@@ -6,12 +6,11 @@ import zlib
 from pathlib import Path
 
 from tests.fuzz.case import Case, Format
-from tests.fuzz.mutate import binary, payloads
+from tests.fuzz.mutate import binary
 from tests.fuzz.mutate.texts import mutate_json, spoil_file
+from tests.fuzz.mutate.weights import mutate_safetensors, plant
 
 CHECKPOINT = "step-00000003"
-EVALUATE = ["evaluate", "runs/run", "--checkpoint", CHECKPOINT]
-RESUME = ["ctr", "--config", "config.yaml", "run.name=run", "run.resume=true", "train.max_steps=4"]
 
 
 def correct(checkpoint: Path) -> None:
@@ -25,39 +24,44 @@ def correct(checkpoint: Path) -> None:
     path.write_text(json.dumps(progress))
 
 
-def _plant(path: Path, rng: random.Random) -> None:
-    """A hostile pickle or archive: the whole file, behind it, or in the place of what it holds."""
-    data = path.read_bytes()
-    evil = rng.choice([payloads.pickled, payloads.torch_file])(path.parent, rng)
-    starts = [n for n in range(len(data)) if data.startswith(b"PK\x03\x04", n)] or [0]
-    at = rng.choice([0, starts[0], rng.choice(starts)])
-    path.write_bytes(rng.choice([evil, data + evil, data[:at] + evil + data[at + len(evil) :], evil + data]))
+def reading(run: str, rng: random.Random) -> list[object]:
+    """A command that reads ``CHECKPOINT`` of a run: evaluate, or ctr that goes on with it."""
+    evaluate = ["evaluate", f"runs/{run}", "--checkpoint", CHECKPOINT]
+    resume = ["ctr", "--config", "config.yaml", f"run.name={run}", "run.resume=true", "train.max_steps=4"]
+    return rng.choice([evaluate, resume])
 
 
 def make(folder: Path, rng: random.Random) -> Case:
-    checkpoint = folder / "runs" / "run" / "checkpoints" / CHECKPOINT
-    path = checkpoint / rng.choice([".metadata", "__0_0.distcp"])
+    run = rng.choice(["run", "early"])  # "early" is as earlier versions wrote it
+    checkpoint = folder / "runs" / run / "checkpoints" / CHECKPOINT
+    path = rng.choice(sorted(p for p in checkpoint.iterdir() if p.name != "progress.json"))
     kind = rng.random()
+    if kind < 0.05:
+        mutate_json(checkpoint.parent / "best.json", rng)
+        return Case([["evaluate", f"runs/{run}"]])
     if kind < 0.1:
-        best = checkpoint.parent / "best.json"
-        mutate_json(best, rng)
-        return Case(rng.choice([[["evaluate", "runs/run"]], [RESUME]]))
-    if kind < 0.15:
         spoil_file(path, rng)
-        return _refused(rng, f"{path.name} is no file of a checkpoint any more")
-    if kind < 0.5:
-        _plant(path, rng)
+        return _refused(run, rng, f"{path.name} is no file of a checkpoint any more")
+    before = path.read_bytes()
+    if kind < 0.35:
+        plant(path, rng)
+    elif path.suffix == ".json":
+        mutate_json(path, rng)
+    elif path.suffix == ".safetensors":
+        mutate_safetensors(path, rng)
     else:
         binary.mutate_file(path, rng)
-    if rng.random() < 0.4:
-        return _refused(rng, f"{path.name} is not what its checksum says")
+    if path.is_file() and path.stat().st_size == len(before) and path.read_bytes() == before:
+        path.write_bytes(before[:-1])
+    if rng.random() < 0.3:
+        return _refused(run, rng, f"{path.name} is not what its checksum says")
     correct(checkpoint)
-    return Case([rng.choice([EVALUATE, RESUME])])
+    return Case([reading(run, rng)])
 
 
-def _refused(rng: random.Random, why: str) -> Case:
+def _refused(run: str, rng: random.Random, why: str) -> Case:
     """A checkpoint that evaluate refuses, and that a resumed run passes over, saying so."""
-    return Case([rng.choice([EVALUATE, RESUME])], refused=why, unless="is damaged")
+    return Case([reading(run, rng)], refused=why, unless="is damaged")
 
 
-FORMAT = Format("checkpoint", ["config.yaml", "data", "runs/run"], make)
+FORMAT = Format("checkpoint", ["config.yaml", "data", "runs/run", "runs/early"], make)

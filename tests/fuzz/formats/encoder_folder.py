@@ -2,13 +2,12 @@
 
 import json
 import random
-import struct
 from pathlib import Path
 
 from tests.fuzz.case import Case, Format
-from tests.fuzz.mutate import binary, payloads
-from tests.fuzz.mutate.texts import as_json, mutate_json, spoil_file
-from tests.fuzz.mutate.trees import mutated
+from tests.fuzz.mutate import payloads
+from tests.fuzz.mutate.texts import mutate_json, spoil_file
+from tests.fuzz.mutate.weights import mutate_safetensors
 
 _NAMES = [
     *("hf-hub:nobody/evil", "hf_hub:timm/resnet18.a1_in1k", "resnet18", "../../x", "local-dir:.", "s3://x/y"),
@@ -51,18 +50,6 @@ def _plant(encoder: Path, rng: random.Random) -> None:
         (settings.parent / "pytorch_model.bin").write_bytes(evil)
 
 
-def _mutate_weights(path: Path, rng: random.Random) -> None:
-    """Damage a safetensors file: bytes, or the JSON of its header with the length right."""
-    data = path.read_bytes()
-    if rng.random() < 0.5:
-        binary.mutate_file(path, rng)
-        return
-    length = struct.unpack("<Q", data[:8])[0]
-    head = as_json(mutated(json.loads(data[8 : 8 + length]), rng, 1))
-    claimed = rng.choice([len(head), len(head), len(head), 2**40, 2**63, 0])
-    path.write_bytes(struct.pack("<Q", claimed) + head + data[8 + length :])
-
-
 def make(folder: Path, rng: random.Random) -> Case:
     there = sorted(p.name for p in (folder / "encoders").iterdir())
     name = rng.choice(there)
@@ -76,7 +63,7 @@ def make(folder: Path, rng: random.Random) -> Case:
     elif kind < 0.75 and others:
         mutate_json(rng.choice(others), rng)
     elif kind < 0.95:
-        _mutate_weights(encoder / "weights.safetensors", rng)
+        mutate_safetensors(encoder / "weights.safetensors", rng)
     else:
         spoil_file(rng.choice(sorted(p for p in encoder.rglob("*") if p.is_file())), rng)
     if name == "bert" and rng.random() < 0.15:  # a model that scl begins with

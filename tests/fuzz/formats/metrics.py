@@ -4,8 +4,9 @@ import random
 from pathlib import Path
 
 from tests.fuzz.case import Case, Format
-from tests.fuzz.formats.checkpoint import RESUME
 from tests.fuzz.mutate.texts import mutate_lines
+
+RESUME = ["ctr", "--config", "config.yaml", "run.name=run", "run.resume=true", "train.max_steps=4"]
 
 
 def make(folder: Path, rng: random.Random) -> Case:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.case import Case, Format
-from tests.fuzz.formats.checkpoint import CHECKPOINT, EVALUATE, RESUME
+from tests.fuzz.formats.checkpoint import CHECKPOINT, reading
 from tests.fuzz.mutate.texts import mutate_json
 from tests.fuzz.mutate.trees import hostile
 
@@ -25,9 +25,10 @@ def _one_section(rng: random.Random) -> Any:
 
 
 def make(folder: Path, rng: random.Random) -> Case:
-    path = folder / "runs" / "run" / "checkpoints" / CHECKPOINT / "progress.json"
+    run = rng.choice(["run", "run", "early"])
+    path = folder / "runs" / run / "checkpoints" / CHECKPOINT / "progress.json"
     mutate_json(path, rng, _one_section(rng))
-    return Case([rng.choice([EVALUATE, RESUME, RESUME])])
+    return Case([reading(run, rng)])
 
 
-FORMAT = Format("progress", ["config.yaml", "data", "runs/run"], make)
+FORMAT = Format("progress", ["config.yaml", "data", "runs/run", "runs/early"], make)

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from tests.fuzz.case import Case, Format
-from tests.fuzz.formats.checkpoint import EVALUATE, RESUME
+from tests.fuzz.formats.checkpoint import reading
 from tests.fuzz.mutate.texts import mutate_json, mutate_yaml
 
 
@@ -16,7 +16,7 @@ def make(folder: Path, rng: random.Random) -> Case:
     if name == "evaluation/test.json":
         return Case([report])
     predict = ["predict", "runs/run", "--out", "scores"]
-    return Case([rng.choice([report, report, EVALUATE, RESUME, predict])], anywhere=name == "config.yaml")
+    return Case([rng.choice([report, report, reading("run", rng), predict])], anywhere=name == "config.yaml")
 
 
 FORMAT = Format("run", ["config.yaml", "data", "runs/run", "runs/other"], make)
