@@ -1,7 +1,7 @@
 """Kills by the hundred: python -m tests.faults.kill_trial --kills 100 --seed 1.
 
 Runs of ctr, make and scl on one rank and on two are killed with SIGKILL, while they train and while they save, and
-started again with run.resume=auto: the process, one rank, all ranks, the launcher alone, or it and its ranks. In the end
+started again with run.resume=auto: the process, a rank, all ranks, the launcher alone, or it with its ranks. At last
 every number is the undisturbed run's, and nothing is left over: no half-written checkpoint, no temporary file.
 """
 

@@ -1,5 +1,6 @@
 """Rows of a comparison: runs grouped over seeds, labelled and ordered, each with the ID row to compare it with."""
 
+import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread | None":
-        """Of ``values``; None where there are none."""
+        """Of those ``values`` that are finite; None where there are none."""
+        values = [value for value in values if math.isfinite(value)]  # others are of runs that diverged
         if not values:
             return None
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

@@ -1,15 +1,19 @@
 """Reads run folders: run.json, config.yaml, metrics.jsonl and the evaluation of one split."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from embeddings.errors import InputError, first_line, nearest
+from embeddings.json_file import read_json
 from embeddings.plain_scalars import typed
+from embeddings.validation import validated
 from embeddings.yaml_file import read_yaml
 from recsys.models.config import ArchConfig
 from train.ctr.config import load_config
+from train.report.run_files import About, Evaluation
 from train.run.metrics_file import LOST, METRICS, read_lines
 
 
@@ -68,7 +72,7 @@ def read_run(path: str, split: str) -> RunRecord:
     folder = Path(path)
     if not (folder / "run.json").is_file():
         raise InputError(f"no run in '{path}': it has no run.json{_runs_nearby(folder)}")
-    about = _json_object(folder / "run.json")
+    about = _checked(folder / "run.json", "run's facts", About, _AGAIN)
     if about.get("mode") == "scl":
         raise InputError(
             f"'{path}' is a run of contrastive learning, and the report compares CTR models; leave it out; its Acc@N "
@@ -109,13 +113,15 @@ def _runs_nearby(folder: Path) -> str:
     return f"; runs near it: {', '.join(runs[:5])}{more}" if runs else "; make one with 'python -m train ctr'"
 
 
-def _json_object(path: Path) -> dict[str, Any]:
+def _checked(path: Path, what: str, model: type[BaseModel], again: str) -> dict[str, Any]:
+    """The JSON object in ``path``, as it stands, which ``model`` takes."""
     try:
-        value = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"'{path}', line {error.lineno}: not JSON ({error.msg}); {_AGAIN}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"'{path}', line 1: a JSON object is expected, got {type(value).__name__}; {_AGAIN}")
+        value = read_json(path, what)
+        validated(model, value, f"{what} '{path}'")
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror}); {again}") from None
+    except InputError as error:
+        raise InputError(f"{error}; {again}") from None
     return value
 
 
@@ -148,10 +154,7 @@ def _metrics(path: Path, running: bool) -> tuple[list[dict[str, Any]], tuple[str
 def _evaluation(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    value = _json_object(path)
-    if not isinstance(value.get("overall"), dict):
-        raise InputError(f"'{path}', line 1: no 'overall' metrics; make the evaluation again")
-    return value
+    return _checked(path, "evaluation", Evaluation, "make the evaluation again")
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -191,13 +194,3 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in config.items():
         leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return leaves
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"'{path}', line {line}: not UTF-8 text; {_AGAIN}") from None
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read ({error.strerror}); {_AGAIN}") from None

@@ -18,7 +18,7 @@ _MOST_BYTES = 1 << 20  # of a line, far above any that a run writes
 class _Row(BaseModel):
     """What every row has. The others are the metrics, by name; null where one is not defined."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)  # what is checked is the plain data, which goes on as it is
     __pydantic_extra__: dict[str, float | str | None]  # type: ignore[mutable-override]  # how pydantic has it
 
     kind: str

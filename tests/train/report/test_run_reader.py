@@ -50,13 +50,13 @@ ROW = '{"kind": "train", "step": 1}\n'
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("run.json", '{\n "name": "r",\n "mode": }', r"run\.json', line 3: not JSON"),
-        ("run.json", "[]", r"run\.json', line 1: a JSON object is expected, got list"),
+        ("run.json", '{\n "name": "r",\n "mode": }', r"run\.json' is not readable JSON: .*line 3"),
+        ("run.json", "[]", r"run\.json': top level: .*got \[\]"),
         ("metrics.jsonl", ROW + '{"kind": \n{}\n', r"metrics\.jsonl', line 2 is not readable JSON"),
         ("metrics.jsonl", ROW + '{"ki', r"metrics\.jsonl', line 2 is not readable JSON"),
         ("metrics.jsonl", "\n3\n", r"metrics\.jsonl', line 2: top level: .*got 3; restore the file"),
-        ("evaluation/test.json", '{"overall": ', r"test\.json', line 1: not JSON"),
-        ("evaluation/test.json", "{}", r"test\.json', line 1: no 'overall' metrics"),
+        ("evaluation/test.json", '{"overall": ', r"test\.json' is not readable JSON: .*line 1"),
+        ("evaluation/test.json", "{}", r"test\.json': overall: Field required; make the evaluation again"),
         ("config.yaml", "a: [", r"config\.yaml' is not readable YAML"),
         ("config.yaml", "- a", r"config\.yaml' is not a mapping"),
     ],
@@ -67,6 +67,41 @@ def test_a_broken_file_is_named_with_its_line(tmp_path, file, content, message):
     with pytest.raises(InputError, match=message):
         text(run)
     assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("run.json", {"modes": 0.5}, r"run\.json': modes: .*got 0\.5; restore the file"),
+        ("run.json", {"versions": "x"}, "versions: .*got 'x'"),
+        ("run.json", {"examples_per_s": [1]}, r"examples_per_s: .*got \[1\]"),
+        ("run.json", {"world_size": -1}, "world_size: .*got -1"),
+        ("run.json", {"git": {"commit": 7}}, "git.commit: .*got 7"),
+        (
+            "evaluation/test.json",
+            {"overall": {"auc": "0.7"}},
+            r"auc: .*number, got '0\.7'; make the evaluation",
+        ),
+        ("evaluation/test.json", {"frequency_groups": [1]}, "frequency_groups.0: .*got 1"),
+        ("evaluation/test.json", {"frequency_groups": [{"group": 1}]}, "frequency_groups.0.min_count: Field required"),
+        ("evaluation/test.json", {"known_items": {"rows": 2**80}}, "known_items.rows: .*less than"),
+        ("evaluation/test.json", {"reliability": [{"mean_prediction": float("nan"), "base_rate": 0}]}, "finite"),
+        ("evaluation/test.json", {"reliability": {"x": 1}}, "reliability: .*list"),
+    ],
+)
+def test_what_a_file_holds_is_checked(tmp_path, file, changes, message):
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
+    (run / file).write_text(json.dumps(json.loads((run / file).read_text()) | changes))
+    with pytest.raises(InputError, match=message):
+        text(run)
+
+
+def test_what_diverged_is_undefined(tmp_path):
+    nan, inf = float("nan"), float("inf")
+    runs = [write_run(tmp_path / str(n), seed=n, test_evaluation=evaluation(auc=v, gauc=0.6)) for n, v in
+            enumerate((nan, inf))]  # fmt: skip
+    (row,) = (line.split("|") for line in text(*runs).splitlines() if "SimTier" in line and "|" in line)
+    assert [cell.strip() for cell in row[2:5]] == ["0.6000 \u00b1 0.0000", "-", "-"]
 
 
 def test_text_that_is_not_utf_8_and_a_missing_config(tmp_path):
