@@ -42,6 +42,12 @@ def test_versions(tmp_path: Path, version: tuple[int, int]) -> None:
     np.testing.assert_array_equal(map_npy(tmp_path / "a.npy", FIX), np.eye(3))
 
 
+def test_files_of_python_2_read_without_a_warning(tmp_path: Path, recwarn) -> None:
+    (tmp_path / "a.npy").write_bytes(npy(header(shape="(2L, 3L)"), bytes(24)))
+    assert map_npy(tmp_path / "a.npy", FIX).shape == (2, 3)
+    assert not recwarn.list
+
+
 SIX = bytes(24)  # 2 x 3 float32
 
 WRONG = {

@@ -109,6 +109,12 @@ def test_of_a_large_store_with_a_mark_rows_are_looked_at(store: FrozenStore, lar
     monkeypatch.setattr(check_store, "SAMPLE", 4)  # rows 0, 13, 26, 39
     change_row(store.path, 12, 0, marked=True)
     check_before_use(FrozenStore.open(store.path), silent)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(InputError, match="the vector of id 120 is zero; 1 of 40 rows are"),
+    ):
+        patch.setattr(check_store, "SMALL_BYTES", 1 << 20)
+        check_before_use(FrozenStore.open(store.path), silent)
     change_row(store.path, 13, 0, marked=True)
     with pytest.raises(InputError, match=r"the vector of id 130 is zero; 1 of 4 rows looked at \(of 40\) are wrong"):
         check_before_use(FrozenStore.open(store.path), silent)

@@ -125,7 +125,7 @@ def test_no_store_says_where_and_how_to_make_one(tmp_path: Path) -> None:
         ({"count": 0}, "count: Input should be greater than or equal to 1, got 0"),
         ({"files": {}}, "files must be"),
         ({"files": {"../ids.npy": {"bytes": 1, "sha256": "0" * 64}}}, "files must be"),
-        ({"files": {"ids.npy": 1, "vectors.npy": 1, "scale.npy": 1}}, "files.ids.npy: Input should be a valid dict"),
+        ({"files": {"ids.npy": 1, "vectors.npy": 1, "scale.npy": 1}}, "files.ids.npy: keys are expected"),
         ({"checksum": "0"}, "checksum does not belong to the files' digests"),
     ],
 )
