@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from embeddings.atomic_file import atomic_folder
-from embeddings.errors import InputError
+from embeddings.errors import DISK_FULL, InputError
 from embeddings.folder_lock import folder_lock
 from embeddings.frozen.check_store import refuse_changed
 from train.ctr.scoring import scored
@@ -23,11 +23,19 @@ def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) ->
     """Score ``run.reader``'s split into ``out``/part-<rank>.parquet; how many rows all ranks wrote. All ranks call it.
 
     Columns are user, target, those of ``Batch.extra``, score (a probability, float32) and, with ``labels``, label.
-    Raises InputError where ``out`` has appeared in the meantime; what is there stays.
+    Raises InputError where ``out`` has appeared in the meantime, and stays, and where the disk is full.
     """
     with ExitStack() as unnamed:  # rank 0's folder, in which all ranks write, has its name once all have
         folder = on_first(ranks, lambda: unnamed.enter_context(atomic_folder(out)))
-        written = _sum_over_ranks(_write_part(run, ranks, folder / f"part-{ranks.rank:05d}.parquet", labels), ranks)
+        try:
+            part = _write_part(run, ranks, folder / f"part-{ranks.rank:05d}.parquet", labels)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise InputError(
+                f"no space left on the disk of '{out}', and nothing was kept there; free some or name another --out"
+            ) from error
+        written = _sum_over_ranks(part, ranks)
 
         def name_folder() -> None:
             refuse_changed(run.reader.stores.values())
