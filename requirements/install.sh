@@ -46,7 +46,7 @@ exec 9<requirements/install.sh
 flock 9
 
 # A stamp is written last, so an interrupted set-up leaves none; its name is a hash of all that was installed.
-key=$(cat requirements/{torch,torch-cuda,base,"$device"}.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
+key=$(cat requirements/{build,torch,torch-cuda,base,"$device"}.txt requirements/install.sh setup.cfg - <<<"${PYTHON:-} $PWD" |
     sha256sum | cut -c1-16)
 run_stamp=.venv/ready-$device-$key
 tests=(requirements/test.txt requirements/kubernetes.txt requirements/encoders.txt)
@@ -61,14 +61,18 @@ if [ ! -e "$run_stamp" ]; then
     say "new .venv with $("$python" -V), for $device"
     "$python" -m venv --clear .venv
     say "1/2 torch, the largest download"
-    $pinned --requirement requirements/torch.txt
+    # pip prefers a build whose hash its index says. So what it prefers without hashes is fetched first, and installed if
+    # its hash is one of ours.
+    $pip download --no-deps --only-binary :all: --dest .venv/torch "$(grep '^torch==' requirements/torch.in)"
+    $pinned --no-index --find-links .venv/torch --requirement requirements/torch.txt
+    rm -r .venv/torch
     # Builds for CUDA bring no libraries of CUDA, they ask for them.
     if ./.venv/bin/python -c 'import sys; from importlib.metadata import requires
 sys.exit(not any("cuda" in need for need in requires("torch") or []))'; then
         $pinned --requirement requirements/torch-cuda.txt
     fi
     say "2/2 everything else"
-    # iopath comes as source: it is built with the setuptools just installed.
+    $pinned --requirement requirements/build.txt
     $pinned --requirement requirements/base.txt --requirement "requirements/$device.txt"
     touch "$run_stamp"
 fi

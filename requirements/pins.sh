@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 # of one's own (PIP_FIND_LINKS).
 cpu_torch=6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
-lists=(base torch torch-cuda cpu cuda encoders kubernetes test test-cpu)
+lists=(build base torch torch-cuda cpu cuda encoders kubernetes test test-cpu)
 tools=.venv-audit/bin
 
 if [ ! -e .venv-audit/ready ] || [ requirements/audit.txt -nt .venv-audit/ready ]; then

@@ -34,7 +34,7 @@ def given(name: str) -> dict[str, tuple[Requirement, int]]:
 
 
 def test_there_are_lists():
-    assert {"base", "torch", "cpu", "cuda", "test"} <= set(LISTS)
+    assert {"base", "build", "torch", "cpu", "cuda", "test"} <= set(LISTS)
     assert LISTS == sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 

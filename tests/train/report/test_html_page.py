@@ -16,6 +16,7 @@ from tests.train.report.run_folders import (
     report,
     write_run,
 )
+from train.report.html_page import write_text
 
 
 def test_the_page_stands_alone_and_holds_every_plot(tmp_path):
@@ -101,3 +102,8 @@ def test_another_split(tmp_path):
     (run / "evaluation" / "validation.json").write_text(json.dumps(evaluation(gauc=0.5)))
     assert cells(report(run, "--split", "validation"))["ID + SimTier"]["GAUC"] == "0.5000"
     assert "evaluated on validation" in Page(run / "report.html").text
+
+
+def test_a_name_that_is_not_utf_8_is_escaped(tmp_path):
+    write_text(tmp_path / "page.html", "run m\udce9")
+    assert (tmp_path / "page.html").read_text() == "run m\\udce9\n"

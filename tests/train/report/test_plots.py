@@ -1,7 +1,12 @@
 """Plots: the same for the same runs, figures by hand, curves averaged down."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from tests.conftest import ROOT
 from tests.train.report.run_folders import PLOTS, comparison, evaluation, write_run
 from train.report.item_frequency import by_frequency
 from train.report.plots import _bars, _downsample, draw_plots
@@ -10,6 +15,13 @@ from train.report.plots import _bars, _downsample, draw_plots
 def test_the_same_runs_give_the_same_plots(tmp_path):
     run = comparison(write_run(tmp_path / "r", test_evaluation=evaluation()))
     assert draw_plots(run) == draw_plots(run)
+
+
+def test_a_notebook_s_backend_is_not_asked_for():
+    """Shells of a notebook inherit it, and matplotlib refuses to be imported where it is not installed."""
+    backend = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    command = [sys.executable, "-c", "import train.report.plots"]
+    assert subprocess.run(command, cwd=ROOT, env=backend, capture_output=True, text=True).stderr == ""
 
 
 def test_gain_by_frequency_with_its_whisker(tmp_path):
