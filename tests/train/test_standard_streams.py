@@ -58,6 +58,12 @@ def test_streams_that_are_read_get_everything_in_order(tmp_path):
     assert done.returncode == 0 and done.stdout == "said\nwritten\n" * 6
 
 
+def test_output_that_is_not_to_be_buffered_is_not():
+    code = "import os, train.standard_streams as s; s.make_lasting(); print('said', end=''); os.write(1, b' at once')"
+    done = subprocess.run([sys.executable, "-u", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "said at once"
+
+
 def test_a_full_disk_is_not_passed_over(tmp_path):
     with open("/dev/full", "w") as full:
         done = run(tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)

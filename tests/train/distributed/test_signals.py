@@ -140,6 +140,15 @@ def test_a_later_signal_of_another_kind_ends_the_work_and_the_first_is_named(mon
         assert ended.by is signal.SIGUSR1
 
 
+def test_the_first_signal_names_the_end_whatever_follows(monkeypatch):
+    monkeypatch.setattr("train.distributed.signals.SAME_S", 0.0)
+    with signals_as_interrupt() as ended:
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+            assert ended.by is signal.SIGHUP
+
+
 def test_a_signal_that_repeats_itself_is_one(monkeypatch):
     monkeypatch.setattr("train.distributed.signals.SAME_S", 0.0)
     with stop_on_signals(600) as stop:

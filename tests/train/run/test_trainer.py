@@ -7,11 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from embeddings.errors import InputError
+from tests.embeddings.held_folder import held_elsewhere
 from tests.train.launch import about, rows
 from tests.train.run.scripted_task import BATCHES, ScriptedTask
 from train.checkpoint.checkpointer import Checkpointer
 from train.config import RunSettings
 from train.run import trainer as trainer_module
+from train.run.run_folder import RunFolder
 from train.run.trainer import train
 from train.run.trainer_state import TrainerState
 
@@ -230,3 +232,56 @@ def test_the_times_of_the_process_reach_checkpoints_and_the_end(run, monkeypatch
     monkeypatch.setattr(trainer_module, "run_to_end", ended)
     run([0.5], process={"timeout_s": 77, "grace_s": 33}, keep=5)
     assert seen == [(5, 77), 33]
+
+
+def refused(tmp_path) -> bool:
+    """Whether another process would be kept out of the run's folder."""
+    try:
+        with held_elsewhere(tmp_path / "run", inside=True):
+            return False
+    except InputError:
+        return True
+
+
+def test_the_folder_is_the_run_s_own_from_its_first_step_to_its_end(run, tmp_path, monkeypatch):
+    step, seen = ScriptedTask.step, []
+
+    def look(self, batches, state):
+        seen.append(refused(tmp_path))
+        return step(self, batches, state)
+
+    monkeypatch.setattr(ScriptedTask, "step", look)
+    run([0.5])
+    assert seen == [True] * BATCHES and not refused(tmp_path)
+    stopped(run, monkeypatch, 6, [0.5], resume=True, epochs=3)
+    assert not refused(tmp_path), "a run that was stopped leaves it too"
+
+
+def test_a_folder_into_which_a_checkpoint_is_still_written_stays_locked_until_the_process_ends(
+    run, tmp_path, monkeypatch
+):
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(trainer_module.atexit, "register", at_exit.append)
+    monkeypatch.setattr(Checkpointer, "writing", True)
+    stopped(run, monkeypatch, 2, [0.5])
+    assert refused(tmp_path)
+    (release,) = at_exit
+    release()
+    assert not refused(tmp_path)
+
+
+def test_rows_are_on_disk_before_the_checkpoint_that_counts_them(run, monkeypatch):
+    save, sync, events = Checkpointer.save, RunFolder.sync, []
+
+    def noted_save(self, state, progress, best):
+        events.append(("saved", progress["metrics"]["rows"]))
+        save(self, state, progress, best)
+
+    def noted_sync(self):
+        sync(self)
+        events.append(("synced", self.rows))
+
+    monkeypatch.setattr(Checkpointer, "save", noted_save)
+    monkeypatch.setattr(RunFolder, "sync", noted_sync)
+    run([0.5], epochs=2, checkpoint_every=3)
+    assert len(events) > 4 and events[::2] == [("synced", rows) for _, rows in events[1::2]]
