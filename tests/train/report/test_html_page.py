@@ -82,6 +82,13 @@ def test_an_unfinished_run_is_marked_and_its_curves_are_shown(tmp_path):
     assert ("span", {"class": "open"}) in page.tags and list(page.images) == PLOTS
 
 
+def test_rows_that_were_lost_are_noted(tmp_path):
+    run = write_run(tmp_path / "r", test_evaluation=evaluation())
+    with open(run / "metrics.jsonl", "a") as out:
+        out.write('{"kind": "lost", "step": 7}\n' * 2)
+    assert "metrics.jsonl': 2 rows were lost before the run went on, and its curves have a gap" in report(run)
+
+
 def test_a_run_that_has_only_begun_gives_a_page_without_plots(tmp_path):
     run = write_run(tmp_path / "new", status="running")
     (run / "metrics.jsonl").unlink()
