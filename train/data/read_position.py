@@ -15,7 +15,7 @@ _Positive = Annotated[int, Field(ge=1, lt=1 << 31)]
 
 class _Partition(BaseModel, extra="forbid"):
     world_size: _Positive
-    workers: _Positive
+    workers: Annotated[int, Field(ge=1, le=1024)]
     batch_size: _Positive
 
 

@@ -21,6 +21,7 @@ from train.run.versions import PACKAGES, installed
 LOGS = "logs"  # folder in a run's folder that launchers write to, before the run starts and while it lasts
 RECORDS = f"{LOGS}/nccl"  # what NCCL's ranks did last, should one of them hang
 _NOT_THE_RUN = (LOGS, LOCK)  # of what is in its folder: no part of it
+_MOST_LOST = 1_000_000  # rows that are written in the place of lost ones; a checkpoint may count any number
 _LEASE_S = 100.0  # for which a network disk may keep the locks of a machine that is lost
 
 
@@ -122,7 +123,7 @@ class RunFolder:
             wrong = wrong or (str(row) if isinstance(row, InputError) else "")
             rows.append({"kind": LOST, "step": step} if isinstance(row, InputError) else row)
         wrong = wrong or (f"there are {len(rows)}" if len(rows) < count else "")
-        rows += [{"kind": LOST, "step": step}] * (count - len(rows))
+        rows += [{"kind": LOST, "step": step}] * min(count - len(rows), _MOST_LOST)
         if lost := sum(row["kind"] == LOST for row in rows):
             print(
                 f"note: of the {count} rows of '{path}' before the checkpoint, {lost} are lost"

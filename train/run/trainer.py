@@ -55,7 +55,8 @@ class Trainer:
         self._saved_step, self._validations = self.state.step, 0
         if self.folder and self.config.run.resume:
             kept = self.folder.rewind(rows, self.state.step)
-            self._speeds = [row["examples_per_s"] for row in kept if row["kind"] == "train"]
+            speeds = (row.get("examples_per_s") for row in kept if row["kind"] == "train")
+            self._speeds = [speed for speed in speeds if isinstance(speed, int | float)]
 
     def _about(self) -> dict[str, Any]:
         return {**self.task.about(), "world_size": self.ranks.world_size, "device": self.ranks.device.type}

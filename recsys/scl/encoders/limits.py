@@ -12,8 +12,8 @@ from torch.nn.modules import module as hooks
 Built = TypeVar("Built")
 
 # What a network may have beyond its weights' file: decoders that are left out, tables that are computed.
-_TIMES, _MORE_BYTES, _MORE_PARTS = 8, 256 << 20, 50_000
-_WITHOUT_WEIGHTS = 64 << 30  # bytes of a network whose folder has none
+_TIMES, _MORE_BYTES, _MORE_PARTS = 8, 256 << 20, 20_000
+_BYTES_WITHOUT_WEIGHTS, _PARTS_WITHOUT_WEIGHTS = 64 << 30, 1_000_000
 
 
 class TooLarge(ValueError):
@@ -40,8 +40,8 @@ def check_within(folder: Path, build: Callable[[], Any]) -> None:
 def limited(folder: Path) -> Iterator[None]:
     """Modules that are made meanwhile count, as do their parameters and buffers. Raises TooLarge from inside."""
     weights = sum(p.stat().st_size for p in folder.glob("*.safetensors"))
-    most_bytes = _TIMES * weights + _MORE_BYTES if weights else _WITHOUT_WEIGHTS
-    most_parts = weights // 16 + _MORE_PARTS
+    most_bytes = _TIMES * weights + _MORE_BYTES if weights else _BYTES_WITHOUT_WEIGHTS
+    most_parts = weights // 1024 + _MORE_PARTS if weights else _PARTS_WITHOUT_WEIGHTS
     taken = parts = 0
 
     def count(_: nn.Module, name: str, value: Any) -> None:

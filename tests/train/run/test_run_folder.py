@@ -136,6 +136,13 @@ def test_rows_that_the_checkpoint_counts_and_that_are_gone_are_said_and_counted(
     assert "lost" not in folder.latest
 
 
+def test_a_checkpoint_that_counts_any_number_of_rows_fills_no_disk(logged, capsys, monkeypatch):
+    folder, path = logged
+    monkeypatch.setattr(run_folder, "_MOST_LOST", 5)
+    assert len(folder.rewind(1 << 61, 7)) == folder.rows == len(path.read_text().splitlines()) == 8
+    assert f"of the {1 << 61} rows" in capsys.readouterr().err
+
+
 def test_rows_are_on_disk_before_a_checkpoint_counts_them(logged, monkeypatch):
     folder, path = logged
     synced = []

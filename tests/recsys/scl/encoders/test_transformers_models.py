@@ -132,3 +132,20 @@ def test_pooling_settings_of_odd_types(tmp_path, content):
     (tmp_path / "local" / "1_Pooling" / "config.json").write_text(content)
     with pytest.raises(InputError, match="cannot be had"):
         small("text", name=str(tmp_path / "local"))
+
+
+def test_a_name_that_is_typed_is_asked_for_without_its_code(asked, monkeypatch):
+    """At the hub, as today; no code that comes with it is run, and nobody is asked whether it may."""
+    transformers, given = pytest.importorskip("transformers"), []
+    whole = transformers.AutoConfig.from_pretrained
+
+    def noted(name, **settings):
+        given.append((name, settings))
+        return whole(name, **settings)
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", noted)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between its tries
+    with pytest.raises(InputError, match=r"model\.text\.name 'nobody/has-this' cannot be had"):
+        small("text", name="nobody/has-this")
+    assert given == [("nobody/has-this", {"trust_remote_code": False, "local_files_only": False})]
+    assert asked
