@@ -143,7 +143,7 @@ def refuse_many_values(files: Sequence[DataFile], values: int, what: str, fix: s
     size = sum(file.size_bytes for file in files)
     if values > max(MOST_VALUES, MOST_VALUES_A_BYTE * size):
         raise InputError(
-            f"'{os.path.dirname(files[0].path)}': {values:,} {what} in {size:,} bytes of files; allowed: "
+            f"'{os.path.dirname(files[0].path) or '.'}': {values:,} {what} in {size:,} bytes of files; allowed: "
             f"{MOST_VALUES:,}, or {MOST_VALUES_A_BYTE} a byte; {fix}"
         )
 

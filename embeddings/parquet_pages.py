@@ -50,12 +50,12 @@ def read_pages(read: Read, start: int, stop: int, values: int) -> ChunkPages:
     found = ChunkPages()
     while found.values < values:
         header, length = _header(read, start)
-        kind, size = header.get(_TYPE), header.get(_COMPRESSED, -1)
-        decoded = header.get(_UNCOMPRESSED, -1)
+        kind, size = header.numbers.get(_TYPE, -1), header.numbers.get(_COMPRESSED, -1)
+        decoded = header.numbers.get(_UNCOMPRESSED, -1)
         start += length + size
         if size < 0 or decoded < 0 or start > stop:
             raise PageHeaderError("a page header says more bytes than the column has")
-        inner = header.get(_HEADER_OF[kind], {}) if kind in _HEADER_OF else {}
+        inner = header.structs.get(_HEADER_OF[kind], _Fields()).numbers if kind in _HEADER_OF else {}
         count = inner.get(1, -1) if kind in _HEADER_OF else 0
         if count < 0 or (kind == _DICTIONARY and count > decoded):
             raise PageHeaderError("a page header has no sensible number of values")
@@ -63,7 +63,7 @@ def read_pages(read: Read, start: int, stop: int, values: int) -> ChunkPages:
             found.values += count
             found.encodings.add(inner.get(_ENCODING[kind], -1))
         found.pages += 1
-        found.checked += _CRC in header
+        found.checked += _CRC in header.numbers
         found.largest_bytes = max(found.largest_bytes, decoded)
         found.bytes += decoded
     if found.values > values:
@@ -73,11 +73,19 @@ def read_pages(read: Read, start: int, stop: int, values: int) -> ChunkPages:
 
 def has_checksum(read: Read, start: int) -> bool:
     """Whether the page at ``start`` has a checksum. Raises PageHeaderError."""
-    return _CRC in _header(read, start)[0]
+    return _CRC in _header(read, start)[0].numbers
 
 
-def _header(read: Read, start: int) -> tuple[dict, int]:
-    """The header at ``start`` and its length: field number -> number, or fields of a struct."""
+@dataclass
+class _Fields:
+    """What matters of a thrift struct, by field number: i32 numbers, and structs."""
+
+    numbers: dict[int, int] = field(default_factory=dict)
+    structs: dict[int, "_Fields"] = field(default_factory=dict)
+
+
+def _header(read: Read, start: int) -> tuple[_Fields, int]:
+    """The header at ``start`` and its length."""
     for size in _PEEK_BYTES:
         data = read(start, size)
         try:
@@ -88,9 +96,9 @@ def _header(read: Read, start: int) -> tuple[dict, int]:
     raise PageHeaderError("a page header is cut short")
 
 
-def _struct(data: bytes, i: int, depth: int) -> tuple[dict, int]:
-    """The numbers (i32) and structs of a struct at ``i``, and where it ends. Raises IndexError where ``data`` ends."""
-    fields: dict = {}
+def _struct(data: bytes, i: int, depth: int) -> tuple[_Fields, int]:
+    """The struct at ``i``, and where it ends. Raises IndexError where ``data`` ends."""
+    fields = _Fields()
     number = 0
     while data[i]:
         kind, step = data[i] & 15, data[i] >> 4
@@ -102,11 +110,11 @@ def _struct(data: bytes, i: int, depth: int) -> tuple[dict, int]:
         if kind in (_I32, 4, 6):  # 4 and 6 are i16 and i64, which PageHeader has none of
             value, i = _signed(data, i)
             if kind == _I32:
-                fields[number] = ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+                fields.numbers[number] = ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
         elif kind == _STRUCT:
             if depth == _MOST_DEPTH:
                 raise PageHeaderError("a page header is nested too deep")
-            fields[number], i = _struct(data, i, depth + 1)
+            fields.structs[number], i = _struct(data, i, depth + 1)
         elif kind == 8:  # bytes
             length, i = _varint(data, i)
             i += length

@@ -67,7 +67,7 @@ def _announce_unchecked(files: Sequence[DataFile]) -> None:
         log.warning(
             "'%s': %d of %d files carry no page checksums, so damage in them may go unseen; write them with "
             "page checksums (pyarrow: write_page_checksum=True)",
-            os.path.dirname(files[0].path), unchecked, len(files),
+            os.path.dirname(files[0].path) or ".", unchecked, len(files),
         )  # fmt: skip
 
 

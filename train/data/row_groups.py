@@ -14,6 +14,8 @@ def read_segment(file: DataFile, columns: list[str], s: Segment, chunk_rows: int
     Raises InputError naming file and row group where they cannot be decoded or are fewer than the footer says.
     """
     left, skip = s.rows, s.skip
+    if not left:
+        return
     for _, batch in read_batches(file, columns, chunk_rows, [s.group]):
         part = batch.slice(min(skip, batch.num_rows), left)
         skip = max(skip - batch.num_rows, 0)

@@ -4,7 +4,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from embeddings.errors import InputError
+from embeddings.parquet_file import read_footer
 from tests.train.data.rows import make_rows, write_rows, write_split
+from train.data.row_groups import read_segment
+from train.data.shard_plan import Segment
 
 
 @pytest.mark.parametrize("checksums", [False, True])
@@ -44,3 +47,9 @@ def test_a_file_that_vanishes(tmp_path, reader):
     (tmp_path / "train" / "part-0.parquet").unlink()
     with pytest.raises(InputError, match=r"part-0.parquet', row group 0 of 10: data cannot be read .*No such file"):
         list(row_reader.epoch(0))
+
+
+def test_no_rows_of_a_group_without_any(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_rows(path, [])
+    assert list(read_segment(read_footer(path), ["user"], Segment(0, 0, 0, 0), 10)) == []
