@@ -28,6 +28,7 @@ from torchrec.distributed.types import ParameterSharding, QuantizedCommCodecs, S
 from torchrec.modules.embedding_modules import EmbeddingCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
+from embeddings.empty_shards import skip_empty_groups
 from embeddings.errors import InputError
 from embeddings.planner.sharding_types import CUTS_COLUMNS, SHARDING_TYPES
 from embeddings.sequence_blocks import BlockSharding, table_shards
@@ -56,7 +57,7 @@ class SequenceSharder(EmbeddingCollectionSharder):
                 f"set the same sharding.tables.NAME.min_partition for them, or another sharding type"
             )
         in_blocks = any(p.sharding_type == _GRID for p in params.values())
-        return ShardedSequences(
+        sharded = ShardedSequences(
             module,
             {name: _known(p, in_blocks) if name in widths else p for name, p in params.items()},
             env,
@@ -66,6 +67,8 @@ class SequenceSharder(EmbeddingCollectionSharder):
             use_index_dedup=self._use_index_dedup,
             module_fqn=module_fqn,
         )
+        skip_empty_groups(sharded)
+        return sharded
 
     @property
     def sharded_module_type(self) -> type[ShardedEmbeddingCollection]:

@@ -1,13 +1,15 @@
 """TorchRec sharders that offer every sharding type, this machine's Hardware, and plans as TorchRec's ShardingPlan."""
 
 import warnings
+from typing import Any
 
 import torch
 from torch import nn
 from torch.distributed._shard.sharding_spec import EnumerableShardingSpec, ShardMetadata
 from torchrec.distributed import types as torchrec_types
-from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
+from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
 
+from embeddings.empty_shards import skip_empty_groups
 from embeddings.errors import InputError
 from embeddings.host_memory import host_bytes
 from embeddings.planner.hardware import GIB, Hardware, load_hardware
@@ -28,6 +30,11 @@ class BagSharder(EmbeddingBagCollectionSharder):
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
         return list(SHARDING_TYPES)
+
+    def shard(self, *args: Any, **kwargs: Any) -> ShardedEmbeddingBagCollection:
+        sharded = super().shard(*args, **kwargs)
+        skip_empty_groups(sharded)
+        return sharded
 
 
 def sharders() -> list[torchrec_types.ModuleSharder[nn.Module]]:

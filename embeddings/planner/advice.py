@@ -7,13 +7,12 @@ from typing import Any
 
 from embeddings.errors import InputError
 from embeddings.planner.frozen_placement import place_frozen
-from embeddings.planner.hardware import Hardware, load_hardware, shipped_hardware
+from embeddings.planner.hardware import GIB, Hardware, load_hardware, shipped_hardware
 from embeddings.planner.no_plan import NoPlan
 from embeddings.planner.plan_cost import fixed_cost
 from embeddings.planner.planner_input import PlannerInput
 from embeddings.planner.report import format_bytes
 from embeddings.planner.sharding_options import enumerate_options
-from embeddings.planner.sharding_types import possible_sharding_types
 from embeddings.planner.table_constraint import TableConstraint
 from embeddings.planner.topology import Topology
 from embeddings.planner.world_size import find_plan, find_world_size
@@ -51,6 +50,13 @@ def shortage(planner_input: PlannerInput, hardware: Hardware, world_size: int, n
     fixed = fixed_cost(planner_input, topology, place_frozen(planner_input, topology, capacity))
     options = {t.name: enumerate_options(t, planner_input, topology, small_whole=False) for t in planner_input.tables}
     tables = sum(min(o.total_bytes for o in of_table) for of_table in options.values())
+    if capacity <= 0:
+        gib = hardware.hbm_gib if hardware.device == "cuda" else hardware.ddr_gib / topology.ranks_of_host
+        return (
+            f"a rank's {memory} is {format_bytes(int(gib * GIB))}, which its process alone fills: libraries and "
+            f"buffers take {hardware.process_gib:g} GiB, and {100 * hardware.spare:g} % stays spare; "
+            f"give it more, or start fewer ranks"
+        )
     if fixed.device_bytes > capacity:
         return (
             f"dense part, activations and frozen tables alone need {format_bytes(fixed.device_bytes)} of a rank's "
@@ -171,7 +177,7 @@ def _in_host_memory(planner_input: PlannerInput, hardware: Hardware, world_size:
     """The largest table, if it all fits once its rows are in host memory."""
     big = max(planner_input.tables, key=lambda t: t.bytes)
     constraint = planner_input.constraints.get(big.name, planner_input.default_constraint)
-    allowed = possible_sharding_types(big.zch)  # a default may name types that this table cannot have
+    allowed, _ = big.possible_sharding_types(hardware.device)  # a default may name types that this table cannot have
     types = constraint.sharding_types and [t for t in constraint.sharding_types if t in allowed]
     constraint = constraint.model_copy(update={"sharding_types": types, "compute_kernels": ["fused_uvm_caching"]})
     kept = dataclasses.replace(planner_input, constraints={**planner_input.constraints, big.name: constraint})

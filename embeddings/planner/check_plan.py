@@ -7,7 +7,7 @@ from embeddings.planner.frozen_placement import PLACEMENTS
 from embeddings.planner.planner_input import PlannerInput, TableInput
 from embeddings.planner.shard_layout import cut_shards
 from embeddings.planner.sharding_plan import ParameterSharding, ShardingPlan
-from embeddings.planner.sharding_types import CUTS_COLUMNS, SHARD_RANKS, possible_sharding_types
+from embeddings.planner.sharding_types import CUTS_COLUMNS, SHARD_RANKS
 
 _AGAIN = "plan again: python -m embeddings.plan"
 _KERNELS = {"cpu": ("fused",), "cuda": ("fused", "fused_uvm", "fused_uvm_caching")}
@@ -63,9 +63,9 @@ def check_plan(
 
 def _check_table(sharding: ParameterSharding, table: TableInput, plan: ShardingPlan, where: str) -> None:
     device, about = plan.device, f"plan '{where}': table '{table.name}'"
-    allowed = possible_sharding_types(table.zch)
+    allowed, why = table.possible_sharding_types(device)
     if sharding.sharding_type not in allowed:
-        raise InputError(f"{about} cannot be {sharding.sharding_type} on {device}; allowed: {allowed}; {_AGAIN}")
+        raise InputError(f"{about} cannot be {sharding.sharding_type} on {device}{why}; allowed: {allowed}; {_AGAIN}")
     if sharding.module != table.module:
         raise InputError(
             f"{about} is in '{sharding.module}', the model has it in '{table.module}', as another feature reads it "

@@ -14,7 +14,7 @@ from embeddings.planner.sharding_options import (
     enumerate_options,
     stays_whole,
 )
-from embeddings.planner.sharding_types import SHARDING_TYPES, possible_sharding_types
+from embeddings.planner.sharding_types import SHARDING_TYPES
 
 
 def explain(name: str, best: CostedPlan, search: PlanSearch) -> str:
@@ -51,11 +51,11 @@ def explain(name: str, best: CostedPlan, search: PlanSearch) -> str:
                 short if none.shortage else "not possible: other sequence tables' column shards have another width"
             )
         rows.append([*cells, verdict])
-    allowed = possible_sharding_types(table.zch)
+    allowed, why = table.possible_sharding_types(search.topology.hardware.device)
     offered = {row[0].split()[0] for row in rows}
     for sharding_type in SHARDING_TYPES:
         if sharding_type not in allowed:
-            rows.append([sharding_type, "", "", "", "not possible: TorchRec shards zch tables row-wise alone"])
+            rows.append([sharding_type, "", "", "", f"not possible{why}"])
         elif sharding_type not in offered:
             rows.append([sharding_type, "", "", "", _left_out(name, sharding_type, search)])
     head = ["type", "kernel", ">largest shard", ">its ms", "step against the plan"]

@@ -11,6 +11,7 @@ from embeddings.yaml_file import read_yaml, write_yaml
 
 SHIPPED = Path(__file__).with_name("hardware")
 GIB = 2**30
+MOST_RANKS = 8192
 _SMALLEST, _LARGEST = 1e-3, 1e15  # of what times are divided by, and of everything
 Number = Annotated[float, Field(ge=0, le=_LARGEST)]
 Divisor = Annotated[float, Field(ge=_SMALLEST, le=_LARGEST)]
@@ -62,7 +63,7 @@ class Hardware(Strict):
     name: str
     device: Literal["cpu", "cuda"]
     ddr_gib: Divisor
-    local_world_size: int = Field(ge=1, le=8192)
+    local_world_size: int = Field(ge=1, le=MOST_RANKS)
     hbm_gib: Number = 0.0
     hbm_gb_per_s: Number = 0.0
     ddr_gb_per_s: Divisor

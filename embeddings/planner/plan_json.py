@@ -2,15 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from embeddings.atomic_file import atomic_write
-from embeddings.errors import InputError
+from embeddings.errors import InputError, shown
+from embeddings.json_file import read_json
+from embeddings.planner.hardware import MOST_RANKS
 from embeddings.planner.sharding_plan import ParameterSharding, ShardingPlan
+from embeddings.planner.sharding_types import ShardingType
+from embeddings.planner.table_constraint import MOST_TABLE_ROWS
+from embeddings.validation import Strict, validated
 
 VERSION = 1
+MOST_SHARDS = 2**20
+Index = Annotated[int, Field(ge=0, le=MOST_TABLE_ROWS)]  # a row, a column, a size or a rank
 
 
 def plan_as_dict(plan: ShardingPlan) -> dict[str, Any]:
@@ -34,30 +42,47 @@ def plan_as_dict(plan: ShardingPlan) -> dict[str, Any]:
     }
 
 
+class _Table(Strict):
+    """One table of plan.json."""
+
+    module: str
+    sharding_type: ShardingType
+    compute_kernel: str
+    shards: list[tuple[Index, Index, Index, Index, Index]] = Field(min_length=1, max_length=MOST_SHARDS)
+
+
+class _Plan(Strict):
+    """plan.json."""
+
+    version: int
+    world_size: int = Field(ge=1, le=MOST_RANKS)
+    ranks_of_host: int = Field(ge=1, le=MOST_RANKS)
+    device: Literal["cpu", "cuda"]
+    batch_size: int = Field(ge=1, le=2**22)
+    frozen: dict[str, str]
+    tables: dict[str, _Table]
+
+    @model_validator(mode="after")
+    def _hosts(self) -> "_Plan":
+        if self.ranks_of_host > self.world_size:
+            raise ValueError(f"impossible figures: {self.ranks_of_host} ranks of a host of {self.world_size} in all")
+        return self
+
+
 def plan_from_dict(raw: Any, where: str) -> ShardingPlan:
     """The plan in ``raw``, JSON data as ``plan_as_dict`` gives it.
 
-    Raises InputError naming ``where``, the file or checkpoint that it is from, and what is wrong in it.
+    Raises InputError naming ``where``, the file or checkpoint that it is from, and what is wrong in it. Whether it is
+    one of a model and its ranks is for ``check_plan`` to say.
     """
-    try:
-        if raw["version"] != VERSION:
-            raise InputError(f"plan '{where}' is of version {raw['version']}, this code reads {VERSION}; plan again")
-        tables = {}
-        for name, t in raw["tables"].items():
-            shards = np.array(t["shards"], dtype=np.int64).reshape(len(t["shards"]), 5)
-            tables[name] = ParameterSharding(
-                str(t["module"]), str(t["sharding_type"]), str(t["compute_kernel"]), shards
-            )
-        numbers = {key: int(raw[key]) for key in ("world_size", "ranks_of_host", "batch_size")}
-        if not 1 <= numbers["ranks_of_host"] <= numbers["world_size"] or numbers["batch_size"] < 1:
-            raise ValueError(f"impossible figures {numbers}")
-        return ShardingPlan(device=str(raw["device"]), tables=tables, frozen=dict(raw["frozen"]), **numbers)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"'{where}' is no plan ({type(error).__name__}: {error}); python -m embeddings.plan --out FILE writes one"
-        ) from error
+    if isinstance(raw, dict) and raw.get("version", VERSION) != VERSION:
+        raise InputError(f"plan '{where}' is of version {shown(raw['version'])}, this code reads {VERSION}; plan again")
+    plan = validated(_Plan, raw, f"'{where}' is no plan, python -m embeddings.plan --out FILE writes one")
+    tables = {
+        name: ParameterSharding(t.module, t.sharding_type, t.compute_kernel, np.array(t.shards, dtype=np.int64))
+        for name, t in plan.tables.items()
+    }
+    return ShardingPlan(plan.world_size, plan.ranks_of_host, plan.device, plan.batch_size, tables, plan.frozen)
 
 
 def save_plan(plan: ShardingPlan, path: str | Path) -> None:
@@ -82,9 +107,7 @@ def save_plan(plan: ShardingPlan, path: str | Path) -> None:
 def load_plan(path: str | Path) -> ShardingPlan:
     """Read plan.json. Raises InputError where there is none or it is damaged."""
     try:
-        raw = json.loads(Path(path).read_text())
+        raw = read_json(path, "plan")
     except FileNotFoundError:
         raise InputError(f"plan '{path}' does not exist; python -m embeddings.plan --out {path} writes one") from None
-    except (ValueError, IsADirectoryError) as error:
-        raise InputError(f"plan '{path}' is not readable JSON: {error}; plan again") from error
     return plan_from_dict(raw, str(path))

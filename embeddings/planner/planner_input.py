@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from embeddings.errors import InputError
+from embeddings.planner.sharding_types import possible_sharding_types
 from embeddings.planner.table_constraint import TableConstraint
 
 FLOAT_BYTES = 4
@@ -35,6 +36,10 @@ class TableInput:
     pooled: bool
     mean_length: tuple[float, ...]
     zch: bool = False
+
+    def possible_sharding_types(self, device: str) -> tuple[tuple[str, ...], str]:
+        """Sharding types that run on ``device``, and words on why not all."""
+        return possible_sharding_types(self.rows, self.columns, self.zch, device)
 
     @property
     def bytes(self) -> int:

@@ -2,21 +2,28 @@
 
 import numpy as np
 
-NARROWEST = 32  # columns of a shard, where no constraint names a width
+NARROWEST, MOST_BLOCKS = 32, 32  # columns of a shard, and column blocks of a table, where no constraint names a width
 
 
 def block_widths(columns: int, wanted: int | None) -> list[int]:
     """Widths that the column shards of a table of ``columns`` columns may have: multiples of four that divide it.
 
     Args:
-        wanted: TableConstraint.min_partition; the result is then this or the next wider one. None: all from NARROWEST
-            up. FBGEMM wants multiples of four.
+        wanted: TableConstraint.min_partition; the result is then this or the next wider one. None: the narrowest from
+            NARROWEST up that gives at most MOST_BLOCKS, and wider ones, each at least twice the one before it.
+            FBGEMM wants multiples of four.
 
     Returns the widths in increasing order; [columns], one block, where nothing narrower divides.
     """
-    at_least = wanted or NARROWEST
-    fitting = [w for w in range(at_least, columns) if columns % w == 0 and w % 4 == 0]
-    return fitting[:1] or [columns] if wanted else fitting or [columns]
+    at_least = wanted or max(NARROWEST, -(-columns // MOST_BLOCKS))
+    fitting = [w for w in range(-(-at_least // 4) * 4, columns, 4) if columns % w == 0]
+    if wanted:
+        return fitting[:1] or [columns]
+    spread: list[int] = []
+    for width in reversed(fitting):  # the search places each, and knows little to choose by between such as are close
+        if width == fitting[0] or not spread or 2 * width <= spread[-1]:
+            spread.append(width)
+    return spread[::-1] or [columns]
 
 
 def cut_shards(

@@ -6,12 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from embeddings.errors import InputError
 from embeddings.planner.cost_model import ShardCost, shard_cost
 from embeddings.planner.no_plan import NoPlan
 from embeddings.planner.planner_input import PlannerInput, TableInput
 from embeddings.planner.shard_layout import block_widths, cut_shards
-from embeddings.planner.sharding_types import CUTS_COLUMNS, possible_sharding_types
+from embeddings.planner.sharding_types import CUTS_COLUMNS, allowed_types
 from embeddings.planner.topology import Topology
 
 SMALL_TABLE_BYTES, MANY_IDS = 64 << 20, 32
@@ -87,22 +86,16 @@ def enumerate_options(
     of_table = planner_input.constraints.get(table.name)
     wanted = of_table or planner_input.default_constraint
     device = topology.hardware.device
-    allowed = possible_sharding_types(table.zch)
-    whole = small_whole and stays_whole(table, topology)
-    types = list(wanted.sharding_types or (("table_wise",) if whole else allowed))
-    possible = [t for t in types if t in allowed]
-    if not possible or (of_table and possible != types):  # a default speaks of all tables, each takes what it can
-        why = ", as it has ids: zch" if table.zch else ""
-        raise InputError(
-            f"table '{table.name}': sharding types {types} are not possible{why}; allowed: {list(allowed)}; "
-            f"set sharding.tables.{table.name}.sharding_types to some of these"
-        )
+    possible = table.possible_sharding_types(device)
+    whole = small_whole and stays_whole(table, topology) and "table_wise" in possible[0]
+    types = wanted.sharding_types or (("table_wise",) if whole else possible[0])
+    allowed = allowed_types(table.name, types, of_table is not None, possible)
     kernels = list(wanted.compute_kernels or ("fused",)) if device == "cuda" else ["fused"]
     options = []
-    for sharding_type in possible:
+    for sharding_type in allowed:
         cuts_columns = sharding_type in CUTS_COLUMNS
         for width in block_widths(table.columns, wanted.min_partition) if cuts_columns else [table.columns]:
-            if cuts_columns and width == table.columns and "table_wise" in possible and sharding_type != "grid_shard":
+            if cuts_columns and width == table.columns and "table_wise" in allowed and sharding_type != "grid_shard":
                 continue  # one block is a whole table
             shards = cut_shards(
                 sharding_type, table.rows, table.columns, topology.world_size, topology.ranks_of_host, width

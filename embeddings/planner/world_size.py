@@ -1,14 +1,12 @@
 """The smallest world size on which a run's tables fit."""
 
 from embeddings.planner.cost_model import dense_bytes
-from embeddings.planner.hardware import Hardware
+from embeddings.planner.hardware import MOST_RANKS, Hardware
 from embeddings.planner.no_plan import NoPlan
 from embeddings.planner.plan_cost import CostedPlan
 from embeddings.planner.plan_search import PlanSearch
 from embeddings.planner.planner_input import PlannerInput
 from embeddings.planner.topology import Topology
-
-MOST_RANKS = 8192
 
 
 def find_plan(

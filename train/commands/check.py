@@ -6,7 +6,7 @@ from embeddings.yaml_file import to_yaml
 from recsys.schema import Schema, load_schema
 from train.commands.parameter_types import INPUT
 from train.config_docs import describe
-from train.ctr.config import Config, check_names, load_config
+from train.ctr.config import Config, check_names, check_sharding, load_config
 
 
 @click.command()
@@ -26,5 +26,7 @@ def command(path: str | None, what: str | None, schema: bool, overrides: tuple[s
         raise click.UsageError("--config is missing; the shipped ones are in configs/")
     config = load_config(path, overrides)
     if schema:
-        check_names(config, load_schema(config.data.path))
+        of_data = load_schema(config.data.path)
+        check_names(config, of_data)
+        check_sharding(config, of_data)
     click.echo(to_yaml(config.model_dump()))

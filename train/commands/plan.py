@@ -51,13 +51,14 @@ def command(
         raise click.UsageError("--plan is of one world size: give --world-size N with it, not --find-world-size")
     from embeddings.planner.advice import advice
     from embeddings.planner.explain_table import explain
+    from embeddings.planner.hardware import MOST_RANKS
     from embeddings.planner.no_plan import NoPlan
     from embeddings.planner.plan_diff import diff
     from embeddings.planner.plan_json import save_plan
     from embeddings.planner.plan_search import PlanSearch
     from embeddings.planner.report import report
     from embeddings.planner.topology import Topology
-    from embeddings.planner.world_size import MOST_RANKS, find_world_size
+    from embeddings.planner.world_size import find_world_size
     from recsys.schema import load_schema
     from train.ctr.build_planner_input import Assumptions, build_planner_input, facts, load_assumptions
     from train.ctr.config import check_names, load_config

@@ -7,7 +7,12 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, nearest
 from embeddings.plain_scalars import typed
-from embeddings.planner.sharding_types import SHARDING_TYPES, ShardingType
+from embeddings.planner.sharding_types import (
+    SHARDING_TYPES,
+    ShardingType,
+    allowed_types,
+    possible_sharding_types,
+)
 from embeddings.planner.table_constraint import TableConstraint
 from embeddings.validation import LocalPath, Strict
 from recsys.models.arch_config import RegisteredArch, arch_config, make_alone
@@ -123,6 +128,17 @@ def check_names(config: Config, schema: Schema) -> None:
             if name not in known:
                 hint = nearest(name, known) or f"; schema.yaml has {sorted(known) or 'none'}"
                 raise InputError(f"{section} names '{name}', which is not in the schema of '{config.data.path}'{hint}")
+
+
+def check_sharding(config: Config, schema: Schema) -> None:
+    """Refuse sharding types that the schema's tables cannot have on any number of ranks. Raises InputError."""
+    device = "cuda" if config.process.device == "cuda" else "cpu"
+    for name, table in schema.tables.items() if config.model.has_tables else ():
+        columns = table.embedding_dim or config.model.embedding_dim
+        possible = possible_sharding_types(table.num_embeddings, columns, table.ids == "zch", device)
+        own = config.sharding.tables.get(name)
+        types = own.sharding_types if own else config.sharding.sharding_types
+        allowed_types(name, types or possible[0], own is not None, possible)
 
 
 def make_alone_config(name: str, config: Config, schema: Schema) -> Config:

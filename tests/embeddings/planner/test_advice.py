@@ -10,6 +10,7 @@ from embeddings.planner.no_plan import NoPlan
 from embeddings.planner.plan_search import PlanSearch
 from embeddings.planner.planner_input import FrozenInput, ModelCost, PlannerInput
 from embeddings.planner.table_constraint import TableConstraint
+from embeddings.planner.topology import Topology
 from embeddings.planner.world_size import find_plan
 from tests.embeddings.planner.planner_inputs import BIG, cpu, cuda, planner_input, table
 
@@ -124,3 +125,12 @@ def test_advice_on_a_zch_table_under_a_default_that_it_cannot_have():
 def test_when_nothing_helps():
     text, _ = failure(planner_input(model_cost=ModelCost(parameters=10**11)), 1)
     assert text.endswith("no other single change that was tried makes it fit") and "1." not in text.split("\n", 1)[1]
+
+
+def test_memory_that_the_process_alone_fills_is_said_in_words():
+    hardware = cpu(2, ddr_gib=0.5, local=2, process_gib=0.493, spare=0.05).hardware
+    with pytest.raises(NoPlan) as none:
+        PlanSearch(BIG, Topology.of(hardware, 2)).best()
+    text = shortage(BIG, hardware, 2, none.value)
+    assert text.startswith("a rank's memory is 0.25 GiB, which its process alone fills: libraries and buffers")
+    assert "-" not in text

@@ -85,7 +85,9 @@ def test_a_type_that_does_not_run_here():
     whole, asked = plan_of(three_tables()), three_tables()
     zch = tuple(dataclasses.replace(t, zch=t.name == "s") for t in asked.tables)
     spoilt = dataclasses.replace(whole.tables["s"], sharding_type="grid_shard")
-    with pytest.raises(InputError, match="table 's' cannot be grid_shard on cuda; allowed: \\('row_wise',\\)"):
+    with pytest.raises(
+        InputError, match="table 's' cannot be grid_shard on cuda, as it has ids: zch; allowed: \\('row"
+    ):
         check(dataclasses.replace(whole, tables={**whole.tables, "s": spoilt}), dataclasses.replace(asked, tables=zch))
 
 

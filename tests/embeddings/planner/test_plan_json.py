@@ -36,35 +36,6 @@ def test_a_failed_write_leaves_the_old_plan(tmp_path: Path, monkeypatch: pytest.
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("{", "not readable JSON"),
-        ("{}", "is no plan .KeyError: 'version'"),
-        ("[]", "is no plan"),
-        ('{"version": 2}', "version 2, this code reads 1"),
-        ('{"version": 1, "tables": {"a": {"module": "m", "sharding_type": "x", "compute_kernel": "f", "shards": [1]}}}',
-         "is no plan"),
-        ('{"version": 1, "tables": 3}', "is no plan"),
-        ('{"version": 1, "world_size": 2, "ranks_of_host": 0, "batch_size": 1, "tables": {}}', "impossible figures"),
-    ],
-)  # fmt: skip
-def test_damaged(text: str, says: str, tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(text)
-    with pytest.raises(InputError, match=says):
-        load_plan(tmp_path / "plan.json")
-
-
-def test_missing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"does not exist; python -m embeddings\.plan"):
-        load_plan(tmp_path / "plan.json")
-    with pytest.raises(InputError, match=r"folder '.*no' for the plan does not exist"):
-        save_plan(plan_of(three_tables()), tmp_path / "no" / "plan.json")
-    with pytest.raises(InputError, match=r"is a folder; name the plan's file, such as .*plan\.json"):
-        save_plan(plan_of(three_tables()), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
 EARLIER = """{
  "version": 1,
  "world_size": 2,
@@ -81,6 +52,49 @@ EARLIER = """{
  }
 }
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not readable JSON"),
+        ("{}", "is no plan, python -m embeddings.plan --out FILE writes one: version: Field required"),
+        ("[]", "is no plan"),
+        ('{"version": 2}', "version 2, this code reads 1"),
+        ('{"version": 1, "tables": {"a": {"module": "m", "sharding_type": "x", "compute_kernel": "f", "shards": [1]}}}',
+         "is no plan"),
+        ('{"version": 1, "tables": 3}', "tables: keys are expected"),
+        ('{"version": "x"}', "version 'x', this code reads 1"),
+        ("[" * 100_000, "nested too deeply"),
+        (EARLIER.replace("[0, 0, 9, 8, 1]", "[0, 0, 9, 8, -1]"), "greater than or equal to 0, got -1"),
+        (EARLIER.replace("[0, 0, 9, 8, 1]", "[0, 0, 9, 8, 1e400]"), "shards.0.4: Input should be"),
+        (EARLIER.replace("[0, 0, 9, 8, 1]", "[0, 0, 1" + 400 * "0" + ", 8, 1]"), "less than or equal to 1000000000000"),
+        (EARLIER.replace("[0, 0, 9, 8, 1]", "[0, 0, 9, 8]"), "shards.0.4: Field required"),
+        (EARLIER.replace("[[0, 0, 9, 8, 1]]", "null"), "shards: Input should be a valid list, got None"),
+        (EARLIER.replace('"table_wise"', '"diagonal"'), "sharding_type: Input should be 'data_parallel'"),
+        (EARLIER.replace('"world_size": 2', '"world_size": 1e9'), "world_size: Input should be less than"),
+        (EARLIER.replace('"device": "cuda"', '"device": null'), "device: Input should be 'cpu' or 'cuda', got None"),
+        (EARLIER.replace('"v": "replicated"', '"v": 3'), "frozen.v: Input should be a valid string, got 3"),
+        ('{"version": 1, "world_size": 2, "ranks_of_host": 0, "batch_size": 1, "tables": {}}',
+         "ranks_of_host: Input should be greater"),
+        (EARLIER.replace('"ranks_of_host": 2', '"ranks_of_host": 3'), "impossible figures: 3 ranks of a host of 2"),
+    ],
+)  # fmt: skip
+def test_damaged(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(InputError, match=says) as caught:
+        load_plan(tmp_path / "plan.json")
+    assert len(str(caught.value)) < 1500 and "\n" not in str(caught.value)
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not exist; python -m embeddings\.plan"):
+        load_plan(tmp_path / "plan.json")
+    with pytest.raises(InputError, match=r"folder '.*no' for the plan does not exist"):
+        save_plan(plan_of(three_tables()), tmp_path / "no" / "plan.json")
+    with pytest.raises(InputError, match=r"is a folder; name the plan's file, such as .*plan\.json"):
+        save_plan(plan_of(three_tables()), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_format_is_that_of_earlier_versions(tmp_path: Path) -> None:

@@ -33,6 +33,23 @@ def test_widths():
     assert block_widths(48, 8) == [8] and block_widths(48, 10) == [12] and block_widths(30, 4) == [30]
 
 
+def test_only_widths_that_differ_much_are_tried():
+    assert block_widths(1000, None) == [40, 100, 200, 500]
+    assert block_widths(3840, None) == [120, 240, 480, 960, 1920] and block_widths(1920, None) == [
+        60,
+        120,
+        240,
+        480,
+        960,
+    ]
+    assert block_widths(96, None) == [32, 48] and block_widths(4096, None) == [2**n for n in range(7, 12)]
+
+
 def test_possible_types():
-    assert possible_sharding_types(zch=False) == SHARDING_TYPES
-    assert possible_sharding_types(zch=True) == ("row_wise",)
+    for device in ("cpu", "cuda"):
+        assert possible_sharding_types(10, 16, False, device) == (SHARDING_TYPES, "")
+        assert possible_sharding_types(1, 16, False, device)[0] == tuple(k for k in SHARDING_TYPES if k != "grid_shard")
+        assert possible_sharding_types(10, 16, True, device)[0] == ("row_wise",)
+        for width in (1, 2, 3, 10):
+            assert possible_sharding_types(10, width, True, device)[0] == ()
+            assert possible_sharding_types(10, width, False, device)[0] == ("data_parallel",) * (device == "cpu")
