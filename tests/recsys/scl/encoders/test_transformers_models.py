@@ -85,12 +85,16 @@ def test_code_of_a_folder_is_never_run(kind, tmp_path, asked):
 
 
 def test_pickled_weights_are_refused(tmp_path):
-    bert(tmp_path / "local")
+    model, weights = bert(tmp_path / "local"), tmp_path / "local" / "pytorch_model.bin"
     (tmp_path / "local" / "model.safetensors").unlink()
-    (tmp_path / "local" / "pytorch_model.bin").write_bytes(harmful(tmp_path / "mark"))
-    with pytest.raises(InputError, match=r"cannot be had \(.*with safetensors weights"):
-        small("text", name=str(tmp_path / "local"))
-    assert not (tmp_path / "mark").exists()
+    for harmless in (False, True):
+        if harmless:
+            torch.save(model.state_dict(), weights)
+        else:
+            weights.write_bytes(harmful(tmp_path / "mark"))
+        with pytest.raises(InputError, match=r"cannot be had \(.*with safetensors weights"):
+            small("text", name=str(tmp_path / "local"))
+        assert not (tmp_path / "mark").exists()
 
 
 @pytest.mark.parametrize(
