@@ -1,5 +1,6 @@
 """Parquet of strangers: exact columns, bounded memory, damage that is found."""
 
+import contextlib
 import gzip
 import os
 import zipfile
@@ -112,6 +113,25 @@ def test_rows_out_of_proportion(tmp_path):
     refuse_many_values([file, file], 1 << 23, "rows", "write fewer")
     with pytest.raises(InputError, match=r"8,388,609 rows in [\d,]+ bytes of files; allowed: .*; write fewer"):
         refuse_many_values([file, file], (1 << 23) + 1, "rows", "write fewer")
+
+
+def test_no_damage_of_a_footer_ends_the_process(tmp_path):
+    """Statistics that make no sense end a process in which Python asks for their column; so each in a fork's child."""
+    path = write(tmp_path / "a.parquet", pa.table({"a": [[1, 2], [], [3]], "b": [1, 2, 3]}), row_group_size=1)
+    whole = path.read_bytes()
+    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    places = [i for i in range(end, len(whole) - 8) if whole[i - 1] in (0x19, 0x29)]  # lists, histograms among them
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            for place in places:
+                path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+                with contextlib.suppress(InputError):
+                    file = read_footer(path)
+                    [file.values(group, name) for group in range(3) for name in file.leaves]
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0 and len(places) > 10
 
 
 def test_names_that_are_no_text(tmp_path):
