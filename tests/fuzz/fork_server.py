@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import importlib
 import os
+import pkgutil
 import resource
 import select
 import signal
@@ -14,17 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import embeddings
+import recsys
+import train
 from embeddings.errors import InputError
 from tests.fuzz.watch import watch
 
 SECONDS, BYTES, HARD_BYTES = 30.0, 1 << 30, 2 << 30
-# What the commands import inside their functions.
-_HEAVY = """
-embeddings.planner.advice embeddings.planner.explain_table embeddings.planner.plan_diff embeddings.planner.world_size
-embeddings.frozen.build_store train.ctr.task train.ctr.trained_run train.ctr.write_predictions train.scl.task
-train.encoding.encode_items train.encoding.trained_encoder train.report.html_page train.data.stats.table_collisions
-torch.utils.tensorboard
-""".split()
 TEMPORARY = "tmp"  # folder of a case for temporary files
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -36,7 +34,7 @@ class Outcome:
     status    its exit status, negative: the signal that ended it
     peak      bytes of resident memory at its peak, above those of a child that does nothing
     stopped   "time" or "memory" where a limit ended it, else empty
-    said      standard output and error, one after the other, at most 1 MB each
+    out, err  what it said, at most 1 MB each
     noted     what the audit hook noted, a line each
     """
 
@@ -51,18 +49,16 @@ class Outcome:
 
 def import_everything() -> None:
     """What the commands import when they run, in the parent, so that no child does."""
-    import importlib
-
     import torch
 
-    torch.set_num_threads(1)
-    for module in _HEAVY:
-        importlib.import_module(module)
     from recsys.scl.encoders import timm_models, transformers_models
-    from train.__main__ import COMMANDS
 
-    for module, _ in COMMANDS.values():
-        importlib.import_module(module)
+    torch.set_num_threads(1)
+    for package in (embeddings, recsys, train):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            with contextlib.suppress(ImportError):  # a library that is not installed, or none of Python
+                importlib.import_module(found.name)
+    importlib.import_module("torch.utils.tensorboard")
     for libraries in (timm_models._timm, transformers_models._transformers):
         with contextlib.suppress(InputError):  # not installed: then no case can use it
             libraries()
@@ -73,7 +69,7 @@ def import_everything() -> None:
 
 
 def command(arguments: Sequence[object]) -> Callable[[], int]:
-    """``python -m train ARGUMENTS``, or ``python -m embeddings.plan`` where the first is that."""
+    """``python -m train ARGUMENTS``."""
 
     def action() -> int:
         from train import __main__ as program
