@@ -9,7 +9,7 @@ from embeddings.errors import InputError, shown
 from embeddings.file_name import file_names
 from embeddings.plain_scalars import NULL
 from embeddings.validation import FileName, FileNames, LocalPath, Strict, todays_names, validated
-from embeddings.yaml_file import parse_plain, parse_yaml, read_yaml, write_yaml
+from embeddings.yaml_file import MOST_DEPTH, parse_plain, parse_yaml, read_yaml, write_yaml
 
 # Far above what anybody uses, and what everything that takes the numbers can hold.
 MOST_EPOCHS, MOST_STEPS, MOST_DAYS = 100_000, 10**12, 30
@@ -113,6 +113,8 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         key, found, value = item.partition("=")
         if not found:
             raise InputError(f"override {shown(item)} is not of the form key.sub=value, such as train.epochs=2")
+        if key.count(".") > MOST_DEPTH:
+            raise InputError(f"override {shown(item)} goes {key.count('.')} keys deep, and no setting does")
         _put(given, key.split("."), override_value(key, value))
     where = f"config '{path}'"
     base = read_yaml(path, "config")

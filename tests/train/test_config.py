@@ -81,6 +81,7 @@ def test_the_resolved_config_is_complete_and_reloads_to_itself(small_config, tmp
         ("data.batch_size=null", "data.batch_size: Input should be a valid integer, got None"),
         ("data.path=null", "data.path: Input should be a valid string, got None"),
         ("train.epochs", "override 'train.epochs' is not of the form key.sub=value, such as train.epochs=2"),
+        ("a." * 5000 + "b=1", "goes 5000 keys deep"),
         ("model.over_arch=[1", "override 'model.over_arch=[1', which begins as a list, mapping or quote, is not "),
         ("data.path=${oc.env:HOME}", "has '${', and nothing is filled in here; write the value itself"),
         ("train.epochs=3 #2", "train.epochs: Input should be a valid integer"),
