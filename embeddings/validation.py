@@ -205,7 +205,8 @@ def _section(model: Any, raw: Any, path: list) -> tuple[Any, Variants | None, An
             model = next((a for a in typing.get_args(model) if a is not type(None)), None)
         if typing.get_origin(model) is Annotated:
             model, *metadata = typing.get_args(model)
-        raw = raw.get(part) if isinstance(raw, dict) else raw[part] if isinstance(raw, list) else None
+        at = part if isinstance(raw, dict) or (isinstance(raw, list) and isinstance(part, int)) else None
+        raw = None if at is None else raw.get(at) if isinstance(raw, dict) else raw[at]
         variants = variants_in(metadata)
         if variants is not None:
             model = variants.class_of(variants.name(raw))

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from embeddings import validation
 from embeddings.errors import InputError
-from embeddings.validation import Strict, Variants, validated
+from embeddings.validation import Strict, Variants, todays_names, validated
 
 
 class Leaf(Strict):
@@ -113,6 +113,13 @@ def test_an_old_name_is_said_once(capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     validated(Root, {"branch": {"leaf": OLD}}, "here")
     assert capsys.readouterr().err == "", "rank 0 says it for all"
+
+
+def test_layers_of_other_shapes_than_what_they_go_over():
+    """A mapping where the file below has a list is for validation to refuse, once they are merged."""
+    below = {"branch": {"listed": [{"width": 1}]}}
+    layer = {"branch": {"listed": {"x": {"breadth": 2}}}}
+    assert todays_names(Root, below, layer)["branch"].keys() == {"listed"}
 
 
 def test_mistakes_under_an_old_name():
