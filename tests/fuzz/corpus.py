@@ -36,12 +36,18 @@ run: {root: runs}
 ASSUME = "lengths: {history: 5, tags: 2.5}\nfrozen: {text: {count: 1000, width: 8, dtype: int8}}\n"
 
 
+PICTURES = ("image", "timm")  # encoders of pictures; the others are of texts
+
+
 class NoCorpus(Exception):
     """A command that makes the corpus failed."""
 
 
 def make_corpus(folder: Path) -> None:
-    """Fill ``folder``: data, config, runs, stores, encoders, pairs, plan, hardware and assumptions."""
+    """Fill ``folder``: data, config, runs, stores, encoders, pairs, plan, hardware and assumptions.
+
+    Raises NoCorpus where a command fails that makes it, or that reads it: what is to be damaged is whole.
+    """
     (folder / TEMPORARY).mkdir(parents=True)
 
     def step(action: Callable[[], int], what: str) -> None:
@@ -70,6 +76,35 @@ def make_corpus(folder: Path) -> None:
     step(_earlier, "checkpoints as earlier versions wrote them")
     for made in (*folder.rglob("*.out"), *folder.rglob("tensorboard")):
         shutil.rmtree(made) if made.is_dir() else made.unlink()
+    tried = shutil.copytree(folder, folder.with_name(f"{folder.name}-tried"))
+    for arguments in _readers(folder):
+        done = run(command(arguments), tried, watched=True)
+        if done.status or done.noted:
+            raise NoCorpus(f"{arguments}: status {done.status}\n{done.out}\n{done.err}\n{done.noted}")
+    shutil.rmtree(tried)
+
+
+def _readers(folder: Path) -> list[list[object]]:
+    """Commands that read what is there, one of each kind, and succeed."""
+    ctr, plan = ["ctr", "--config", "config.yaml"], ["plan", "--config", "config.yaml", "--world-size", 2]
+    take = ["model.multimodal.mode=make", "model.multimodal.make.run=runs/makes"]
+    return [
+        ["check", "--config", "config.yaml"],
+        ["collisions", "--config", "config.yaml"],
+        *([*ctr, f"run.name={name}", "run.resume=true", "train.max_steps=4"] for name in ("run", "early")),
+        [*ctr, "run.name=planned", "train.max_steps=1", "--plan", "plan1.json"],
+        [*ctr, "run.name=taken", "train.max_steps=1", *take],
+        *(["evaluate", f"runs/{name}", "--checkpoint", "step-00000003"] for name in ("run", "early")),
+        ["predict", "runs/run", "--out", "scores"],
+        ["report", "runs/run", "runs/other"],
+        [*plan, "--hardware", "l4", "--plan", "plan.json"],
+        [*plan, "--hardware", "hardware.yaml", "--assume", "assume.yaml"],
+        *(["store", "verify", f"stores/{p.name}"] for p in (folder / "stores").iterdir()),
+        ["store", "build", "--out", "built", "--ids", "raw/ids.npy", "--vectors", "raw/vectors.npy"],
+        *(["encode", f"encoders/{p.name}", "--items", f"{'pairs' if p.name in PICTURES else 'texts'}/items",
+           "--column", "content", "--out", f"encoded/{p.name}", "--device", "cpu"]
+          for p in (folder / "encoders").iterdir()),
+    ]  # fmt: skip
 
 
 def _raw_files() -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.fuzz import fork_server, verdict
 from tests.fuzz.campaign import Campaign
 from tests.fuzz.case import Case, generator
@@ -20,6 +21,14 @@ from tests.fuzz.mutate import binary, npy, payloads, texts, trees
 
 # Python 3.12 says so of every fork of a process with threads; the children here start none.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def test_a_hundred_damaged_and_hostile_files_end_in_a_line_each():
+    """The short form of `make test-fuzz`; it ends with how to run one case again."""
+    command = [sys.executable, "-m", "tests.fuzz", "--cases", "105", "--seed", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, f"{done.stdout[-8000:]}\n{done.stderr[-2000:]}"
+    assert "105 of 105 cases run, 0 failed" in done.stdout
 
 
 @pytest.fixture

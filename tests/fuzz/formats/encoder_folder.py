@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 from tests.fuzz.case import Case, Format
+from tests.fuzz.corpus import PICTURES
 from tests.fuzz.mutate import payloads
 from tests.fuzz.mutate.texts import mutate_json, spoil_file
 from tests.fuzz.mutate.weights import mutate_safetensors
@@ -14,7 +15,6 @@ _NAMES = [
     *("timm/resnet18", "https://127.0.0.1:9/x", "file:///etc/passwd", "bert-base-uncased"),
 ]
 QUICK = ["--device", "cpu", "--workers", 1]
-_KIND = {"image": "image", "words": "text", "bert": "text", "timm": "image"}
 
 
 def _plant(encoder: Path, rng: random.Random) -> None:
@@ -71,7 +71,7 @@ def make(folder: Path, rng: random.Random) -> Case:
         mutate_json(model / rng.choice(["config.json", "tokenizer.json", "tokenizer_config.json"]), rng)
         model_of = ["data.path=texts", "model.text.name=models/bert"]
         return Case([["scl", "--config", "scl.yaml", *model_of, "train.max_steps=1"]])
-    items = "pairs/items" if _KIND[name] == "image" else "texts/items"
+    items = "pairs/items" if name in PICTURES else "texts/items"
     return Case([["encode", f"encoders/{name}", "--items", items, "--column", "content", "--out", "out", *QUICK]])
 
 
