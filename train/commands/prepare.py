@@ -151,13 +151,13 @@ def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
     are only raw tables, joining them takes 45 bytes for each sample of a split. On disk, the vectors pass through a
     temporary file. Validation is a fixed part of the train users, by a hash of their ids; test is as published.
     """
-    import json
     from pathlib import Path
 
+    from embeddings.json_file import read_json
     from recsys.datasets import taobao_mm
 
     counts = taobao_mm.prepare(source, out, taobao_mm.TaobaoConfig(**flags), overwrite=overwrite)
-    facts = json.loads(Path(out, "prepare.json").read_text())
+    facts = read_json(Path(out, "prepare.json"), "facts of the data")
     click.echo(
         f"vectors    {facts['vectors']:>13,}; none for {facts['targets_without_vector']:,} of {facts['targets']:,} "
         f"targets, and {facts['behaviours_without_vector']:,} of {facts['behaviours_looked_up']:,} behaviours looked up"

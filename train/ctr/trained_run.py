@@ -1,12 +1,12 @@
 """A trained run opened for scoring: its config, its data and the weights of one of its checkpoints."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from embeddings.errors import InputError, shown
+from embeddings.json_file import read_json
 from recsys.features.frozen_stores import open_stores
 from recsys.schema import Schema
 from train.checkpoint.checkpointer import Checkpointer
@@ -52,9 +52,10 @@ def run_config(run: str, overrides: tuple[str, ...]) -> Config:
 
 def _mode(run: Path) -> str | None:
     try:
-        return json.loads((run / "run.json").read_text()).get("mode")
-    except (OSError, ValueError, AttributeError):  # scoring needs the config and the checkpoint alone
+        about = read_json(run / "run.json", "run's facts")
+    except (OSError, InputError):  # scoring needs the config and the checkpoint alone
         return None
+    return about.get("mode") if isinstance(about, dict) else None
 
 
 def open_run(
