@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def hides_a_traceback() -> int:
 
 
 def dies() -> int:
-    os.kill(os.getpid(), 11)
+    os.kill(os.getpid(), signal.SIGKILL)
     return 0
 
 
@@ -108,7 +109,7 @@ def test_what_is_right_has_no_fault(folder: Path):
     [
         (raises, ["traceback"]),
         (hides_a_traceback, ["traceback"]),
-        (dies, ["status -11"]),
+        (dies, ["status -9"]),
         (lambda: error("x", 1), ["status 1"]),
         (lambda: error("x", 75), ["status 75"]),
         (lambda: 2, ["wordless"]),

@@ -61,8 +61,11 @@ def last_line(text: str) -> str:
 
 
 def litter(folder: Path) -> list[str]:
-    """What is half-written: names that the atomic writers give until a file or folder is whole."""
-    known = {".metadata"}
+    """What is half-written: names that the atomic writers give until a file or folder is whole.
+
+    What encode has done stays in .NAME.parts, for the same command to go on with.
+    """
+    known = {".metadata", ".out.parts"}
     return sorted(
         str(p.relative_to(folder))
         for p in folder.rglob("*")
