@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import ROOT
 from embeddings.errors import InputError
-from embeddings.json_file import write_json
+from embeddings.files.json_file import write_json
 
 _JOB, _RESULT = "job.json", "result.json"
 

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from embeddings.errors import InputError, nearest, shown
-from embeddings.file_name import file_name, file_names
+from embeddings.files.file_name import file_name, file_names
+from embeddings.files.local_path import local_path, with_home
+from embeddings.files.plain_scalars import typed
 from embeddings.launched_rank import launched_rank
-from embeddings.local_path import local_path, with_home
-from embeddings.plain_scalars import typed
 
 Model = TypeVar("Model", bound=BaseModel)
 FileName = Annotated[str, AfterValidator(file_name)]

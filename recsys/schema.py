@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError, shown
-from embeddings.file_name import file_name
+from embeddings.files.file_name import file_name
+from embeddings.files.yaml_file import read_yaml, write_yaml
 from embeddings.planner.table_constraint import MOST_COLUMNS, MOST_TABLE_ROWS
 from embeddings.validation import StorePath, Strict, validated
-from embeddings.yaml_file import read_yaml, write_yaml
 
 SCHEMA_FILE = "schema.yaml"  # of a data folder, and of a run
 _NAME = re.compile(r"[^\W_][\w-]*")

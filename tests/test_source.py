@@ -60,7 +60,7 @@ def test_only_the_models_ask_which_architecture_it_is(path: Path):
 
 # What they parse is in no file: what another process said, or what a library gives as text.
 PARSES_JSON = {
-    "embeddings/json_file.py": "the one reader of files",
+    "embeddings/files/json_file.py": "the one reader of files",
     "recsys/scl/encoders/tokenizer.py": "a tokenizer that was just made",
     "train/distributed/heartbeat.py": "a rank's word in the store",
     "train/run/versions.py": "a process of ours",
@@ -136,9 +136,9 @@ def test_parquet_is_written_with_page_checksums(path: Path):
     assert writers_without_checksums(path.read_text()) == []
 
 
-# What reads parquet past embeddings/parquet_file.py: pyarrow takes a dot in a column's name for a path, "item=7" in a
-# file's path for a column, and allocates what a file asks for.
-READS_PARQUET = {"embeddings/parquet_file.py", "benchmarks/peers/fuxictr/convert.py"}
+# What reads parquet past embeddings/files/parquet_file.py: pyarrow takes a dot in a column's name for a path, "item=7"
+# in a file's path for a column, and allocates what a file asks for.
+READS_PARQUET = {"embeddings/files/parquet_file.py", "benchmarks/peers/fuxictr/convert.py"}
 PARQUET_READERS = r"pq\.(ParquetFile|ParquetDataset|read_\w+)\b|iter_batches|pyarrow\.dataset"
 
 

@@ -6,10 +6,10 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError, shown
-from embeddings.file_name import file_names
-from embeddings.plain_scalars import NULL
+from embeddings.files.file_name import file_names
+from embeddings.files.plain_scalars import NULL
+from embeddings.files.yaml_file import MOST_DEPTH, parse_plain, parse_yaml, read_yaml, write_yaml
 from embeddings.validation import FileName, FileNames, LocalPath, Strict, todays_names, validated
-from embeddings.yaml_file import MOST_DEPTH, parse_plain, parse_yaml, read_yaml, write_yaml
 
 # Far above what anybody uses, and what everything that takes the numbers can hold.
 MOST_EPOCHS, MOST_STEPS, MOST_DAYS = 100_000, 10**12, 30

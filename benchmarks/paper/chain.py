@@ -20,9 +20,9 @@ from benchmarks.paper import chain_rows
 from benchmarks.paper.chain_rows import ROWS, SEARCHES
 from benchmarks.ranks import launch_command
 from embeddings.errors import InputError
-from embeddings.json_file import write_json
-from embeddings.plain_scalars import typed
-from embeddings.yaml_file import read_yaml, write_yaml
+from embeddings.files.json_file import write_json
+from embeddings.files.plain_scalars import typed
+from embeddings.files.yaml_file import read_yaml, write_yaml
 
 ENCODERS = {"image": ("picture", "raw-pixels"), "text": ("title", "raw-words")}  # modality -> column, baseline
 # kind of vectors -> settings of its encoders' training; none are trained for raw ones

@@ -24,7 +24,7 @@ from benchmarks.harness import append, measurement, ratios, results_option, run_
 from benchmarks.ranks import run_on_ranks
 from benchmarks.training.profile import profile
 from embeddings.errors import InputError
-from embeddings.yaml_file import write_yaml
+from embeddings.files.yaml_file import write_yaml
 
 RANKS = 2
 WINDOW = 20  # steps; speeds are medians over windows
@@ -182,7 +182,7 @@ def main(
 
 def split_rows(data: str) -> int:
     """Rows of the training split, by its footers."""
-    from embeddings.parquet_file import read_footers
+    from embeddings.files.parquet_file import read_footers
     from train.data.parquet_files import find_files
 
     return int(sum(f.group_rows.sum() for f in read_footers(find_files(data, "train"))))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embeddings.errors import InputError, nearest, shown
+from embeddings.files.npy_file import map_npy
+from embeddings.files.parquet_folder import listed, parquet_paths
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.store_writer import check_target, locked_target
-from embeddings.npy_file import map_npy
-from embeddings.parquet_folder import listed, parquet_paths
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +96,7 @@ def _parquet_files(source: str) -> list[str]:
 
 def _batches(files: list[str], id_column: str, vector_column: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """File, ids [n] and vectors [n, M] of each non-empty batch."""
-    from embeddings.parquet_file import read_batches, read_footers, refuse_many_values
+    from embeddings.files.parquet_file import read_batches, read_footers, refuse_many_values
 
     for file in read_footers(files):
         names = file.columns.names

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from embeddings.errors import InputError
-from embeddings.folder_lock import folder_lock
+from embeddings.files.folder_lock import folder_lock
+from embeddings.files.json_file import write_json
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.store_files import COPY_OR_REBUILD, META, REBUILD, check_ids, read_meta
-from embeddings.json_file import write_json
 
 TOLERANCE = 5e-3  # of a norm; float16 rounds one by up to 5e-4
 BLOCK_BYTES = 4 << 20

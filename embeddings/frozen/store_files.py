@@ -10,9 +10,9 @@ from iopath.common.file_io import g_pathmgr
 from pydantic import ConfigDict, Field, model_validator
 
 from embeddings.errors import InputError, first_line
+from embeddings.files.json_file import read_json
+from embeddings.files.npy_file import map_npy
 from embeddings.frozen.quantise import StoredDtype
-from embeddings.json_file import read_json
-from embeddings.npy_file import map_npy
 from embeddings.validation import Strict, validated
 
 FORMAT = 1

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from iopath.common.file_io import g_pathmgr
 
-from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError
-from embeddings.folder_lock import folder_lock
+from embeddings.files.atomic_file import atomic_folder
+from embeddings.files.folder_lock import folder_lock
+from embeddings.files.json_file import write_json
 from embeddings.frozen.quantise import DTYPES, encoded
 from embeddings.frozen.store_files import FORMAT, META, FileEntry, StoreMeta, whole_checksum
-from embeddings.json_file import write_json
 
 BLOCK_BYTES = 32 << 20  # of one float64 block of vectors
 

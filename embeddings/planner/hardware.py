@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from embeddings.errors import InputError, nearest, shown
+from embeddings.files.yaml_file import read_yaml, write_yaml
 from embeddings.validation import Strict, validated
-from embeddings.yaml_file import read_yaml, write_yaml
 
 SHIPPED = Path(__file__).with_name("hardware")
 GIB = 2**30

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, shown
-from embeddings.json_file import read_json
+from embeddings.files.atomic_file import atomic_write
+from embeddings.files.json_file import read_json
 from embeddings.planner.hardware import MOST_RANKS
 from embeddings.planner.sharding_plan import ParameterSharding, ShardingPlan
 from embeddings.planner.sharding_types import ShardingType

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from embeddings.errors import InputError
+from embeddings.files.npy_file import map_npy
 from embeddings.frozen.store import FrozenStore, build_store
-from embeddings.npy_file import map_npy
 from recsys.datasets.io.data_folder import data_folder, write_description
 from recsys.datasets.io.flags import check_at_least
 from recsys.datasets.io.negative_sampling import NegativeSampler

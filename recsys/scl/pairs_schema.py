@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from embeddings.errors import InputError
+from embeddings.files.yaml_file import read_yaml, write_yaml
 from embeddings.validation import LocalPath, Strict, validated
-from embeddings.yaml_file import read_yaml, write_yaml
 
 Kind = Literal["image", "text"]
 PAIRS_FILE = "pairs.yaml"

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from embeddings.atomic_file import sync_path
 from embeddings.errors import InputError, first_line
-from embeddings.json_file import read_json, write_json
+from embeddings.files.atomic_file import sync_path
+from embeddings.files.json_file import read_json, write_json
 from embeddings.validation import Strict, validated
 from train.checkpoint.checksums import PROGRESS
 

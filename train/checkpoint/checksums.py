@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from embeddings.errors import InputError, first_line
-from embeddings.json_file import read_json
+from embeddings.files.json_file import read_json
 from embeddings.validation import validated
 from train.checkpoint.shard_index import FileName
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from embeddings.json_file import read_json
+from embeddings.files.json_file import read_json
 from embeddings.validation import validated
 from train.checkpoint.direct_io import direct_file
 from train.checkpoint.shard_index import NAMES, SavedShard, SavedTensor, ShardIndex, index_of, joined

@@ -2,7 +2,7 @@
 
 import click
 
-from embeddings.yaml_file import to_yaml
+from embeddings.files.yaml_file import to_yaml
 from recsys.schema import Schema, load_schema
 from train.commands.parameter_types import INPUT
 from train.config_docs import describe

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from embeddings.errors import InputError
-from embeddings.file_name import file_name
-from embeddings.local_path import local_path, with_home
-from embeddings.output_path import output_file, output_folder, output_place
+from embeddings.files.file_name import file_name
+from embeddings.files.local_path import local_path, with_home
+from embeddings.files.output_path import output_file, output_folder, output_place
 
 
 class _Checked(click.ParamType):

@@ -153,7 +153,7 @@ def taobao_mm(source: str, out: str, overwrite: bool, **flags: int) -> None:
     """
     from pathlib import Path
 
-    from embeddings.json_file import read_json
+    from embeddings.files.json_file import read_json
     from recsys.datasets import taobao_mm
 
     counts = taobao_mm.prepare(source, out, taobao_mm.TaobaoConfig(**flags), overwrite=overwrite)

@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from embeddings.errors import InputError
+from embeddings.files.yaml_file import read_yaml
 from embeddings.planner.planner_input import FrozenInput, PlannerInput, TableInput
 from embeddings.planner.table_constraint import MOST_TABLE_ROWS, TableConstraint
 from embeddings.validation import Strict, validated
-from embeddings.yaml_file import read_yaml
 from recsys.schema import Schema
 from train.ctr.config import Config
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, nearest
-from embeddings.plain_scalars import typed
+from embeddings.files.plain_scalars import typed
 from embeddings.planner.sharding_types import (
     SHARDING_TYPES,
     ShardingType,

@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, first_line, one_line, shown
+from embeddings.files.atomic_file import atomic_write
+from embeddings.files.json_file import read_json, write_json
 from embeddings.frozen.store import FrozenStore
-from embeddings.json_file import read_json, write_json
 from embeddings.validation import Strict, validated
 from recsys.models.config import MAKEConfig
 from recsys.models.make import MAKE

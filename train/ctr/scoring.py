@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 
 from embeddings.errors import InputError, first_line
+from embeddings.files.json_file import write_json
 from embeddings.frozen.check_store import refuse_changed
-from embeddings.json_file import write_json
 from recsys.batch import Batch
 from recsys.metrics import evaluate_predictions, undefined
 from recsys.schema import Schema

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from embeddings.errors import InputError, shown
-from embeddings.json_file import read_json
+from embeddings.files.json_file import read_json
 from recsys.features.frozen_stores import open_stores
 from recsys.schema import Schema
 from train.checkpoint.checkpointer import Checkpointer

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import torch
 import torch.distributed as dist
 
-from embeddings.atomic_file import atomic_folder
 from embeddings.errors import DISK_FULL, InputError
-from embeddings.folder_lock import folder_lock
+from embeddings.files.atomic_file import atomic_folder
+from embeddings.files.folder_lock import folder_lock
 from embeddings.frozen.check_store import refuse_changed
 from train.ctr.scoring import scored
 from train.ctr.trained_run import TrainedRun

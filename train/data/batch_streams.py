@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from embeddings.files.parquet_file import DataFile
 from embeddings.frozen.store import FrozenStore
-from embeddings.parquet_file import DataFile
 from recsys.batch import Batch
 from recsys.features.batch_assembly import BatchAssembler
 from recsys.features.columns import needed_fields

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from embeddings.errors import InputError, nearest
-from embeddings.parquet_file import DataFile, read_footers
-from embeddings.parquet_folder import listed, parquet_paths
+from embeddings.files.parquet_file import DataFile, read_footers
+from embeddings.files.parquet_folder import listed, parquet_paths
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from embeddings.parquet_file import DataFile, read_batches, unreadable_group
+from embeddings.files.parquet_file import DataFile, read_batches, unreadable_group
 from train.data.shard_plan import Segment
 
 

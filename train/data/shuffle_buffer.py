@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from embeddings.parquet_file import DataFile, read_batches
+from embeddings.files.parquet_file import DataFile, read_batches
 from recsys.features.arrow_columns import arrow_values, nulls
 from recsys.features.columns import Field
 from recsys.features.raw_columns import build_row_block

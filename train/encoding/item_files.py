@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import InputError
-from embeddings.parquet_file import DataFile, read_batches, read_footers, unreadable_group
-from embeddings.parquet_folder import listed, parquet_paths
+from embeddings.files.parquet_file import DataFile, read_batches, read_footers, unreadable_group
+from embeddings.files.parquet_folder import listed, parquet_paths
 from train.data.content_columns import check_column, contents, read_ids
 from train.data.parquet_files import fingerprint
 

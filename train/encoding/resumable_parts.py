@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, first_line
-from embeddings.json_file import parse_json, read_json, write_json
-from embeddings.parquet_file import DataFile, read_batches, read_footer
+from embeddings.files.atomic_file import atomic_write
+from embeddings.files.json_file import parse_json, read_json, write_json
+from embeddings.files.parquet_file import DataFile, read_batches, read_footer
 from embeddings.validation import Strict, validated
 
 ID, VECTOR, NORM = "item", "vector", "norm"

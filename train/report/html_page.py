@@ -7,9 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
-from embeddings.yaml_file import to_yaml
+from embeddings.files.atomic_file import atomic_write
+from embeddings.files.yaml_file import to_yaml
 from train.report.comparison import Comparison
 from train.report.plots import draw_plots
 from train.report.run_reader import RunRecord

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from embeddings.errors import InputError, first_line, nearest
-from embeddings.json_file import read_json
-from embeddings.plain_scalars import typed
+from embeddings.files.json_file import read_json
+from embeddings.files.plain_scalars import typed
+from embeddings.files.yaml_file import read_yaml
 from embeddings.validation import validated
-from embeddings.yaml_file import read_yaml
 from recsys.models.config import ArchConfig
 from train.ctr.config import load_config
 from train.report.run_files import About, Evaluation

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from embeddings.errors import InputError
-from embeddings.json_file import parse_json
+from embeddings.files.json_file import parse_json
 from embeddings.validation import validated
 
 METRICS = "metrics.jsonl"

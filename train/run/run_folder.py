@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic_file import atomic_write, sync_path
 from embeddings.errors import InputError
-from embeddings.folder_lock import LOCK, folder_lock
-from embeddings.json_file import write_json
+from embeddings.files.atomic_file import atomic_write, sync_path
+from embeddings.files.folder_lock import LOCK, folder_lock
+from embeddings.files.json_file import write_json
 from train.config import RunSettings, save_config
 from train.run.metrics_file import LOST, METRICS, read_lines
 from train.run.versions import PACKAGES, installed

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from embeddings.errors import InputError, first_line
-from embeddings.parquet_file import DataFile, read_batches, read_footers, refuse_many_values
+from embeddings.files.parquet_file import DataFile, read_batches, read_footers, refuse_many_values
 from recsys.scl.pairs_schema import Items
 from train.data.content_columns import as_content, check_column
 from train.data.parquet_files import find_files, fingerprint

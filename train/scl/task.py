@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError
+from embeddings.files.atomic_file import atomic_write
 from recsys.scl.encoders.encoder_folder import save_encoder
 from recsys.scl.pairs_schema import load_pairs, save_pairs
 from train.data.parquet_files import announce_files

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from embeddings.atomic_file import atomic_folder
 from embeddings.errors import DISK_FULL, InputError
-from embeddings.folder_lock import folder_lock
-from embeddings.json_file import write_json
+from embeddings.files.atomic_file import atomic_folder
+from embeddings.files.folder_lock import folder_lock
+from embeddings.files.json_file import write_json
 from recsys.datasets.io.split_writer import SplitCount
 from recsys.schema import Schema, save_schema
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from embeddings.errors import InputError
-from embeddings.json_file import read_json
+from embeddings.files.json_file import read_json
 from embeddings.validation import validated
 
 ABOUT = "encoder.json"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from embeddings.atomic_file import atomic_folder
 from embeddings.errors import InputError, first_line
-from embeddings.json_file import MOST_BYTES, write_json
+from embeddings.files.atomic_file import atomic_folder
+from embeddings.files.json_file import MOST_BYTES, write_json
 from recsys.scl.encoders.about import ABOUT, read_about
 from recsys.scl.encoders.build import rebuild
 from recsys.scl.encoders.encoder import Encoder

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from embeddings.errors import InputError
-from embeddings.json_file import parse_json
+from embeddings.files.json_file import parse_json
 from recsys.scl.encoders.encoder import Undecodable
 
 PADDING = -1

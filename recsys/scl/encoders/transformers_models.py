@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from embeddings.errors import InputError, first_line, shown
-from embeddings.json_file import read_json
+from embeddings.files.json_file import read_json
 from embeddings.validation import validated
 from recsys.scl.config import TextEncoderConfig
 from recsys.scl.encoders.encoder import Encoder, Undecodable

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.paper import run_jobs as work
 from benchmarks.paper.experiments import Experiment, Job
 from embeddings.errors import InputError
-from embeddings.yaml_file import read_yaml, write_yaml
+from embeddings.files.yaml_file import read_yaml, write_yaml
 from recsys.models.arch_config import make_alone
 from train.config import save_config
 from train.ctr.config import load_config

@@ -15,8 +15,8 @@ from embeddings.errors import InputError
 from embeddings.frozen import store_writer as writer
 from embeddings.frozen.check_store import verify
 from embeddings.frozen.store import FrozenStore, build_store
+from tests.embeddings.files.held_folder import held_elsewhere
 from tests.embeddings.frozen.stores import IDS, random_vectors
-from tests.embeddings.held_folder import held_elsewhere
 
 
 @pytest.mark.parametrize(

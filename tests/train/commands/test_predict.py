@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tests.embeddings.held_folder import held_elsewhere
+from tests.embeddings.files.held_folder import held_elsewhere
 from tests.train import tiny
 from tests.train.launch import cli, finished, one_line, start_launched_ranks
 

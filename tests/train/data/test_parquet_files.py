@@ -91,7 +91,7 @@ def test_files_without_page_checksums_are_counted(tmp_path, reader, caplog):
 
 
 def test_lists_that_nothing_cuts_are_in_proportion_to_their_files(tmp_path, reader, refused, monkeypatch):
-    import embeddings.parquet_file as parquet_file
+    import embeddings.files.parquet_file as parquet_file
 
     write_split(tmp_path, [50])
     monkeypatch.setattr(parquet_file, "MOST_VALUES", 10)

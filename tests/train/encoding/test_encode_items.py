@@ -8,7 +8,7 @@ import pytest
 
 from embeddings.frozen.check_store import verify
 from embeddings.frozen.store import FrozenStore
-from tests.embeddings.held_folder import held_elsewhere
+from tests.embeddings.files.held_folder import held_elsewhere
 from tests.recsys.datasets.folders import digests
 from tests.train.encoding.shelf import encode, pixels, png, write_items
 from tests.train.launch import cli, finished, one_line, start, start_bare_ranks

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from embeddings.errors import InputError
-from tests.embeddings.held_folder import held_elsewhere
+from tests.embeddings.files.held_folder import held_elsewhere
 from tests.train.launch import about, rows
 from tests.train.run.scripted_task import BATCHES, ScriptedTask
 from train.checkpoint.checkpointer import Checkpointer

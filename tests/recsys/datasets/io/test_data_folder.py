@@ -9,7 +9,7 @@ import pytest
 from embeddings.errors import InputError
 from recsys.datasets.io.data_folder import data_folder
 from recsys.datasets.io.split_writer import SplitWriter
-from tests.embeddings.held_folder import held_elsewhere
+from tests.embeddings.files.held_folder import held_elsewhere
 
 
 def test_nothing_stays_of_a_folder_that_failed(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.file_name import MOST_BYTES, file_name, file_names
+from embeddings.files.file_name import MOST_BYTES, file_name, file_names
 
 WRONG = {
     "": "a name is missing",

@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.parquet_folder import listed, parquet_paths
+from embeddings.files.parquet_folder import listed, parquet_paths
 
 
 def test_what_is_read_and_what_is_passed_over(tmp_path):

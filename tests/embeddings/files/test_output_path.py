@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.output_path import output_file, output_folder, output_place
+from embeddings.files.output_path import output_file, output_folder, output_place
 
 ALL = (output_file, output_folder, output_place)
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from embeddings.plain_scalars import Plain, typed
+from embeddings.files.plain_scalars import Plain, typed
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embeddings.errors import InputError
-from embeddings.folder_lock import folder_lock
+from embeddings.files.folder_lock import folder_lock
 
 
 @contextmanager

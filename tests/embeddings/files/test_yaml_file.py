@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from embeddings.errors import InputError
-from embeddings.plain_scalars import Plain, typed
-from embeddings.yaml_file import MOST_BYTES, MOST_DEPTH, MOST_VALUES, parse_yaml, read_yaml, to_yaml, write_yaml
+from embeddings.files.plain_scalars import Plain, typed
+from embeddings.files.yaml_file import MOST_BYTES, MOST_DEPTH, MOST_VALUES, parse_yaml, read_yaml, to_yaml, write_yaml
 from tests.conftest import ROOT
 
 
@@ -83,7 +83,7 @@ BOMBS = [LAUGHS, MERGES, "[" * 500_000, "{a: " * 200_000, "? " * 400_000, "'" + 
 def test_bombs_take_little_memory(bomb, tmp_path):
     (tmp_path / "bomb.yaml").write_text(bomb)
     code = (
-        "import sys, re, resource; from embeddings.yaml_file import InputError, read_yaml\n"
+        "import sys, re, resource; from embeddings.files.yaml_file import InputError, read_yaml\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
         "try: read_yaml(sys.argv[1], 'file')\n"
         "except InputError: print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from embeddings.errors import InputError, first_line
-from embeddings.parquet_pages import ChunkPages, PageHeaderError, has_checksum, read_pages
+from embeddings.files.parquet_pages import ChunkPages, PageHeaderError, has_checksum, read_pages
 
 FOOTER_THREADS = 16
 BATCH_VALUES = 1 << 21  # of lists, decoded at once on average

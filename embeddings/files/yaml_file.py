@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, one_line, shown
-from embeddings.plain_scalars import NULL, Plain, typed
+from embeddings.files.atomic_file import atomic_write
+from embeddings.files.plain_scalars import NULL, Plain, typed
 
 MOST_BYTES = 1 << 20  # a schema of 500 tables takes 60 KB
 MOST_VALUES = 200_000  # each repetition of an alias counts anew; a long text counts by its length

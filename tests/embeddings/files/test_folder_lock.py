@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from embeddings import folder_lock as module
 from embeddings.errors import InputError
-from embeddings.folder_lock import LOCK, folder_lock
+from embeddings.files import folder_lock as module
+from embeddings.files.folder_lock import LOCK, folder_lock
 
 HOLD = """
 import os, subprocess, sys, time
-from embeddings.folder_lock import folder_lock
+from embeddings.files.folder_lock import folder_lock
 with folder_lock(sys.argv[1], "data folder", "choose another --out"):
     if "fork" not in sys.argv or (subprocess.Popen(["sleep", "60"], stdout=2, close_fds=False) and os.fork()):
         print("held", flush=True)

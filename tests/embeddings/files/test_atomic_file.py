@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from embeddings.atomic_file import atomic_folder, atomic_write
+from embeddings.files.atomic_file import atomic_folder, atomic_write
 
 
 def test_a_whole_file_takes_the_old_ones_place(tmp_path):
@@ -86,7 +86,7 @@ def test_all_of_a_folder_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch
 
 KILLED = """
 import os, signal, sys
-from embeddings import atomic_file
+from embeddings.files import atomic_file
 if sys.argv[2] == "between":
     rename = os.rename
     os.rename = lambda old, new: (rename(old, new), os.kill(os.getpid(), signal.SIGKILL))

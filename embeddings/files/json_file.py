@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic_file import atomic_write
 from embeddings.errors import InputError, first_line
+from embeddings.files.atomic_file import atomic_write
 
 MOST_BYTES = 64 << 20  # far above any file that this project writes
 

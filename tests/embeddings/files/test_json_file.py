@@ -5,7 +5,7 @@ import os
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.json_file import parse_json, read_json, write_json
+from embeddings.files.json_file import parse_json, read_json, write_json
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path):

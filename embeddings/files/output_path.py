@@ -8,7 +8,7 @@ import os
 import tempfile
 
 from embeddings.errors import InputError, shown
-from embeddings.file_name import MOST_BYTES
+from embeddings.files.file_name import MOST_BYTES
 
 
 def output_file(path: str) -> str:

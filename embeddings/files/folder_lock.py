@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field
 
 from embeddings.errors import InputError, one_line, shown
-from embeddings.json_file import parse_json
+from embeddings.files.json_file import parse_json
 from embeddings.validation import Strict, validated
 
 LOCK = ".lock"  # of a folder that holds its lock itself

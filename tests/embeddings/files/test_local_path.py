@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.local_path import local_path, with_home
+from embeddings.files.local_path import local_path, with_home
 
 
 @pytest.fixture(autouse=True)

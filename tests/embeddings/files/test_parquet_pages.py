@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from embeddings.parquet_pages import ChunkPages, PageHeaderError, has_checksum, read_pages
-from tests.embeddings.parquet_bombs import lie, write
+from embeddings.files.parquet_pages import ChunkPages, PageHeaderError, has_checksum, read_pages
+from tests.embeddings.files.parquet_bombs import lie, write
 
 
 def pages(path: Path, column: int = 0) -> ChunkPages:

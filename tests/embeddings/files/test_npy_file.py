@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.npy_file import MAGIC, map_npy
+from embeddings.files.npy_file import MAGIC, map_npy
 
 FIX = "get it again"
 

@@ -1,0 +1,1 @@
+"""Files as this project reads and writes them: one bounded reader a format, atomic writes, locks, names, paths."""
