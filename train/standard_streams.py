@@ -13,17 +13,20 @@ _GONE = {errno.EPIPE, errno.EIO}  # of a pipe, of a terminal
 
 
 class _Lasting(io.FileIO):
-    """A descriptor whose writes go to /dev/null from the first one on that nobody can read; C++ code's too."""
+    """A descriptor whose writes go to /dev/null from the first one on that fails; C++ code's too.
+
+    That nobody can read it is no error; any other, such as a full disk's, is raised once.
+    """
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
             if error.errno not in _GONE:
                 raise
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self.fileno())
-        os.close(null)
         return super().write(data)
 
 

@@ -70,6 +70,17 @@ def test_a_full_disk_is_not_passed_over(tmp_path):
     assert done.returncode == 1 and "No space left" in done.stderr
 
 
+@pytest.mark.parametrize("command", [["--help"], ["env"], ["check", "--describe", "config"]])
+def test_a_full_disk_under_a_commands_output_is_one_line(command):
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "train", *command],
+            cwd=ROOT, env=buffered, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "no space left" in done.stderr
+
+
 @pytest.mark.parametrize("command", [["--help"], ["check", "--describe", "config"], ["report", "--help"]])
 def test_a_command_whose_reader_has_gone_ends_without_a_word(command):
     reader, writer = os.pipe()

@@ -25,7 +25,7 @@ class DenseOptimizerConfig(Strict):
 
     lr: float = Field(1e-3, gt=0, le=1e30)
     weight_decay: float = Field(0.0, ge=0, le=1000)
-    eps: float = Field(1e-8, gt=0, le=1)
+    eps: float = Field(1e-8, gt=0, le=1e3)
 
 
 class SparseOptimizerConfig(Strict):
@@ -33,7 +33,7 @@ class SparseOptimizerConfig(Strict):
 
     name: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
     lr: float = Field(0.02, gt=0, le=1e30)
-    eps: float = Field(1e-8, gt=0, le=1, description="sgd has none")
+    eps: float = Field(1e-8, gt=0, le=1e3, description="sgd has none")
 
     @model_validator(mode="before")
     @classmethod

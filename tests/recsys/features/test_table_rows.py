@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from embeddings.hashing import _BLOCK
+from embeddings.planner.table_constraint import MOST_TABLE_ROWS
 from recsys.features.table_rows import table_rows
 from recsys.schema import TableSchema
 
@@ -31,7 +32,7 @@ def test_fmix64_is_the_known_one():
 
 
 @pytest.mark.parametrize("count", [0, 1, 8, _BLOCK - 1, _BLOCK, _BLOCK + 1, 3 * _BLOCK + 5])
-@pytest.mark.parametrize("rows", [1, 7, 1 << 20, (1 << 62) + 3])
+@pytest.mark.parametrize("rows", [1, 7, 1 << 20, MOST_TABLE_ROWS])
 def test_hash_is_the_mixed_id_mod_the_rows(count: int, rows: int):
     ids = (EDGES * (count // len(EDGES) + 1))[:count]
     assert rows_of(ids, rows, "hash").tolist() == [fmix64(i) % rows for i in ids]
@@ -49,7 +50,7 @@ def test_hash_spreads_ids_that_modulo_piles_up():
     assert abs(taken - by_chance) < 5 * by_chance**0.5
 
 
-@pytest.mark.parametrize("rows", [1, 7, 16, 1 << 40])
+@pytest.mark.parametrize("rows", [1, 7, 16, MOST_TABLE_ROWS])
 def test_modulo_is_never_negative_for_any_int64(rows):
     ids = [0, 1, -1, 6, 7, 15, 16, -7, -16, 123456789, -(1 << 63), (1 << 63) - 1, -(1 << 62) - 5]
     out = np.empty(len(ids), np.int64)

@@ -40,11 +40,15 @@ def events(monkeypatch) -> list[tuple[str, str, str]]:
     return calls
 
 
-def test_a_checkpoint_is_on_disk_before_it_has_its_name(config, tmp_path, events):
-    done = cli("ctr", "--config", config(), "train.epochs=1", "train.keep=1", "train.checkpoint_every=5")
+def test_a_checkpoint_is_on_disk_before_it_has_its_name(config, tmp_path, events, monkeypatch):
+    from train.ctr import task
+
+    whole, values = task.compute_metrics, iter([0.5, 0.6, 0.6])  # the second epoch is the better one
+    monkeypatch.setattr(task, "compute_metrics", lambda *a: whole(*a) | {"auc": next(values)})
+    done = cli("ctr", "--config", config(), "train.epochs=2", "train.keep=1", "train.select=auc")
     assert done.status == 0, done.err
     folder = tmp_path / "runs" / "run" / "checkpoints"
-    temporary, named = f"{folder}/.writing-step-00000012", f"{folder}/step-00000012"
+    temporary, named = f"{folder}/.writing-step-00000024", f"{folder}/step-00000024"
     published = events.index(("name", temporary, named))
     before, after = events[:published], events[published + 1 :]
     files = sorted(os.listdir(named))
@@ -59,7 +63,7 @@ def test_a_checkpoint_is_on_disk_before_it_has_its_name(config, tmp_path, events
     assert before[-1] == ("sync", temporary, ""), "the names in it come last"
     best = next(i for i, e in enumerate(after) if e[2] == f"{folder}/best.json")
     assert ("sync", str(folder), "") in after[:best] and ("sync", after[best][1], "") in after[:best]
-    gone = next(i for i, e in enumerate(after) if e == ("remove", "step-00000010", ""))
+    gone = next(i for i, e in enumerate(after) if e == ("remove", "step-00000012", ""))
     assert ("sync", str(folder), "") in after[best:gone], "best.json is named on disk before others are removed"
 
 
