@@ -9,10 +9,13 @@ import torch
 from torch import nn
 from torch.nn.modules import module as hooks
 
+from embeddings.files.json_file import MOST_BYTES
+
 Built = TypeVar("Built")
 
 # What a network may have beyond its weights' file: decoders that are left out, tables that are computed.
 _TIMES, _MORE_BYTES, _MORE_PARTS = 8, 256 << 20, 20_000
+_SETTINGS = (".json", ".txt", ".model", ".jinja")
 _BYTES_WITHOUT_WEIGHTS, _PARTS_WITHOUT_WEIGHTS = 64 << 30, 1_000_000
 
 
@@ -65,6 +68,13 @@ def limited(folder: Path) -> Iterator[None]:
     finally:
         for hook in removable:
             hook.remove()
+
+
+def refuse_large_settings(folder: Path) -> None:
+    """Raises TooLarge where a file of settings or of a vocabulary is larger than any: its readers take it whole."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _SETTINGS and path.stat().st_size > MOST_BYTES:
+            raise TooLarge(f"'{path.name}' has more than {MOST_BYTES >> 20} MiB, more than any such file")
 
 
 @contextmanager

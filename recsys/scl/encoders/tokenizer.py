@@ -14,6 +14,7 @@ from recsys.scl.encoders.encoder import Undecodable
 
 PADDING = -1
 _FIXED = ("normalizer", "pre_tokenizer", "truncation", "padding")  # parts of a tokenizer that are the same in all
+_MOST_CHARACTERS = 10_000
 _UNKNOWN, _START = "[UNK]", "[CLS]"
 
 
@@ -43,7 +44,8 @@ def padded(ids: Sequence[Sequence[int]]) -> torch.Tensor:
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Pieces of the words of ``texts``, lower case, no accents, at most ``vocabulary``; the same for the same texts.
 
-    Byte-pair encoding over letters: WordPiece numbers the pieces inside words in the order of a hash, which differs.
+    Byte-pair encoding over letters: WordPiece numbers the pieces inside words in the order of a hash, which differs. Of
+    a text its first 10,000 characters count: the time that a word takes grows with the square of its length.
 
     Raises InputError where there are no words.
     """
@@ -53,7 +55,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=[_UNKNOWN, _START], show_progress=False, limit_alphabet=1000
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((text[:_MOST_CHARACTERS] for text in texts), trainer)
     if tokenizer.get_vocab_size() <= 2:
         raise InputError("the train split has no words to make a vocabulary of; look at its text column")
     start = tokenizer.token_to_id(_START)

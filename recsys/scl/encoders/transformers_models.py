@@ -16,7 +16,7 @@ from embeddings.files.json_file import read_json
 from embeddings.validation import validated
 from recsys.scl.config import TextEncoderConfig
 from recsys.scl.encoders.encoder import Encoder, Undecodable
-from recsys.scl.encoders.limits import build_within, limited, offline
+from recsys.scl.encoders.limits import build_within, limited, offline, refuse_large_settings
 from recsys.scl.encoders.tokenizer import PADDING, padded
 from recsys.scl.encoders.torchvision_operators import importable_torchvision
 from recsys.scl.encoders.transformer import mean_of_tokens
@@ -71,6 +71,8 @@ def from_transformers(config: TextEncoderConfig, width: int) -> Encoder:
     local = folder.is_dir()
     try:
         with offline() if local else nullcontext(), limited(folder) if local else nullcontext():
+            if local:
+                refuse_large_settings(folder)
             settings = models.AutoConfig.from_pretrained(config.name, **_safely(local))
             _refuse_other_kinds(settings)
             tokenizer = models.AutoTokenizer.from_pretrained(config.name, **_safely(local))
@@ -94,6 +96,7 @@ def from_transformers(config: TextEncoderConfig, width: int) -> Encoder:
 def rebuild_transformers(about: dict[str, Any], folder: Path) -> Encoder:
     """The encoder that ``about`` and ``folder``/backbone describe, with new weights."""
     models = _transformers()
+    refuse_large_settings(folder / "backbone")
     with offline():
         settings = models.AutoConfig.from_pretrained(folder / "backbone", **_safely(local=True))
         _refuse_other_kinds(settings)

@@ -1,12 +1,13 @@
 """What a folder's settings may build, by the size of its weights; nothing from the network meanwhile."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from recsys.scl.encoders.limits import TooLarge, build_within, offline
+from recsys.scl.encoders.limits import TooLarge, build_within, offline, refuse_large_settings
 
 
 @pytest.fixture
@@ -57,3 +58,14 @@ def test_offline_is_for_a_while():
         with pytest.raises(hub.errors.OfflineModeIsEnabled):
             hub.HfApi().model_info("gpt2")
     assert hub.constants.HF_HUB_OFFLINE == before
+
+
+def test_settings_of_more_bytes_than_any_are_refused_unread(folder):
+    (folder / "config.json").write_text("{}")
+    (folder / "pytorch_model.bin").touch()
+    os.truncate(folder / "pytorch_model.bin", 1 << 40)  # sparse, and read by nobody
+    refuse_large_settings(folder)
+    (folder / "tokenizer_config.json").touch()
+    os.truncate(folder / "tokenizer_config.json", 3 << 30)
+    with pytest.raises(TooLarge, match=r"'tokenizer_config\.json' has more than 64 MiB"):
+        refuse_large_settings(folder)

@@ -26,3 +26,8 @@ def test_the_same_texts_give_the_same_vocabulary():
     assert len(vocabularies) == 1
     with pytest.raises(InputError, match="no words"):
         train_tokenizer(["", " "], 200)
+
+
+def test_of_a_long_text_its_beginning_makes_the_vocabulary():
+    begins = "red " * 2_500
+    assert train_tokenizer([begins + "z" * 1_000_000], 100).to_str() == train_tokenizer([begins], 100).to_str()
