@@ -6,6 +6,7 @@ every number is the undisturbed run's, and nothing is left over: no half-written
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -135,6 +136,7 @@ class Trial:
             saving = self._rng.random() < 0.5
             try:
                 strike_time(run, process, self._rng, saving, most_steps=8)
+                ranks = self._ranks(process)
             except Ended:
                 _, err = process.communicate()
                 said = err + self._said()
@@ -150,14 +152,21 @@ class Trial:
                 process.kill()
                 return n
             how = self._rng.choice(ONE if self.subject.ranks == 1 else self.subject.ways)
-            self._kill(process, how)
+            self._kill(process, how, ranks)
             self.tally.kills[how] += 1
             self.tally.while_saving += saving
         return most
 
-    def _kill(self, process: subprocess.Popen, how: str) -> None:
+    def _ranks(self, process: subprocess.Popen) -> list[int]:
+        """The ranks of a launcher; none where there is none."""
+        try:
+            return ranks_of(process) if self.subject.ranks == 2 else []
+        except (KeyError, OSError):  # they have ended, and their launcher is about to
+            process.wait(120)
+            raise Ended from None
+
+    def _kill(self, process: subprocess.Popen, how: str, ranks: list[int]) -> None:
         """Kill, wait until the launcher has ended, and until ranks have that lost it."""
-        ranks = ranks_of(process) if self.subject.ranks == 2 else []
         victims = {
             "process": [process.pid],
             "one rank": [self._rng.choice(ranks)] if ranks else [],
@@ -166,7 +175,8 @@ class Trial:
             "launcher and ranks": [process.pid, *ranks],
         }[how]
         for pid in victims:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, signal.SIGKILL)
         process.communicate(timeout=120)
         if how == "launcher" and self._rng.random() < 0.5:  # else the next start meets them
             self._await_orphans(ranks)

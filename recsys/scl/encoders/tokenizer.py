@@ -15,6 +15,7 @@ from recsys.scl.encoders.encoder import Undecodable
 PADDING = -1
 _FIXED = ("normalizer", "pre_tokenizer", "truncation", "padding")  # parts of a tokenizer that are the same in all
 _MOST_CHARACTERS = 10_000
+_CHARACTERS_A_TOKEN = 100
 _UNKNOWN, _START = "[UNK]", "[CLS]"
 
 
@@ -30,7 +31,9 @@ class WordDecoder:
             if not isinstance(content, str):
                 wrong = "bytes that are no UTF-8" if isinstance(content, bytes) else type(content).__name__
                 raise Undecodable(index, f"{wrong} instead of text")
-        return padded([e.ids[: self.max_length] for e in self.tokenizer.encode_batch_fast(list(contents))])
+        most = _CHARACTERS_A_TOKEN * self.max_length  # what stands behind would be cut anyway
+        texts = [content[:most] for content in contents]
+        return padded([e.ids[: self.max_length] for e in self.tokenizer.encode_batch_fast(texts)])
 
 
 def padded(ids: Sequence[Sequence[int]]) -> torch.Tensor:

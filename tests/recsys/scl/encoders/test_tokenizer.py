@@ -21,6 +21,12 @@ def test_texts_are_cut_and_padded():
     assert joined([ids[:, :2], ids]).shape == (4, 6)
 
 
+def test_what_stands_far_behind_the_last_token_is_not_looked_at():
+    decoder = small("text").decoder
+    assert decoder(["apple " * 1_000_000]).tolist() == decoder(["apple " * 90]).tolist()
+    assert decoder([" " * 700 + "apple"]).shape == (1, 1), "700 characters for at most 6 tokens"
+
+
 def test_the_same_texts_give_the_same_vocabulary():
     vocabularies = {train_tokenizer(iter(TEXTS), 60).to_str() for _ in range(5)}
     assert len(vocabularies) == 1
