@@ -22,8 +22,8 @@ from embeddings.files.parquet_pages import ChunkPages, PageHeaderError, has_chec
 
 FOOTER_THREADS = 16
 BATCH_VALUES = 1 << 21  # of lists, decoded at once on average
-MOST_VALUES = 1 << 23  # of lists in a row group, which one row may hold; of ids that are kept in memory
-MOST_VALUES_A_BYTE = 64  # beyond that, for each byte that they take in the file
+MOST_VALUES = 1 << 25  # of lists in a row group, which one row may hold; of ids that are kept in memory
+MOST_VALUES_A_BYTE = 1024  # beyond that, for each byte that they take in the file
 BATCH_BYTES = 64 << 20  # of strings, decoded at once
 MOST_BYTES = 256 << 20  # of a page, or of a file's strings
 MOST_BYTES_A_BYTE = 1000  # beyond that, for each byte that they take in the file

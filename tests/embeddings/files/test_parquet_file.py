@@ -57,7 +57,7 @@ def test_structs_and_maps_take_several_places(tmp_path):
     assert read(tmp_path / "a.parquet").equals(table)
 
 
-@pytest.mark.parametrize(("rows", "values"), [(20, 1 << 20), (1, 1 << 24)])
+@pytest.mark.parametrize(("rows", "values"), [(20, 2_000_000), (1, 1 << 26)])
 def test_lists_out_of_proportion_are_not_decoded(tmp_path, rows, values):
     path = write(tmp_path / "a.parquet", pa.table({"a": zeros(rows, values)}))
     assert path.stat().st_size < 10_000
@@ -75,6 +75,32 @@ def test_as_many_lists_in_smaller_row_groups_are_read_in_slices(tmp_path, monkey
     assert {batch.num_rows for _, batch in read_batches(file, ["a"], 100)} == {2}
     path = write(tmp_path / "b.parquet", pa.table({"a": zeros(200, 100)}), row_group_size=20)
     assert "lists of 2,000 values" in refusal(path)
+
+
+def histories(kind: str) -> np.ndarray:
+    """[40, 10,000] ids as logs hold them, which take little room in a file."""
+    random = np.random.default_rng(0)
+    if kind == "flags":
+        return np.cumsum(random.random((40, 10_000)) < 0.003, axis=1) % 2
+    if kind == "sorted by user":
+        return np.tile(random.integers(0, 4, 10_000), (40, 1))
+    padded = random.integers(0, 1 << 40, (40, 10_000))
+    padded[:, : -int(kind)] = 0
+    return padded
+
+
+@pytest.mark.parametrize("kind", ["1", "5", "10", "sorted by user", "flags"])
+def test_ordinary_lists_that_take_little_room_are_read(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(module, "MOST_VALUES", 1000)
+    monkeypatch.setattr(module, "BATCH_VALUES", 100_000)
+    values = histories(kind)
+    lists = pa.ListArray.from_arrays(pa.array(np.arange(41, dtype=np.int32) * 10_000), pa.array(values.ravel()))
+    path = write(tmp_path / "a.parquet", pa.table({"a": lists}))
+    file = read_footer(path)
+    assert values.size > 64 * file.size_bytes
+    batches = [batch for _, batch in read_batches(file, ["a"], 100)]
+    assert {batch.num_rows for batch in batches} == {10}
+    assert pa.Table.from_batches(batches)["a"].combine_chunks().equals(lists)
 
 
 @pytest.mark.parametrize(("said", "footer"), [(10, True), (1 << 26, False)])
@@ -110,9 +136,9 @@ def test_long_strings_that_take_no_room_in_a_file(tmp_path, monkeypatch, options
 
 def test_rows_out_of_proportion(tmp_path):
     file = read_footer(write(tmp_path / "a.parquet", pa.table({"a": [1]})))
-    refuse_many_values([file, file], 1 << 23, "rows", "write fewer")
-    with pytest.raises(InputError, match=r"8,388,609 rows in [\d,]+ bytes of files; allowed: .*; write fewer"):
-        refuse_many_values([file, file], (1 << 23) + 1, "rows", "write fewer")
+    refuse_many_values([file, file], 1 << 25, "rows", "write fewer")
+    with pytest.raises(InputError, match=r"33,554,433 rows in [\d,]+ bytes of files; allowed: .*; write fewer"):
+        refuse_many_values([file, file], (1 << 25) + 1, "rows", "write fewer")
 
 
 def test_no_damage_of_a_footer_ends_the_process(tmp_path):
