@@ -83,7 +83,7 @@ def histories(kind: str) -> np.ndarray:
     if kind == "flags":
         return np.cumsum(random.random((40, 10_000)) < 0.003, axis=1) % 2
     if kind == "sorted by user":
-        return np.tile(random.integers(0, 4, 10_000), (40, 1))
+        return np.tile(random.integers(0, 1 << 40, 100).repeat(100), (40, 1))
     padded = random.integers(0, 1 << 40, (40, 10_000))
     padded[:, : -int(kind)] = 0
     return padded
