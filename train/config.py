@@ -66,7 +66,9 @@ class ProcessConfig(Strict):
         "machine's ranks",
     )
     timeout_s: int = Field(600, ge=10, le=MOST_DAYS * 86_400, description="longest wait for another rank")
-    grace_s: int = Field(25, ge=1, le=86_400, description="longest wait, after SIGTERM or ^C, for a checkpoint")
+    grace_s: int = Field(
+        25, ge=1, le=86_400, description="longest wait, after a signal that saves or ^C, for a checkpoint"
+    )
 
 
 class RunConfig(Strict):
@@ -137,7 +139,7 @@ def override_value(key: str, value: str) -> Any:
 
     So ``#``, ``:`` and blanks in a path stay, and the setting's type says whether ``5`` is a number.
     """
-    if NULL.fullmatch(value):
+    if value != "~" and NULL.fullmatch(value):  # a lone ~ is the home folder here
         return None
     if value[0] in "[{" or (value[0] in "'\"" and value[-1] == value[0]):
         return parse_yaml(value, f"override {shown(f'{key}={value}')}, which begins as a list, mapping or quote,")

@@ -1,16 +1,17 @@
-"""Names that become files and folders: one part of a path, checked where it is first read, not where it is written."""
+"""Checks of names that become files and folders: one part of a path, no path, not too long, printable."""
 
 import os
 
 from embeddings.errors import InputError, shown
 
-MOST_BYTES = 128  # file systems take 255, and atomic writes put the host and the process behind a name
+NAME_BYTES = 128  # of what is written atomically: the host and the process are put behind its name meanwhile
+FOLDER_BYTES = 255  # file systems take no more
 
 
 def file_name(name: str) -> str:
     """``name``, where it can name one file or folder. Raises InputError for what is a path, too long or unprintable."""
-    if why := _wrong(name):
-        raise _refused(name, why, f"one name without '/', of at most {MOST_BYTES} bytes")
+    if why := _wrong(name, NAME_BYTES):
+        raise _refused(name, why, f"one name without '/', of at most {NAME_BYTES} bytes")
     return name
 
 
@@ -20,12 +21,12 @@ def file_names(name: str) -> str:
     Raises InputError.
     """
     for part in name.split("/"):
-        if why := _wrong(part):
-            raise _refused(name, why, f"names with '/' between them, each of at most {MOST_BYTES} bytes")
+        if why := _wrong(part, FOLDER_BYTES):
+            raise _refused(name, why, f"names with '/' between them, each of at most {FOLDER_BYTES} bytes")
     return name
 
 
-def _wrong(name: str) -> str | None:
+def _wrong(name: str, most_bytes: int) -> str | None:
     """Why ``name`` cannot be one part of a path; None where it can."""
     if not name:
         return "a name is missing in it"
@@ -35,7 +36,7 @@ def _wrong(name: str) -> str | None:
         return "it is a path"
     if not name.isprintable():
         return "it has a character that cannot be printed"
-    if (length := len(os.fsencode(name))) > MOST_BYTES:
+    if (length := len(os.fsencode(name))) > most_bytes:
         return f"it has {length} bytes"
     return None
 

@@ -23,6 +23,7 @@ LOCK = ".lock"  # of a folder that holds its lock itself
 _UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _MOST_BYTES = 4096  # of what a lock file tells
 _POLL_S = 0.1
+_PATIENCE_S = 30.0
 
 _held: dict[tuple[int, Path], int] = {}  # (thread, lock file) -> descriptor
 
@@ -55,7 +56,7 @@ class Holder(Strict):
 
 @contextlib.contextmanager
 def folder_lock(
-    folder: str | Path, what: str, step: str, *, inside: bool = False, patience_s: float = 0.0
+    folder: str | Path, what: str, step: str, *, inside: bool = False, patience_s: float = _PATIENCE_S
 ) -> Iterator[None]:
     """While inside, no other process or thread holds the lock of ``folder``. Nested uses of one thread are one.
 
@@ -93,7 +94,7 @@ def _acquired(file: Path, where: str, step: str, patience_s: float) -> int:
     """An open descriptor of ``file``, which it locks."""
     until, said = time.monotonic() + patience_s, False
     while True:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        handle = _opened(file)
         with contextlib.ExitStack() as closing:
             closing.callback(os.close, handle)
             if _locked(handle, file, where):
@@ -110,6 +111,17 @@ def _acquired(file: Path, where: str, step: str, patience_s: float) -> int:
             print(f"waiting up to {patience_s:.0f} s for the end of {holder}: it writes {where}", file=sys.stderr)
             said = True
         time.sleep(_POLL_S)
+
+
+def _opened(file: Path) -> int:
+    """A descriptor of the lock file. What another user's killed process left can be locked, if not written."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | flags, 0o666)
+    except PermissionError:
+        if not os.access(file, os.R_OK):
+            raise
+        return os.open(file, os.O_RDONLY | flags)
 
 
 def _locked(handle: int, file: Path, where: str) -> bool:

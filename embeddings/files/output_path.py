@@ -1,14 +1,14 @@
 """Output paths: where a command is to write, checked before its work, so that its result can take its name in the end.
 
 Each function returns the path to write to: ``~`` is the home folder, links are followed, slashes at the end and '..'
-are gone. What may be replaced is a command's own rule. Nothing is left behind here.
+are gone. Whether something that exists there may be replaced is for each command to check.
 """
 
 import os
 import tempfile
 
 from embeddings.errors import InputError, shown
-from embeddings.files.file_name import MOST_BYTES
+from embeddings.files.file_name import NAME_BYTES
 
 
 def output_file(path: str) -> str:
@@ -67,8 +67,8 @@ def _refuse_unwritable(path: str, real: str) -> None:
     while not names or not os.path.lexists(above):
         above, name = os.path.split(above)
         names.append(name)
-    if (length := max(len(os.fsencode(name)) for name in names)) > MOST_BYTES:
-        raise InputError(f"{shown(path)} has a name of {length} bytes; allowed: {MOST_BYTES}; choose a shorter one")
+    if (length := max(len(os.fsencode(name)) for name in names)) > NAME_BYTES:
+        raise InputError(f"{shown(path)} has a name of {length} bytes; allowed: {NAME_BYTES}; choose a shorter one")
     if not os.path.isdir(above):
         raise InputError(f"{shown(path)} cannot be written, as {shown(above)} is a file; name another place")
     try:

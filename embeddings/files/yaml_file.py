@@ -13,7 +13,7 @@ from embeddings.errors import InputError, one_line, shown
 from embeddings.files.atomic_file import atomic_write
 from embeddings.files.plain_scalars import NULL, Plain, typed
 
-MOST_BYTES = 1 << 20  # a schema of 500 tables takes 60 KB
+MOST_BYTES = 4 << 20  # a schema of 500 tables takes 60 KB
 MOST_VALUES = 200_000  # each repetition of an alias counts anew; a long text counts by its length
 MOST_DEPTH = 50
 _TEXT_OF_A_VALUE = 64  # characters that count as one value

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -120,25 +121,42 @@ def mark(store: FrozenStore) -> bool:
     return True
 
 
-def check_before_use(store: FrozenStore, say: Callable[[str], None]) -> None:
+class _OutOfTime(Exception):
+    """A store takes longer to read than there is time."""
+
+
+def check_before_use(store: FrozenStore, say: Callable[[str], None], limit_s: float) -> None:
     """Refuse a store whose rows would make a model's numbers wrong.
 
-    A store of up to SMALL_BYTES is verified whole, and so is a larger one that has no mark of such a check. Of a larger
-    one with a mark SAMPLE rows are read, at even distances: its builder or ``store verify`` has read all.
+    A store of up to SMALL_BYTES is verified whole, and so is a larger one that has no mark of such a check, if that
+    takes no longer than ``limit_s``: other ranks wait for this one. Else SAMPLE rows are read, at even distances: of a
+    store with a mark its builder or ``store verify`` has read all.
 
     Args:
-        say: is told before a large store is read whole.
+        say: is told before a large store is read whole, and where there was no time for that.
+        limit_s: seconds for a large store.
 
     Raises InputError.
     """
-    if store.nbytes <= SMALL_BYTES or not is_marked(store):
-        if store.nbytes > SMALL_BYTES:
-            say(
-                f"note: frozen store '{store.path}' does not say that its rows were checked; reading all "
-                f"{store.nbytes / 2**30:.1f} GiB, as each start does until 'python -m train store verify {store.path}'"
-            )
+    if store.nbytes <= SMALL_BYTES:
         verify(store)
         return
+    if not is_marked(store):
+        say(
+            f"note: frozen store '{store.path}' does not say that its rows were checked; reading all "
+            f"{store.nbytes / 2**30:.1f} GiB, as each start does until 'python -m train store verify {store.path}'"
+        )
+        until = time.monotonic() + limit_s
+
+        def in_time(count: int) -> None:
+            if time.monotonic() > until:
+                raise _OutOfTime
+
+        try:
+            verify(store, in_time)
+            return
+        except _OutOfTime:
+            say(f"note: that takes more than {limit_s:.0f} s; only {SAMPLE} rows of '{store.path}' are checked")
     sample = np.unique(np.linspace(0, store.count - 1, min(SAMPLE, store.count)).astype(np.int64))
     rows = RowCheck(store.path, store.count)
     with contextlib.ExitStack() as stack:

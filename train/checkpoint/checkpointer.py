@@ -122,7 +122,8 @@ class Checkpointer:
 
             on_first(self._ranks, publish, self._group)
         except BaseException as error:
-            self.folder.discard(step)
+            if self._ranks.first:  # by whom the folder is locked
+                self.folder.discard(step)
             if isinstance(error, OSError):
                 raise self._not_written(error) from error
             raise

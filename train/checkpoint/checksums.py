@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from embeddings.errors import InputError, first_line
 from embeddings.files.json_file import read_json
 from embeddings.validation import validated
-from train.checkpoint.shard_index import FileName
+from train.checkpoint.shard_index import ShardFile
 
 PROGRESS = "progress.json"
 _CHUNK = 4 << 20
@@ -25,7 +25,7 @@ class Progress(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
-    files: dict[FileName, tuple[Count, Count]]
+    files: dict[ShardFile, tuple[Count, Count]]
     step: Count
     world_size: Annotated[int, Field(ge=1, lt=1 << 31)]
     device: str | None = None  # older checkpoints do not say

@@ -17,7 +17,7 @@ from train.checkpoint.shard_index import DTYPES, NAMES, SavedShard, SavedTensor,
 from train.checkpoint.torch_archive import read_tensor, sizes
 
 METADATA = ".metadata"
-_MOST_METADATA = 1 << 24  # bytes; some 250 for a shard
+_MOST_METADATA = 1 << 24  # bytes; some 150 for a shard. Of a larger checkpoint, a 16th of its shards' bytes
 _MOST_AROUND = 1 << 16  # bytes of torch.save's own around those of a tensor
 _NAMES = {str(dtype).removeprefix("torch."): name for dtype, name in NAMES.items()}
 
@@ -29,11 +29,11 @@ class DCPFiles:
         self._folder = folder
         if not (folder / METADATA).is_file():
             raise ValueError("it has no index.json")
-        with open(folder / METADATA, "rb") as source:
-            data = source.read(_MOST_METADATA + 1)
-        if len(data) > _MOST_METADATA:
-            raise ValueError(f"'{METADATA}' has more than {_MOST_METADATA >> 20} MiB")
-        metadata = _state(read_pickle(data), "Metadata")
+        in_proportion = sum(file.stat().st_size for file in folder.glob("*.distcp")) // 16
+        most = min(max(_MOST_METADATA, in_proportion), 16 * _MOST_METADATA)
+        if (folder / METADATA).stat().st_size > most:
+            raise ValueError(f"'{METADATA}' has more than {most >> 20} MiB, out of proportion to its shards")
+        metadata = _state(read_pickle((folder / METADATA).read_bytes()), "Metadata")
         self._places = _places(metadata.get("storage_data"))
         tensors = _tensors(metadata.get("state_dict_metadata"), self._places)
         self.index = validated(ShardIndex, {"tensors": tensors}, METADATA)

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from embeddings.validation import Strict
 from train.checkpoint.shards import TensorShard
-from train.checkpoint.torch_archive import MOST_DIMENSIONS
 
+MOST_DIMENSIONS = 16  # of a tensor
 # names of dtypes are those of safetensors
 DTYPES = {
     "F64": torch.float64,
@@ -27,14 +27,14 @@ DTYPES = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 # a name in the checkpoint's own folder, no path
-FileName = Annotated[str, Field(pattern=r"^\.?[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
+ShardFile = Annotated[str, Field(pattern=r"^\.?[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
 _Size = Annotated[tuple[Annotated[int, Field(ge=0, lt=1 << 62)], ...], Field(max_length=MOST_DIMENSIONS)]
 
 
 class SavedShard(Strict):
     """The part of a tensor that begins at ``offsets``, in ``file``."""
 
-    file: FileName
+    file: ShardFile
     offsets: _Size
     size: _Size
 

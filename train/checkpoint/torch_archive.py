@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from train.checkpoint.pickle_data import Call, Name, Persistent, read_pickle
+from train.checkpoint.shard_index import MOST_DIMENSIONS
 
-MOST_DIMENSIONS = 16
 _MOST_PICKLE = 1 << 20  # bytes of what describes the tensors; some 300 a tensor
 _LOCAL_HEADER = struct.Struct("<26xHH")  # ends with the lengths of the name and of what follows it
 _DTYPES = {

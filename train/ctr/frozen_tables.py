@@ -26,12 +26,15 @@ def frozen_tables(
     Raises InputError for a placement that this machine's driver cannot do, and for a store whose rows are damaged.
     """
 
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
     def check() -> None:
         for store in stores.values():
             name_lost_pages(store)
             if ranks.local_rank == 0:  # the ranks of a host read the same files
                 ranks.mark(f"reading frozen store '{store.path}' to check it")
-                check_before_use(store, say=lambda text: print(text, file=sys.stderr, flush=True))
+                check_before_use(store, say, limit_s=config.process.timeout_s / 2)
 
     on_all(ranks, check)
     timeout = datetime.timedelta(seconds=config.process.timeout_s)

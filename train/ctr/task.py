@@ -191,7 +191,8 @@ class CTRTask(TrainingTask):
         """Raises InputError where the checkpoint is of other rows, stores or schema, optimizer or train.select."""
         check_optimizer(self.config, progress["config"])
         check_select(self.config, progress)
-        refuse_to_go_on(progress, self.schema, self.config.data.path, self.stores, self.ranks)
+        data = self.config.data
+        refuse_to_go_on(progress, self.schema, data.path, data.train, self.stores, self.ranks)
         self.reader.load_state_dict(progress["reader"])
         check_stores(self.stores, progress["stores"])
         return self.reader.batch_index  # of batches of this run's size

@@ -32,8 +32,7 @@ def schema_to_score(
     column under another name while the one that was trained on is there too.
     """
     trained, where = trained_schema(progress), Path(folder) / SCHEMA_FILE
-    files = map(read_footer, find_files(folder, split))
-    columns: list[str] = next((file.columns.names for file in files if file.group_rows.any()), [])
+    columns = _columns(folder, split)
     notes = []
     if trained is None:
         notes, schema = [f"{_OLDER}: '{where}' is used, unchecked"], load_schema(folder)
@@ -52,6 +51,12 @@ def schema_to_score(
     for note in notes:
         _say(ranks, note)
     return schema
+
+
+def _columns(folder: str, split: str) -> list[str]:
+    """Names of the columns of a split: of its first file that has rows."""
+    files = map(read_footer, find_files(folder, split))
+    return next((file.columns.names for file in files if file.group_rows.any()), [])
 
 
 def _refuse_replaced_columns(trained: Schema, here: Schema, where: Path, columns: Collection[str]) -> None:
@@ -73,14 +78,18 @@ def _with_stores_of(schema: Schema, folder: str) -> Schema:
 
 
 def refuse_to_go_on(
-    progress: dict[str, Any], here: Schema, folder: str, modalities: Collection[str], ranks: Ranks
+    progress: dict[str, Any], here: Schema, folder: str, split: str, modalities: Collection[str], ranks: Ranks
 ) -> None:
-    """Refuse to go on from a checkpoint with another schema than its own. Raises InputError."""
+    """Refuse to go on learning from ``split`` with another schema than a checkpoint's own, or from other columns.
+
+    Raises InputError.
+    """
     trained, where = trained_schema(progress), Path(folder) / SCHEMA_FILE
     if trained is None:
         _say(ranks, f"{_OLDER}: '{where}' is used, unchecked")
     else:
         refuse_other_schema(trained, here, f"'{where}'", modalities, same_inputs=True)
+        _refuse_replaced_columns(trained, here, where, _columns(folder, split))
 
 
 def _say(ranks: Ranks, text: str) -> None:

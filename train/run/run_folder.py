@@ -29,12 +29,12 @@ _LEASE_S = 100.0  # for which a network disk may keep the locks of a machine tha
 def claimed(config: RunSettings) -> Iterator[None]:
     """``claim`` the run's folder, and keep other processes out of it while inside.
 
-    A run that is to be resumed waits for one that may be about to end: an orphan of a launcher that was killed, or one
-    of a machine that is lost. Raises InputError as ``claim``, and where another process writes the folder.
+    A run that goes on, or takes another's place, waits for one that may be about to end: orphans of a launcher that was
+    killed, or ranks of a machine that is lost. Raises InputError as ``claim``, and where another process writes it.
     """
     claim(config)
-    process = config.process
-    patience_s = min(process.grace_s + _LEASE_S, process.timeout_s / 2) if config.run.resume else 0.0
+    most_s = min(config.process.grace_s + _LEASE_S, config.process.timeout_s / 2)  # for which other ranks wait too
+    patience_s = most_s if config.run.resume or config.run.overwrite else 0.0
     step = "choose another run.name"
     with folder_lock(config.run_folder, "run folder", step, inside=True, patience_s=patience_s):
         claim(config)  # whoever had the lock before may have made a run of it

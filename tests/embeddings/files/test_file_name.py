@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.files.file_name import MOST_BYTES, file_name, file_names
+from embeddings.files.file_name import NAME_BYTES, file_name, file_names
 
 WRONG = {
     "": "a name is missing",
@@ -12,12 +12,12 @@ WRONG = {
     "a\0b": "a character that cannot be printed",
     "a\nb": "a character that cannot be printed",
     "a\udcffb": "a character that cannot be printed",
-    "\u00e9" * 65: "it has 130 bytes",
+    "\u00e9" * 128: "it has 256 bytes",
 }
 PATHS = ("test2/day1", "../tag/days", "/tag", "tag/", "a//b", "/")
 
 
-@pytest.mark.parametrize("name", ["test", "day 1", "2024-11-30", "_", ".x", "\u00e9t\u00e9", "a:b", "x" * MOST_BYTES])
+@pytest.mark.parametrize("name", ["test", "day 1", "2024-11-30", "_", ".x", "\u00e9t\u00e9", "a:b", "x" * NAME_BYTES])
 def test_names_that_may_be(name: str):
     assert file_name(name) == file_names(name) == name
     assert file_names(f"exp/{name}") == f"exp/{name}"
@@ -32,6 +32,13 @@ def test_names_that_may_not(name: str):
         file_names(f"exp/{name}")
 
 
+def test_folders_may_have_longer_names_than_what_is_written_atomically():
+    long = "x" * (NAME_BYTES + 1)
+    assert file_names(f"exp/{long}") == f"exp/{long}"
+    with pytest.raises(InputError, match="it has 129 bytes"):
+        file_name(long)
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_paths_are_no_names(path: str):
     with pytest.raises(InputError, match=r"cannot name a file or folder: it is a path; allowed"):
@@ -40,5 +47,5 @@ def test_paths_are_no_names(path: str):
 
 @pytest.mark.parametrize("path", ["../a", "a/../b", "/a", "a/", "a//b", "a/./b"])
 def test_names_in_names_stay_below_where_they_start(path: str):
-    with pytest.raises(InputError, match="allowed: names with '/' between them, each of at most 128 bytes"):
+    with pytest.raises(InputError, match="allowed: names with '/' between them, each of at most 255 bytes"):
         file_names(path)

@@ -28,7 +28,7 @@ with folder_lock(sys.argv[1], "data folder", "choose another --out"):
 
 
 def lock(folder: Path, **how):
-    return folder_lock(folder, "data folder", "choose another --out", **how)
+    return folder_lock(folder, "data folder", "choose another --out", **{"patience_s": 0.0, **how})
 
 
 @pytest.fixture
@@ -215,3 +215,19 @@ def test_a_rank_tells_its_launcher(tmp_path, monkeypatch):
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", run_id) if run_id else monkeypatch.delenv("TORCHELASTIC_RUN_ID")
         with lock(tmp_path / "data"):
             assert json.loads((tmp_path / f".data{LOCK}").read_text())["launcher"] == launcher
+
+
+def test_what_another_users_killed_process_left_is_no_obstacle(tmp_path, monkeypatch):
+    """A file that may be read and not be written, in a folder that may be."""
+    left, whole = tmp_path / ".data.lock", os.open
+    left.write_text("{}")
+
+    def refusing(path, flags, *more, **how) -> int:
+        if Path(path) == left and flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(path, flags, *more, **how)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with lock(tmp_path / "data"):
+        assert left.exists()
+    assert not left.exists()

@@ -98,7 +98,7 @@ def test_bombs_take_little_memory(bomb, tmp_path):
 def test_large_files_are_refused_unread_and_large_schemas_are_read(tmp_path):
     with open(tmp_path / "huge.yaml", "wb") as out:
         out.truncate(5 << 30)
-    with pytest.raises(InputError, match="has more than 1,024 KiB, more than any such file"):
+    with pytest.raises(InputError, match="has more than 4,096 KiB, more than any such file"):
         read_yaml(tmp_path / "huge.yaml", "schema")
     tables = {f"table_{i}": {"num_embeddings": 10**6, "embedding_dim": 64, "ids": "hash"} for i in range(2000)}
     write_yaml(tmp_path / "schema.yaml", {"tables": tables})

@@ -51,7 +51,7 @@ def test_what_was_built_passes_whatever_the_blocks(store: FrozenStore, monkeypat
         verify(store, told.append)
         assert sum(told) == sum(s.array.nbytes for s in store.stored.values())
     assert is_marked(store)
-    check_before_use(store, silent)
+    check_before_use(store, silent, 60)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_row_of_another_norm_is_refused(store: FrozenStore, value: float, what
     monkeypatch.setattr(check_store, "BLOCK_BYTES", 50)
     change_row(store.path, row, value)
     opened = FrozenStore.open(store.path)
-    for check in (verify, lambda s: check_before_use(s, silent)):
+    for check in (verify, lambda s: check_before_use(s, silent, 60)):
         with pytest.raises(
             InputError, match=rf"the vector of id {row * 10} .*{what}.*; 1 of 40 rows are wrong; allowed"
         ):
@@ -94,30 +94,30 @@ def test_a_changed_file_is_blamed_before_its_rows(store: FrozenStore) -> None:
 
 
 def test_a_large_store_is_read_whole_where_it_has_no_mark(store: FrozenStore, large) -> None:
-    check_before_use(store, silent)
+    check_before_use(store, silent, 60)
     change_store(store.path, "vectors.npy", lambda array: array[::-1].copy())  # its digest is no longer the marked one
     change_store(store.path, "scale.npy", lambda a: a[::-1].copy()) if store.dtype == "int8" else None
     opened, said = FrozenStore.open(store.path), []
     assert not is_marked(opened)
-    check_before_use(opened, said.append)
+    check_before_use(opened, said.append, 60)
     assert len(said) == 1 and "does not say that its rows were checked; reading all" in said[0]
     assert mark(opened) and is_marked(FrozenStore.open(store.path))
-    check_before_use(FrozenStore.open(store.path), silent)
+    check_before_use(FrozenStore.open(store.path), silent, 60)
 
 
 def test_of_a_large_store_with_a_mark_rows_are_looked_at(store: FrozenStore, large, monkeypatch) -> None:
     monkeypatch.setattr(check_store, "SAMPLE", 4)  # rows 0, 13, 26, 39
     change_row(store.path, 12, 0, marked=True)
-    check_before_use(FrozenStore.open(store.path), silent)
+    check_before_use(FrozenStore.open(store.path), silent, 60)
     with (
         monkeypatch.context() as patch,
         pytest.raises(InputError, match="the vector of id 120 is zero; 1 of 40 rows are"),
     ):
         patch.setattr(check_store, "SMALL_BYTES", 1 << 20)
-        check_before_use(FrozenStore.open(store.path), silent)
+        check_before_use(FrozenStore.open(store.path), silent, 60)
     change_row(store.path, 13, 0, marked=True)
     with pytest.raises(InputError, match=r"the vector of id 130 is zero; 1 of 4 rows looked at \(of 40\) are wrong"):
-        check_before_use(FrozenStore.open(store.path), silent)
+        check_before_use(FrozenStore.open(store.path), silent, 60)
 
 
 def test_a_folder_that_cannot_be_written_to_gets_no_mark(store: FrozenStore, monkeypatch) -> None:
@@ -183,3 +183,12 @@ def test_a_mark_changes_nothing_else(store: FrozenStore) -> None:
     opened = FrozenStore.open(store.path)
     assert not is_marked(opened) and mark(opened)
     assert json.loads(file.read_text()) == before
+
+
+def test_a_large_store_without_a_mark_is_read_while_others_wait(store: FrozenStore, large, monkeypatch) -> None:
+    monkeypatch.setattr(check_store, "SAMPLE", 4)  # rows 0, 13, 26, 39
+    change_row(store.path, 13, 0, marked=False)
+    opened, said = FrozenStore.open(store.path), []
+    with pytest.raises(InputError, match=r"the vector of id 130 is zero; 1 of 4 rows looked at \(of 40\) are wrong"):
+        check_before_use(opened, said.append, 0)
+    assert "that takes more than 0 s; only 4 rows of" in said[1]

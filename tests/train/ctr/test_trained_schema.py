@@ -38,7 +38,7 @@ def progress() -> dict:
 def test_the_runs_own_schema_is_read(folder, progress, capsys):
     assert trained_schema(progress) == tiny.SCHEMA
     assert schema_to_score(progress, str(folder), "test", ["text"], FIRST) == tiny.SCHEMA
-    refuse_to_go_on(progress, tiny.SCHEMA, str(folder), ["text"], FIRST)
+    refuse_to_go_on(progress, tiny.SCHEMA, str(folder), "test", ["text"], FIRST)
     assert capsys.readouterr() == ("", "")
     with pytest.raises(InputError, match=r"the checkpoint's schema: .*unknown key 'tabels'; did you mean 'tables'"):
         trained_schema({"schema": {"tabels": {}}})
@@ -48,7 +48,7 @@ def test_an_edited_schema_is_refused(folder, progress):
     save_schema(schema(ids="hash"), str(folder))
     for check in (
         lambda: schema_to_score(progress, str(folder), "test", ["text"], FIRST),
-        lambda: refuse_to_go_on(progress, load_schema(str(folder)), str(folder), ["text"], FIRST),
+        lambda: refuse_to_go_on(progress, load_schema(str(folder)), str(folder), "test", ["text"], FIRST),
     ):
         with pytest.raises(InputError, match=r"data/schema.yaml' is not .*: tables.tag.ids is hash, trained with mod"):
             check()
@@ -60,7 +60,7 @@ def test_a_checkpoint_without_a_schema_says_so_once(folder, capsys):
     assert schema_to_score({}, str(folder), "test", ["text"], FIRST) == other
     note = "note: the checkpoint is of an older version and holds no schema: '"
     assert capsys.readouterr().err.startswith(note)
-    refuse_to_go_on({}, other, str(folder), ["text"], FIRST)
+    refuse_to_go_on({}, other, str(folder), "test", ["text"], FIRST)
     assert capsys.readouterr().err.startswith(note)
     schema_to_score({}, str(folder), "test", ["text"], SimpleNamespace(first=False))
     assert capsys.readouterr().err == "", "rank 0 alone says it"
@@ -79,10 +79,14 @@ def test_a_renamed_column_is_read_where_the_old_one_is_gone(folder, progress):
     raw = tiny.SCHEMA.model_dump()
     raw["features"][3]["column"] = "preis"
     save_schema(Schema.model_validate(raw), str(folder))
-    with pytest.raises(
-        InputError, match="reads feature 'price' from column 'preis'; the run was trained on 'price', wh"
+    for check in (
+        lambda: schema_to_score(progress, str(folder), "test", ["text"], FIRST),
+        lambda: refuse_to_go_on(progress, load_schema(str(folder)), str(folder), "test", ["text"], FIRST),
     ):
-        schema_to_score(progress, str(folder), "test", ["text"], FIRST)
+        with pytest.raises(
+            InputError, match="reads feature 'price' from column 'preis'; the run was trained on 'price', wh"
+        ):
+            check()
     table = pq.read_table(folder / "test")
     names = ["preis" if name == "price" else name for name in table.column_names]
     tiny.write_split(folder, "test", table.rename_columns(names))

@@ -77,6 +77,12 @@ def test_a_burst_does_not_cut_the_words_of_the_end(monkeypatch, check):
     one_line(cli("check"), "terminated", status=143)
 
 
+@pytest.mark.parametrize("number", SAVING)
+def test_each_signal_ends_any_command_with_a_status_of_its_own(check, number):
+    check(lambda: signal.raise_signal(number))
+    one_line(cli("check"), f"terminated from outside by {number.name}", status=128 + number)
+
+
 def test_a_later_signal_ends_what_swallowed_the_first(monkeypatch, check):
     def command() -> None:
         with contextlib.suppress(KeyboardInterrupt):

@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.train import tiny
 from tests.train.launch import (
     Done,
@@ -16,6 +18,7 @@ from tests.train.launch import (
     finished,
     one_line,
     ranks_of,
+    rows,
     start,
     start_bare_ranks,
     start_launched_ranks,
@@ -181,3 +184,70 @@ def test_ctrl_c_under_the_launcher(config, tmp_path):
     assert done.status != 0 and about(run)["status"] in ("interrupted", "failed")
     words = own_words(done)
     assert words and all("interrupted" in w or "lost the connection" in w for w in words), done.err
+
+
+def without_a_reader(*arguments: object) -> int:
+    """The exit status of a command whose output and errors nobody reads from the first line on."""
+    command = [sys.executable, "-m", "train", *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    return process.wait(120)
+
+
+@pytest.mark.slow
+def test_a_run_whose_output_nobody_reads_trains_to_its_end(config, tmp_path):
+    assert without_a_reader("ctr", "--config", config(), "train.checkpoint_every=3") == 0
+    assert about(tmp_path / "runs" / "run")["status"] == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_to_the_launcher_saves(config, tmp_path, number):
+    run = tmp_path / "runs" / "run"
+    handled = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+    process = start_launched_ranks(
+        2, "ctr", "--config", config(), "train.epochs=100000", options=[f"--signals-to-handle={handled}"]
+    )
+    wait_for_step(run, 5, process)
+    process.send_signal(number)
+    done = finished(process, 60)
+    said = f"terminated from outside by {number.name}"
+    assert done.status == 1 and sorted(own_words(done)) == [f"[rank 0] {said}", f"[rank 1] {said}"]
+    assert about(run)["status"] == "interrupted"
+    assert (run / "checkpoints" / f"step-{rows(run)[-1]['step']:08d}").is_dir()
+
+
+@pytest.mark.slow
+def test_a_launcher_that_is_killed_takes_its_ranks_along_and_the_next_one_goes_on(config, tmp_path):
+    run, arguments = tmp_path / "runs" / "run", ["ctr", "--config", config(), "run.resume=auto"]
+    logs = [f"--log-dir={tmp_path / 'logs'}", "--redirects=3"]  # a pipe would have its reader killed
+    process = start_launched_ranks(2, *arguments, *LONG, options=logs)
+    wait_for_step(run, 25, process)
+    orphans = ranks_of(process)
+    process.kill()
+    next_one = start_launched_ranks(2, *arguments, "train.epochs=60", options=logs)  # at once
+    assert finished(process, 60).status == -signal.SIGKILL
+    done = finished(next_one, 180)
+    assert done.status == 0 and about(run)["status"] == "done", done.err[-3000:]
+    assert not [pid for pid in orphans if Path(f"/proc/{pid}").exists()]
+    steps = [row["step"] for row in rows(run)]
+    assert steps == list(range(1, 60 * 6 + 1)), "every row once"
+
+
+@pytest.mark.slow
+def test_a_second_launcher_is_refused_on_all_its_ranks(config, tmp_path):
+    run, path = tmp_path / "runs" / "run", config()
+    alive = start("ctr", "--config", path, *LONG)
+    wait_for_step(run, 25, alive)
+    for setting in ("run.resume=auto", "run.overwrite=true"):
+        began = rows(run)[-1]["step"]
+        done = finished(start_launched_ranks(2, "ctr", "--config", path, *LONG, setting), 90)
+        (words,) = own_words(done)
+        assert (
+            done.status == 1 and words.startswith("[rank 0] error: run folder ") and f"process {alive.pid} on" in words
+        )
+        assert rows(run)[-1]["step"] > began, "the first one goes on"
+    alive.send_signal(signal.SIGTERM)
+    assert finished(alive, 60).status == 143
