@@ -9,7 +9,7 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What the system refuses for a reason that its user can fix; other OSErrors are defects of ours.
 FIXABLE = DISK_FULL | {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.ESTALE, errno.ENOTDIR, errno.ENAMETOOLONG),
-    *(errno.EISDIR, errno.ELOOP),
+    *(errno.EISDIR, errno.ELOOP, errno.EMFILE, errno.ENFILE),
 }
 
 

@@ -18,19 +18,19 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from embeddings.errors import InputError, first_line
-from embeddings.files.parquet_pages import ChunkPages, PageHeaderError, has_checksum, read_pages
+from embeddings.files.parquet_pages import INDICES, ChunkPages, PageHeaderError, has_checksum, read_pages
 
 FOOTER_THREADS = 16
 BATCH_VALUES = 1 << 21  # of lists, decoded at once on average
 MOST_VALUES = 1 << 25  # of lists in a row group, which one row may hold; of ids that are kept in memory
 MOST_VALUES_A_BYTE = 1024  # beyond that, for each byte that they take in the file
 BATCH_BYTES = 64 << 20  # of strings, decoded at once
+DICTIONARY_BYTES = 16 << 20  # of strings, looked through for the longest
 MOST_BYTES = 256 << 20  # of a page, or of a file's strings
 MOST_BYTES_A_BYTE = 1000  # beyond that, for each byte that they take in the file
 
 _DAMAGE = (pa.ArrowException, OSError, PageHeaderError, UnicodeDecodeError)
 _FRONT_CODING = 7  # DELTA_BYTE_ARRAY: what a value shares with the one before is not repeated
-_SHORTENED = {2, 8, _FRONT_CODING}  # encodings in which values are shorter than they are; 2 and 8 take dictionaries
 _MAGIC = {b"PK\x03\x04": "a zip file", b"\x1f\x8b": "a gzip file", b"\x89HDF": "an HDF5 file", b"ORC": "an ORC file",
           b"ARROW1": "an Arrow IPC file", b"PARE": "an encrypted parquet file"}  # fmt: skip
 
@@ -203,17 +203,38 @@ def _safe_rows(file: DataFile, group: int, leaf: int) -> int:
             raise too_large(file, group, f"column '{name}' has lists of {pages.values:,} values")
         safe = BATCH_VALUES * rows // max(pages.values, 1)
         if chunk.physical_type == "BYTE_ARRAY":
-            safe = min(safe, _safe_texts(pages))
+            safe = min(safe, _safe_texts(file, pages, chunk.compression) * rows // max(pages.values, rows))
         file.safe_rows[group, leaf] = max(safe, 1)
     return file.safe_rows[group, leaf]
 
 
-def _safe_texts(pages: ChunkPages) -> int:
+def _safe_texts(file: DataFile, pages: ChunkPages, codec: str) -> int:
     """How many strings of a column chunk may be decoded at once."""
-    if not pages.encodings & _SHORTENED and pages.bytes <= BATCH_BYTES:
-        return BATCH_VALUES
-    longest = pages.bytes if _FRONT_CODING in pages.encodings else pages.largest_bytes
-    return BATCH_BYTES // max(longest, 1)
+    if _FRONT_CODING in pages.encodings:
+        return BATCH_BYTES // max(pages.bytes, 1)
+    safe = pages.safe_values(BATCH_BYTES)
+    if pages.encodings & INDICES and pages.values * pages.dictionary[2] > BATCH_BYTES:
+        safe = min(safe, BATCH_BYTES // max(_longest_entry(file, pages, codec), 1))
+    return safe
+
+
+def _longest_entry(file: DataFile, pages: ChunkPages, codec: str) -> int:
+    """Bytes of the longest string of a dictionary, or of all, where they are many or of a codec that is not known."""
+    offset, size, decoded, entries = pages.dictionary
+    if not 4 * entries <= decoded <= DICTIONARY_BYTES:
+        return max(decoded, pages.largest_bytes)
+    with open(file.path, "rb") as raw:
+        data = _pread(raw.fileno(), offset, size)
+    try:
+        if codec != "UNCOMPRESSED":
+            data = pa.decompress(data, decoded, {"LZ4": "lz4_raw"}.get(codec, codec.lower()), asbytes=True)
+    except (ValueError, *_DAMAGE):
+        return decoded
+    longest = place = 0
+    for _ in range(entries):
+        length = int.from_bytes(data[place : place + 4], "little")
+        longest, place = max(longest, length), place + 4 + length
+    return longest if place == len(data) else decoded
 
 
 def _chunk(file: DataFile, group: int, leaf: int) -> tuple[int, int]:

@@ -30,6 +30,17 @@ def parquet_paths(folder: str) -> tuple[list[str], list[str]]:
     return paths, passed_over
 
 
+def partitions(folder: str) -> tuple[int, list[str]]:
+    """How many files ``*.parquet`` lie at any depth below the Hive partitions of ``folder``; their names."""
+    files, names = 0, []
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if "=" in entry.name and not entry.name.startswith((".", "_")) and entry.is_dir():
+            below = sum(name.endswith(".parquet") for _, _, inside in os.walk(entry.path) for name in inside)
+            files += below
+            names += [shown(entry.name + "/")] * (below > 0)
+    return files, names
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first of ``names``, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

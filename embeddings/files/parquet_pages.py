@@ -11,6 +11,7 @@ _TYPE, _UNCOMPRESSED, _COMPRESSED, _CRC = 1, 2, 3, 4
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3  # page types
 _HEADER_OF = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 _ENCODING = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
+INDICES = frozenset({2, 8})  # encodings of indices into a dictionary
 _I32, _STRUCT = 5, 12
 _PEEK_BYTES = (256, 1 << 16, 1 << 24)  # read for a header; statistics of long strings make it long
 _MOST_DEPTH = 8
@@ -32,6 +33,8 @@ class ChunkPages:
     largest_bytes  of one page, decompressed
     bytes          of all of them
     encodings      parquet-format's numbers, of data pages
+    data           values and bytes of each data page that is no index into a dictionary
+    dictionary     where its data begin, bytes in the file, bytes decompressed, entries; zeros where there is none
     """
 
     values: int = 0
@@ -40,6 +43,24 @@ class ChunkPages:
     largest_bytes: int = 0
     bytes: int = 0
     encodings: set[int] = field(default_factory=set)
+    data: list[tuple[int, int]] = field(default_factory=list)
+    dictionary: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def safe_values(self, most: int) -> int:
+        """How many consecutive values of ``data`` take ``most`` bytes and one page, whichever they are."""
+        first = last = size = inside = 0  # pages [first, last) take size bytes; values of those after the first
+        safe = self.values
+        while last < len(self.data):
+            count, decoded = self.data[last]
+            if size and size + decoded > most:
+                safe = min(safe, inside + 1)
+                size -= self.data[first][1]
+                first += 1
+                inside -= self.data[first][0] if first < last else 0
+            else:
+                inside += count if first < last else 0
+                size, last = size + decoded, last + 1
+        return max(safe, 1)
 
 
 def read_pages(read: Read, start: int, stop: int, values: int) -> ChunkPages:
@@ -61,7 +82,12 @@ def read_pages(read: Read, start: int, stop: int, values: int) -> ChunkPages:
             raise PageHeaderError("a page header has no sensible number of values")
         if kind in (_DATA, _DATA_V2):
             found.values += count
-            found.encodings.add(inner.get(_ENCODING[kind], -1))
+            encoding = inner.get(_ENCODING[kind], -1)
+            found.encodings.add(encoding)
+            if encoding not in INDICES:
+                found.data.append((count, decoded))
+        elif kind == _DICTIONARY:
+            found.dictionary = (start - size, size, decoded, count)
         found.pages += 1
         found.checked += _CRC in header.numbers
         found.largest_bytes = max(found.largest_bytes, decoded)

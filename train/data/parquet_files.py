@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from embeddings.errors import InputError, nearest
 from embeddings.files.parquet_file import DataFile, read_footers
-from embeddings.files.parquet_folder import listed, parquet_paths
+from embeddings.files.parquet_folder import listed, parquet_paths, partitions
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,14 @@ def announce_source(source: str) -> None:
 
 
 def _announce_passed_over(place: str) -> None:
-    if passed_over := parquet_paths(place)[1]:
-        log.warning("'%s': passed over: %s; only files '*.parquet' directly in it are read", place, listed(passed_over))
+    if not (passed_over := parquet_paths(place)[1]):
+        return
+    below, folders = partitions(place)
+    missing = f"{below} files below {listed(folders)} are NOT READ and their rows are missing; " if below else ""
+    log.warning(
+        "'%s': %spassed over: %s; only files '*.parquet' directly in it are read",
+        place, missing, listed(passed_over),
+    )  # fmt: skip
 
 
 def _announce_unchecked(files: Sequence[DataFile]) -> None:

@@ -134,6 +134,19 @@ def test_long_strings_that_take_no_room_in_a_file(tmp_path, monkeypatch, options
     assert read(path).equals(table)
 
 
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "zstd", "lz4"])
+@pytest.mark.parametrize("distinct", [5000, 50_000])
+def test_ordinary_strings_are_read_as_many_rows_as_asked(tmp_path, monkeypatch, codec, distinct):
+    monkeypatch.setattr(module, "BATCH_BYTES", 1 << 20)
+    texts = [f"title {i % distinct} of many" for i in range(50_000)]
+    options = {"compression": codec, "dictionary_pagesize_limit": 200_000, "data_page_size": 20_000}
+    path = write(tmp_path / "a.parquet", pa.table({"a": texts}), **options)
+    file = read_footer(path)
+    batches = [batch for _, batch in read_batches(file, ["a"], 10_000)]
+    assert [batch.num_rows for batch in batches] == [10_000] * 5
+    assert pa.Table.from_batches(batches)["a"].to_pylist() == texts
+
+
 def test_rows_out_of_proportion(tmp_path):
     file = read_footer(write(tmp_path / "a.parquet", pa.table({"a": [1]})))
     refuse_many_values([file, file], 1 << 25, "rows", "write fewer")

@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.files.parquet_folder import listed, parquet_paths
+from embeddings.files.parquet_folder import listed, parquet_paths, partitions
 
 
 def test_what_is_read_and_what_is_passed_over(tmp_path):
@@ -32,3 +32,14 @@ def test_a_folder_that_cannot_be_listed(tmp_path):
 
 def test_long_lists_are_cut():
     assert listed(["a", "b"]) == "a, b" and listed(list("abcdefg")) == "a, b, c, d, e and 2 more"
+
+
+def test_files_below_partitions_are_counted(tmp_path):
+    for folder in ("a.parquet", "b=1/c=2", "b=2", "d=1", "_e=1", ".f=1"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.parquet").touch()
+    (tmp_path / "b=1" / "y.parquet").touch()
+    (tmp_path / "b=1" / "_SUCCESS").touch()
+    (tmp_path / "d=1" / "x.parquet").unlink()
+    (tmp_path / "e=1.parquet").touch()
+    assert partitions(str(tmp_path)) == (3, ["'b=1/'", "'b=2/'"])

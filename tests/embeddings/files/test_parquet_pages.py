@@ -82,3 +82,12 @@ def test_any_bytes_are_a_header_or_an_error():
             read_pages(lambda offset, size, data=data: data[offset : offset + size], 0, 40, 5)
         except PageHeaderError:
             pass
+
+
+@pytest.mark.parametrize(
+    ("data", "safe"),
+    [([], 9), ([(4, 10), (5, 10)], 9), ([(4, 10), (3, 10), (2, 10)], 4), ([(4, 30), (5, 30)], 1),
+     ([(3, 5), (3, 5), (2, 5), (1, 20)], 1), ([(3, 5)] * 5, 9)],
+)  # fmt: skip
+def test_values_that_take_some_bytes_and_a_page(data, safe):
+    assert ChunkPages(values=9, data=data).safe_values(20) == safe

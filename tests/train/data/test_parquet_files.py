@@ -75,7 +75,8 @@ def test_what_is_passed_over_is_said_once(tmp_path, reader, caplog):
     reader(rank=1, world_size=2)
     (record,) = [r for r in caplog.records if r.name.startswith("train.")]
     assert record.getMessage() == (
-        f"'{tmp_path / 'train'}': passed over: 'b.PARQUET' (its name does not end in '.parquet'), "
+        f"'{tmp_path / 'train'}': 1 files below 'date=2024-01-01/' are NOT READ and their rows are missing; "
+        "passed over: 'b.PARQUET' (its name does not end in '.parquet'), "
         "'c.parq' (its name does not end in '.parquet'), 'date=2024-01-01' (a folder of a Hive partition); "
         "only files '*.parquet' directly in it are read"
     )
