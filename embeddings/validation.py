@@ -164,7 +164,8 @@ def _line(model: type[BaseModel], raw: Any, error: ErrorDetails) -> str:
         message = "keys are expected, such as key: value"
     if error["type"] in ("missing", "value_error"):
         return f"{place}: {message}" if place else message
-    return f"{place or 'top level'}: {message}, got {shown(error['input'])}"
+    got = "null" if error["input"] is None else shown(error["input"])
+    return f"{place or 'top level'}: {message}, got {got}"
 
 
 def todays_names(model: type[BaseModel], raw: Any, layer: dict[str, Any], *path: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from embeddings.errors import InputError, shown
 from embeddings.files.file_name import file_names
@@ -83,6 +83,14 @@ class RunConfig(Strict):
     )
     overwrite: bool = Field(False, description="delete an existing run of that name first")
 
+    @field_validator("resume", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> bool | str:
+        try:
+            return value if value == "auto" else TypeAdapter(bool).validate_python(value)
+        except ValidationError:
+            raise ValueError(f"allowed: true, false, auto; got {shown(value)}") from None
+
 
 class RunSettings(Strict):
     """The settings of a command that trains; each kind of training has more sections, and more keys in these."""
@@ -120,12 +128,15 @@ def load_settings(model: type[Settings], path: str, overrides: tuple[str, ...] =
         _put(given, key.split("."), override_value(key, value))
     where = f"config '{path}'"
     base = read_yaml(path, "config")
-    layers = [base, base.pop(command, None) or {}] if command and isinstance(base, dict) else [base]
+    layers = [base, given]
+    if command and isinstance(base, dict):
+        where += f", with its section '{command}' over the rest"
+        layers = [base, base.pop(command, None) or {}, given, given.pop(command, None) or {}]
     for layer in layers:
         if not isinstance(layer, dict):
             raise InputError(f"{where}: keys are expected, such as data: {{path: FOLDER}}, got {shown(layer)}")
     raw: dict[str, Any] = {}
-    for layer in (*layers, given):
+    for layer in layers:
         raw = _merged(raw, todays_names(model, base, layer))
     config = validated(model, raw, where=where)
     if config.run.name is None:

@@ -84,7 +84,7 @@ def check_target(path: str, overwrite: bool) -> None:
     if not g_pathmgr.exists(os.path.join(path, META)):
         raise InputError(f"'{path}' exists and is no frozen store, so it is not replaced; choose another path")
     if not overwrite:
-        raise InputError(f"frozen store '{path}' exists; pass --overwrite (overwrite=True) or choose another path")
+        raise InputError(f"frozen store '{path}' exists; pass --overwrite, or choose another path")
 
 
 @contextlib.contextmanager

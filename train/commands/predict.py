@@ -18,8 +18,8 @@ from train.commands.parameter_types import INPUT, OUTPUT_FOLDER, SPLIT
 def command(run: str, out: str, split: str, checkpoint: str, labels: bool, overrides: tuple[str, ...]) -> None:
     """Score a split with RUN, a folder such as runs/shop.
 
-    Writes columns user, target, score (a probability), and the timestamp and label where there are, in the order
-    of the split's rows: rank after rank.
+    Writes columns user, target, score (a probability), the timestamp where there is one, and with --labels the label,
+    in the order of the split's rows: rank after rank.
     """
     from train.ctr.trained_run import open_run, run_config
     from train.ctr.write_predictions import claimed_output, write_predictions

@@ -112,9 +112,12 @@ def load_config(path: str, overrides: tuple[str, ...] = (), command: str = "") -
     """The CTR config in ``path`` with overrides on top. Raises InputError.
 
     Args:
-        command: "make" puts the config's section of that name over the rest, below the overrides.
+        command: "make" puts the section of that name over the rest, in the config and among the overrides.
     """
-    return load_settings(Config, path, overrides, command)
+    config = load_settings(Config, path, overrides, command)
+    if config.make:  # and no command: what is wrong in the section is told by all commands
+        load_settings(Config, path, overrides, "make")
+    return config
 
 
 def check_names(config: Config, schema: Schema) -> None:

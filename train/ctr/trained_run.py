@@ -75,7 +75,8 @@ def open_run(
     path = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: there.get(checkpoint))()
     if path is None or path.name not in there:
         names = list(there) or "none"
-        raise InputError(f"run '{config.run_folder}' has no checkpoint {shown(checkpoint)}; there are: {names}")
+        step = "; name one of them, or newest, by --checkpoint" if there else ""
+        raise InputError(f"run '{config.run_folder}' has no checkpoint {shown(checkpoint)}; there are: {names}{step}")
     progress = checkpoints.progress(path)
     schema = schema_to_score(progress, config.data.path, split, progress["stores"], ranks)
     check_names(config, schema)

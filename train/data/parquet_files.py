@@ -73,7 +73,7 @@ def _announce_unchecked(files: Sequence[DataFile]) -> None:
         log.warning(
             "'%s': %d of %d files carry no page checksums, so damage in them may go unseen; write them with "
             "page checksums (pyarrow: write_page_checksum=True)",
-            os.path.dirname(files[0].path) or ".", unchecked, len(files),
+            files[0].path if len(files) == 1 else os.path.dirname(files[0].path) or ".", unchecked, len(files),
         )  # fmt: skip
 
 

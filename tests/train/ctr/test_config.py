@@ -16,6 +16,12 @@ def test_modality_settings(small_config):
     assert [model.modality_config(name).mode for name in ("image", "text")] == ["simtier", "vector"]
 
 
+def test_the_section_of_make_is_overridden_by_its_keys_too(small_config):
+    given = ("train.epochs=2", "make.train.epochs=3")
+    assert load_config(str(small_config), given).train.epochs == 2
+    assert load_config(str(small_config), given, command="make").train.epochs == 3
+
+
 @pytest.mark.parametrize(
     ("override", "part"),
     [
@@ -32,6 +38,7 @@ def test_modality_settings(small_config):
         ("model.dropout=1", "model.dropout: Input should be less than 1, got 1"),
         ("model.multimodal.num_tiers=257", "less than or equal to 256, got 257"),
         ("model.over_arch=[]", "model.over_arch: List should have at least 1 item"),
+        ("make.train.epohcs=10", "with its section 'make' over the rest: unknown key 'train.epohcs'; did you mean 'ep"),
         ("model=5", "model: keys are expected, such as key: value"),
     ],
 )
