@@ -37,7 +37,11 @@ _MAGIC = {b"PK\x03\x04": "a zip file", b"\x1f\x8b": "a gzip file", b"\x89HDF": "
 
 @dataclass(frozen=True)
 class DataFile:
-    """One parquet file. ``group_rows`` [G] int64 are the rows of its row groups."""
+    """One parquet file.
+
+    group_rows  [G] int64, of its row groups
+    unreadable  of the footer's columns, by their places: why pyarrow reads none of it, nor may anybody ask about it
+    """
 
     path: str
     name: str
@@ -45,6 +49,7 @@ class DataFile:
     footer: pq.FileMetaData
     columns: pa.Schema
     group_rows: np.ndarray
+    unreadable: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
     safe_rows: dict[tuple[int, int], int] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -59,7 +64,21 @@ class DataFile:
     def values(self, group: int, column: str) -> int:
         """Values of a column in a row group by the footer, which may lie; an empty list counts as one."""
         about = self.footer.row_group(group)
+        self.refuse_unreadable(group, self.leaves[column])
         return max(sum(about.column(leaf).num_values for leaf in self.leaves[column]), 0)
+
+    def refuse_unreadable(self, group: int, leaves: Iterable[int]) -> None:
+        """Raise InputError where one of these columns cannot be read in any row group."""
+        for leaf in leaves:
+            if reason := self.unreadable.get(leaf):
+                encrypted = "crypt" in reason.lower()
+                name, next_step = self.footer.schema.column(leaf).path, "write or copy it again"
+                if encrypted:
+                    next_step = "write the column without encryption"
+                raise InputError(
+                    f"'{self.path}', row group {group} of {len(self.group_rows)}: column '{name}' "
+                    f"{'is encrypted' if encrypted else 'cannot be read'} ({reason}); {next_step}"
+                )
 
     @cached_property
     def has_checksums(self) -> bool:
@@ -67,8 +86,9 @@ class DataFile:
         for group in np.flatnonzero(self.group_rows).tolist():
             try:
                 with open(self.path, "rb") as raw:
-                    return has_checksum(partial(_pread, raw.fileno()), _chunk(self, group, 0)[0])
-            except (*_DAMAGE, IndexError):
+                    leaf = next(i for i in range(self.footer.num_columns) if i not in self.unreadable)
+                    return has_checksum(partial(_pread, raw.fileno()), _chunk(self, group, leaf)[0])
+            except (*_DAMAGE, IndexError, StopIteration):
                 break  # whoever reads it says what is wrong
         return True
 
@@ -93,11 +113,11 @@ def read_footer(path: str | os.PathLike) -> DataFile:
     except OSError as error:
         raise InputError(f"'{path}' cannot be opened ({error.strerror}); fix the path or its permissions") from error
     try:
-        footer = _sound_footer(path)
+        footer, unreadable = _sound_footer(path)
         columns = footer.schema.to_arrow_schema()
         [column.name for column in columns]  # bytes that are no UTF-8 are found here, and not later
         rows = np.array([footer.row_group(g).num_rows for g in range(footer.num_row_groups)], dtype=np.int64)
-        file = DataFile(path, os.path.basename(path), about.st_size, footer, columns, rows)
+        file = DataFile(path, os.path.basename(path), about.st_size, footer, columns, rows, unreadable)
         sound = (rows >= 0).all() and rows.sum() == footer.num_rows
         if not sound or sum(_leaf_count(column.type) for column in columns) != footer.num_columns:
             raise PageHeaderError("its footer contradicts itself")
@@ -110,16 +130,30 @@ def read_footer(path: str | os.PathLike) -> DataFile:
         ) from error
 
 
-def _sound_footer(path: str) -> pq.FileMetaData:
-    """The footer of a file of which pyarrow has looked at every column of every row group.
+def _sound_footer(path: str) -> tuple[pq.FileMetaData, dict[int, str]]:
+    """The footer of a file, and those of its columns that pyarrow does not read, with the reason.
 
     Asked for by Python, a column with statistics that make no sense ends the process (pyarrow 25); asked for where a
     reader opens it, it is an error. The reader is asked for batches of no rows, and reads none.
     """
+    unreadable: dict[int, str] = {}
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=4096) as opened:
         for group in range(opened.metadata.num_row_groups):
-            next(opened.reader.iter_batches(0, row_groups=[group], column_indices=None, use_threads=False), None)
-        return opened.metadata
+            try:
+                _probe(opened, group, None)
+            except _DAMAGE:
+                for leaf in set(range(opened.metadata.num_columns)) - unreadable.keys():
+                    try:
+                        _probe(opened, group, [leaf])
+                    except _DAMAGE as error:
+                        unreadable[leaf] = first_line(error)
+        if opened.metadata.num_columns == len(unreadable):
+            raise PageHeaderError(next(iter(unreadable.values()), "it has no columns"))
+        return opened.metadata, unreadable
+
+
+def _probe(opened: pq.ParquetFile, group: int, leaves: list[int] | None) -> None:
+    next(opened.reader.iter_batches(0, row_groups=[group], column_indices=leaves, use_threads=False), None)
 
 
 def read_batches(
@@ -139,6 +173,7 @@ def read_batches(
             for group in range(len(file.group_rows)) if groups is None else groups:
                 if not file.group_rows[group]:
                     continue
+                file.refuse_unreadable(group, leaves)
                 limit = min([rows, *(_safe_rows(file, group, leaf) for leaf in leaves)])
                 for batch in opened.iter_batches(limit, row_groups=[group], columns=paths, use_threads=False):
                     batch = batch.select([batch.schema.get_field_index(column) for column in columns])

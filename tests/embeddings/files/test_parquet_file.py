@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 
 import embeddings.files.parquet_file as module
@@ -171,6 +173,32 @@ def test_no_damage_of_a_footer_ends_the_process(tmp_path):
             os._exit(0)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0 and len(places) > 10
+
+
+class Keys(pe.KmsClient):
+    """Wraps nothing."""
+
+    def __init__(self, config):
+        super().__init__()
+
+    def wrap_key(self, key, name):
+        return key.hex().encode()
+
+    def unwrap_key(self, wrapped, name):
+        return bytes.fromhex(wrapped.decode())
+
+
+def test_a_column_that_nobody_reads_may_be_encrypted(tmp_path):
+    path, table = tmp_path / "a.parquet", pa.table({"secret": [[3], [4, 5]], "a": [1, 2]})
+    how = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": ["secret.list.element"]}, plaintext_footer=True)
+    keys = pe.CryptoFactory(Keys).file_encryption_properties(pe.KmsConnectionConfig(), how)
+    with pq.ParquetWriter(path, table.schema, encryption_properties=keys, write_page_checksum=True) as writer:
+        writer.write_table(table)
+    file = read_footer(path)
+    assert read(path, "a").equals(table.select(["a"])) and list(file.unreadable) == [0] and file.has_checksums
+    assert "row group 0 of 1: column 'secret.list.element' is encrypted (" in refusal(path, "a", "secret")
+    with pytest.raises(InputError, match="is encrypted"):
+        file.values(0, "secret")
 
 
 def test_names_that_are_no_text(tmp_path):
