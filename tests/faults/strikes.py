@@ -1,5 +1,6 @@
 """Runs that are struck: when to strike, what is compared with the undisturbed run, what may be left behind."""
 
+import contextlib
 import json
 import random
 import subprocess
@@ -52,8 +53,14 @@ def strike_time(run: Path, process: subprocess.Popen, rng: random.Random, saving
         _still(process, until)
         time.sleep(0.01)
     time.sleep(rng.random() * 0.1)
-    while saving and not any((run / "checkpoints").glob(".writing-*/*")):
+    while saving and not _saves(run):
         _still(process, until)
+
+
+def _saves(run: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # a checkpoint got its name meanwhile
+        return any((run / "checkpoints").glob(".writing-*/*"))
+    return False
 
 
 def _still(process: subprocess.Popen, until: float) -> None:
