@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,13 @@ class Tally:
     orphans_s: float = 0.0  # longest that ranks outlived their launcher
     faults: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{how} {count}" for how, count in sorted(self.kills.items()))
+        return (
+            f"{self.name}: {self.kills.total()} kills ({kinds}), {self.while_saving} while saving, {self.runs} runs, "
+            f"{self.refused} starts refused, ranks outlived a launcher by at most {self.orphans_s:.1f} s\n"
+        ) + ("\n".join(f"  FAULT {fault}" for fault in self.faults) or "  all figures equal, nothing left over")
+
 
 class Trial:
     """One subject in a folder of its own."""
@@ -109,12 +117,12 @@ class Trial:
         shutil.rmtree(self._config.parent / "logs", ignore_errors=True)
         return said
 
-    def run(self, kills: int) -> Tally:
+    def run(self, kills: int) -> None:
         """Strike ``kills`` times, on as many runs as it takes, and compare each of them with the undisturbed one."""
         done = self.to_end("whole")
         if done.status:
             self.tally.faults.append(f"the undisturbed run: status {done.status}: {done.err[-2000:]}")
-            return self.tally
+            return
         self._usual = self._temporary_files()  # caches of libraries
         struck = 0
         while struck < kills and not self.tally.faults:
@@ -126,7 +134,6 @@ class Trial:
                 self.tally.faults.append(f"{name} does not end: status {done.status}: {done.err[-2000:]}")
             else:
                 self._compare(name)
-        return self.tally
 
     def _strike_often(self, name: str, most: int) -> int:
         """Strike one run until it ends before it is struck, or ``most`` times; how often."""
@@ -219,8 +226,17 @@ def trial(kills: int, seed: int, folder: Path, subjects: Sequence[Subject] = SUB
     numbers = [round(subject.share * kills) for subject in subjects]
     numbers[0] += kills - sum(numbers)
     trials = [Trial(subject, folder / str(n), seed) for n, subject in enumerate(subjects)]
+
+    def struck(one: Trial, times: int) -> Tally:
+        try:
+            one.run(times)
+        except Exception:  # of the trial itself; the other subjects go on
+            one.tally.faults.append(traceback.format_exc())
+        print(one.tally, flush=True)
+        return one.tally
+
     with ThreadPoolExecutor(lanes) as pool:
-        return list(pool.map(lambda pair: pair[0].run(pair[1]), zip(trials, numbers, strict=True)))
+        return list(pool.map(struck, trials, numbers))
 
 
 def main() -> int:
@@ -235,12 +251,6 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         tallies = trial(given.kills, given.seed, Path(folder), subjects, given.lanes)
-    for tally in tallies:
-        kinds = ", ".join(f"{how} {count}" for how, count in sorted(tally.kills.items()))
-        print(f"{tally.name}: {tally.kills.total()} kills ({kinds}), {tally.while_saving} while saving, "
-              f"{tally.runs} runs, {tally.refused} starts refused, "
-              f"ranks outlived a launcher by at most {tally.orphans_s:.1f} s")  # fmt: skip
-        print("".join(f"  FAULT {fault}\n" for fault in tally.faults) or "  all figures equal, nothing left over")
     total = sum(tally.kills.total() for tally in tallies)
     print(
         f"{total} kills in {(time.monotonic() - began) / 60:.1f} minutes, {sum(len(t.faults) for t in tallies)} faults"
