@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from embeddings.errors import InputError
 from embeddings.files.json_file import parse_json
@@ -15,6 +15,9 @@ LOST = "lost"  # kind of a row that stands for one that was there
 _MOST_BYTES = 1 << 20  # of a line, far above any that a run writes
 
 
+_Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+
+
 class _Row(BaseModel):
     """What every row has. The others are the metrics, by name; null where one is not defined."""
 
@@ -22,8 +25,8 @@ class _Row(BaseModel):
     __pydantic_extra__: dict[str, float | str | None]  # type: ignore[mutable-override]  # how pydantic has it
 
     kind: str
-    step: int
-    epoch: int | None = None
+    step: _Count
+    epoch: _Count | None = None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any] | InputError]:

@@ -25,6 +25,7 @@ def test_rows_in_their_order_and_no_file(tmp_path):
         b'{"kind": "train", "st', b"\xff\xfe", b"[" * 50_000, b"3", b"[]", b"{}", b'{"kind": 1, "step": 1}',
         b'{"kind": "train", "step": "many"}', b'{"kind": "train", "step": 1, "loss": [1]}',
         b'{"kind": "train", "step": 1, "loss": 1' + b"0" * 400 + b"}", b"\x00" * 100, b"1" * 5000,
+        b'{"kind": "train", "step": 1' + b"0" * 400 + b"}", b'{"kind": "train", "step": 1, "epoch": -1}',
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_row_says_so_in_one_line_and_hides_no_other(tmp_path, line):
