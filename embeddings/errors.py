@@ -3,7 +3,7 @@
 import difflib
 import errno
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What the system refuses for a reason that its user can fix; other OSErrors are defects of ours.
@@ -51,6 +51,12 @@ def one_line(text: str, most: int = 2000) -> str:
     cut = text[:most]
     line = "".join(c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in cut)
     return line if len(text) <= most else f"{line} ... ({len(text):,} characters in all)"
+
+
+def listed(items: Sequence[str], most: int = 5, separator: str = ", ") -> str:
+    """The first of ``items``, and how many more there are."""
+    more = f"{separator.rstrip(', ')} and {len(items) - most} more" if len(items) > most else ""
+    return separator.join(items[:most]) + more
 
 
 def for_terminal(text: str, most_lines: int = 60) -> str:

@@ -8,7 +8,15 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from embeddings.errors import InputError, nearest, shown
@@ -20,6 +28,7 @@ from embeddings.launched_rank import launched_rank
 Model = TypeVar("Model", bound=BaseModel)
 FileName = Annotated[str, AfterValidator(file_name)]
 FileNames = Annotated[str, AfterValidator(file_names)]
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]  # as a file says it; fits an int64, and what is reckoned from it
 # A setting that is a path in the file system, and one that iopath may resolve too.
 LocalPath = Annotated[str, AfterValidator(local_path)]
 StorePath = Annotated[str, AfterValidator(with_home)]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from embeddings.errors import InputError, shown
+from embeddings.errors import InputError, listed, shown
 from embeddings.validation import Strict
 from recsys.schema import Schema
 
@@ -32,9 +32,8 @@ def refuse_other_schema(
     if same_inputs and not differing and names != names_here:
         differing.append(f"its features are {', '.join(names_here)}, trained with {', '.join(names)}, in that order")
     if differing:
-        more = f"; and {len(differing) - _SAID_AT_MOST} more" if len(differing) > _SAID_AT_MOST else ""
         raise InputError(
-            f"{where} is not the schema that the run was trained with: {'; '.join(differing[:_SAID_AT_MOST])}{more}; "
+            f"{where} is not the schema that the run was trained with: {listed(differing, _SAID_AT_MOST, '; ')}; "
             "put it back, name a folder with data of the run's schema, or train a new run"
         )
 

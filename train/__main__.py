@@ -8,7 +8,7 @@ import sys
 import click
 
 from embeddings.errors import DISK_FULL, FIXABLE, InputError, for_terminal, nearest, shown
-from embeddings.launched_rank import launched_rank
+from embeddings.launched_rank import rank_prefix
 from recsys.datasets import DATASETS
 from train.distributed.launcher_watch import watch_launcher
 from train.distributed.signals import signals_as_interrupt
@@ -74,8 +74,7 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
     watch_launcher()
     # A store that is gone would print a stack of C++ calls for every heartbeat; to be set before torch is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    number = launched_rank()
-    rank = "" if number is None else f"[rank {number}] "
+    rank = rank_prefix()
     with signals_as_interrupt() as ended:
         try:
             return command.main(prog_name=name, standalone_mode=False) or 0

@@ -14,6 +14,7 @@ from embeddings.validation import FileName, FileNames, LocalPath, Strict, todays
 # Far above what anybody uses, and what everything that takes the numbers can hold.
 MOST_EPOCHS, MOST_STEPS, MOST_DAYS = 100_000, 10**12, 30
 MOST_ROWS = 2**22  # of a batch
+MOST_THREADS = 1024  # of a rank
 
 
 class SplitsConfig(Strict):
@@ -61,7 +62,7 @@ class ProcessConfig(Strict):
     threads: int | None = Field(
         None,
         ge=1,
-        le=1024,
+        le=MOST_THREADS,
         description="torch threads a rank; null: OMP_NUM_THREADS (but torchrun's 1), else the usable cores over the "
         "machine's ranks",
     )

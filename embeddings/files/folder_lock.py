@@ -10,13 +10,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import Field
 
 from embeddings.errors import InputError, one_line, shown
 from embeddings.files.json_file import parse_json
+from embeddings.launched_rank import below_torchrun
 from embeddings.validation import Strict, validated
 
 LOCK = ".lock"  # of a folder that holds its lock itself
@@ -56,7 +57,13 @@ class Holder(Strict):
 
 @contextlib.contextmanager
 def folder_lock(
-    folder: str | Path, what: str, step: str, *, inside: bool = False, patience_s: float = _PATIENCE_S
+    folder: str | Path,
+    what: str,
+    step: str,
+    *,
+    check: Callable[[], None] = lambda: None,
+    inside: bool = False,
+    patience_s: float = _PATIENCE_S,
 ) -> Iterator[None]:
     """While inside, no other process or thread holds the lock of ``folder``. Nested uses of one thread are one.
 
@@ -66,12 +73,16 @@ def folder_lock(
     Args:
         what: what an error calls the folder, such as "data folder".
         step: what to do instead of waiting, such as "choose another --out".
+        check: refuses what is at ``folder`` already: before the lock is waited for, and once it is held, as whoever had
+            it before may have made something there.
         inside: keep the lock file in the folder, which is there, as ``LOCK``: its parent may not be writable.
         patience_s: how long to wait for a holder that may be about to end: one whose launcher is gone, or of another
             host, whose lock outlives a lost machine for a while.
 
-    Raises InputError where somebody else holds it, OSError where the lock file cannot be written.
+    Raises InputError where somebody else holds it, OSError where the lock file cannot be written, and what ``check``
+    raises.
     """
+    check()
     place = Path(os.path.abspath(folder))
     file = place / LOCK if inside else place.with_name(f".{place.name}{LOCK}")
     key = (threading.get_ident(), file)
@@ -81,6 +92,7 @@ def folder_lock(
     file.parent.mkdir(parents=True, exist_ok=True)
     _held[key] = _acquired(file, f"{what} '{folder}'", step, patience_s)
     try:
+        check()
         yield
     finally:
         handle = _held.pop(key, None)
@@ -155,7 +167,7 @@ def _tell(handle: int) -> None:
         host=socket.gethostname(),
         command=one_line(shlex.join(sys.orig_argv), 200),
         since=datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
-        launcher=os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None,
+        launcher=os.getppid() if below_torchrun() else None,
     )
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)

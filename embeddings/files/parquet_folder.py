@@ -1,7 +1,6 @@
 """The parquet files of a folder, and what is passed over beside them."""
 
 import os
-from collections.abc import Sequence
 
 from embeddings.errors import InputError, shown
 
@@ -39,8 +38,3 @@ def partitions(folder: str) -> tuple[int, list[str]]:
             files += below
             names += [shown(entry.name + "/")] * (below > 0)
     return files, names
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first of ``names``, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embeddings.errors import InputError, nearest, shown
+from embeddings.errors import InputError, listed, nearest, shown
 from embeddings.files.npy_file import map_npy
-from embeddings.files.parquet_folder import listed, parquet_paths
+from embeddings.files.parquet_folder import parquet_paths
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.store_writer import check_target, locked_target
 

@@ -1,6 +1,5 @@
 """Names the file of a frozen store whose pages are gone: it was cut short while it was mapped, which raises SIGBUS."""
 
-import os
 import weakref
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from embeddings.errors import one_line
 from embeddings.frozen.store import FrozenStore
 from embeddings.kernels.native import name_mapping
+from embeddings.launched_rank import rank_prefix
 
 
 def name_lost_pages(store: FrozenStore) -> None:
@@ -15,7 +15,6 @@ def name_lost_pages(store: FrozenStore) -> None:
 
     Without the native library it remains a SIGBUS without words.
     """
-    rank = f"[rank {os.environ['RANK']}] " if "RANK" in os.environ else ""
     for stored in store.stored.values():
         line = one_line(
             f"error: '{stored.file}' was cut short, or its disk failed, while this process had it mapped; put the "
@@ -25,5 +24,5 @@ def name_lost_pages(store: FrozenStore) -> None:
         map_of_it: object = stored.array
         while isinstance(map_of_it, np.ndarray) and map_of_it.base is not None:
             map_of_it = map_of_it.base
-        forget = name_mapping(stored.array.ctypes.data, stored.array.nbytes, f"\n{rank}{line}\n")
+        forget = name_mapping(stored.array.ctypes.data, stored.array.nbytes, f"\n{rank_prefix()}{line}\n")
         weakref.finalize(map_of_it, forget)

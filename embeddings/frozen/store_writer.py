@@ -93,16 +93,19 @@ def locked_target(path: str, overwrite: bool) -> Iterator[None]:
 
     A remote place has no lock.
     """
-    check_target(path, overwrite)
+
+    def check() -> None:
+        check_target(path, overwrite)
+
     if "://" in path:
+        check()
         yield
         return
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(folder_lock(path, "frozen store", "choose another path"))
+            held.enter_context(folder_lock(path, "frozen store", "choose another path", check=check))
         except OSError as error:
             raise _unwritable(path, error) from error
-        check_target(path, overwrite)  # whoever had the lock before may have made one
         yield
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from embeddings.errors import InputError, LostRank, first_line, for_terminal, nearest, one_line, shown
+from embeddings.errors import InputError, LostRank, first_line, for_terminal, listed, nearest, one_line, shown
 
 
 def test_statuses_of_the_command_line():
@@ -39,3 +39,8 @@ def test_a_terminal_gets_one_line_without_control_characters():
     assert for_terminal("a\n  b\x1b") == "a\n  b\\x1b"
     assert for_terminal("a\n" * 100).splitlines()[59:] == ["a", "... and 40 lines more"]
     assert one_line("ab" * 5000) == "ab" * 1000 + " ... (10,000 characters in all)"
+
+
+def test_long_lists_are_cut():
+    assert listed(["a", "b"]) == "a, b" and listed(list("abcdefg")) == "a, b, c, d, e and 2 more"
+    assert listed(list("abc"), 2, "; ") == "a; b; and 1 more"

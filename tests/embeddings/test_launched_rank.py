@@ -2,7 +2,7 @@
 
 import pytest
 
-from embeddings.launched_rank import launched_rank
+from embeddings.launched_rank import below_torchrun, launched_rank, rank_prefix
 
 
 @pytest.mark.parametrize(
@@ -12,3 +12,12 @@ from embeddings.launched_rank import launched_rank
 def test_what_is_no_rank_is_none(monkeypatch, text, rank):
     monkeypatch.setenv("RANK", text)
     assert launched_rank() == rank
+    assert rank_prefix() == ("" if rank is None else f"[rank {rank}] ")
+
+
+def test_torchrun_is_known_by_its_own_variable(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert not below_torchrun()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert below_torchrun()

@@ -193,8 +193,7 @@ class Checkpointer:
         """
         progress = self._agreed(lambda: read_progress(path, self._progress))
         names = sorted(progress["files"])[self._ranks.rank :: self._ranks.world_size]
-        wrong: list[Any] = [None] * self._ranks.world_size
-        dist.all_gather_object(wrong, check_files(path, {n: progress["files"][n] for n in names}))
+        wrong = on_all(self._ranks, lambda: check_files(path, {n: progress["files"][n] for n in names}))
         if damage := [w for w in wrong if w]:
             raise damaged(path, damage[0])
         return progress

@@ -8,13 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from embeddings.errors import InputError, first_line
 from embeddings.files.json_file import read_json
-from embeddings.validation import validated
+from embeddings.validation import Count, validated
 from train.checkpoint.shard_index import ShardFile
 
 PROGRESS = "progress.json"
 _CHUNK = 4 << 20
-
-Count = Annotated[int, Field(ge=0, lt=1 << 62)]
 
 
 class Progress(BaseModel):

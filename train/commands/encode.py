@@ -1,5 +1,7 @@
 """The encode command: items into a frozen store."""
 
+from contextlib import ExitStack
+
 import click
 
 from train.commands.parameter_types import INPUT, OUTPUT_FOLDER
@@ -39,11 +41,12 @@ def command(
     Any number of ranks will do. What is done is kept in parts beside OUT: the same command, started again after a
     kill, goes on. Items whose content is broken are left out, and counted.
     """
-    from embeddings.frozen.store_writer import check_target
+    from embeddings.frozen.store_writer import check_target, locked_target
     from recsys.schema import load_schema
     from train.config import ProcessConfig
     from train.data.parquet_files import announce_source
     from train.distributed.process_group import process_group
+    from train.distributed.ranks import on_first
     from train.encoding.encode_items import encode
     from train.encoding.item_files import find_items
     from train.encoding.open_encoder import open_encoder
@@ -51,7 +54,8 @@ def command(
     check_target(out, overwrite)
     if data:
         load_schema(data)
-    with process_group(ProcessConfig(device=device)) as ranks:
+    with process_group(ProcessConfig(device=device)) as ranks, ExitStack() as held:
+        on_first(ranks, lambda: held.enter_context(locked_target(out, overwrite)))
         opened = open_encoder(encoder, ranks.device)
         item_files = find_items(items, id_column, column, opened.kind)
         if ranks.first:

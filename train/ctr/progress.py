@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from train.checkpoint.checksums import Count
+from embeddings.validation import Count
 from train.data.read_position import SavedPosition
 from train.run.trainer_state import RunProgress
 

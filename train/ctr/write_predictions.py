@@ -1,7 +1,6 @@
 """A trained run's scores of a split as parquet files, one a rank, in a folder that appears once all are written."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,13 +45,9 @@ def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) ->
     return written
 
 
-@contextmanager
-def claimed_output(out: Path) -> Iterator[None]:
+def claimed_output(out: Path) -> AbstractContextManager[None]:
     """Keep other processes from writing ``out`` while inside. Raises InputError where it exists or one writes it."""
-    refuse_existing(out)
-    with folder_lock(out, "output folder", "name another --out"):
-        refuse_existing(out)  # whoever had the lock before may have made it
-        yield
+    return folder_lock(out, "output folder", "name another --out", check=lambda: refuse_existing(out))
 
 
 def refuse_existing(out: Path) -> None:

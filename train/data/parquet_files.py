@@ -5,9 +5,9 @@ import logging
 import os
 from collections.abc import Sequence
 
-from embeddings.errors import InputError, nearest
+from embeddings.errors import InputError, listed, nearest
 from embeddings.files.parquet_file import DataFile, read_footers
-from embeddings.files.parquet_folder import listed, parquet_paths, partitions
+from embeddings.files.parquet_folder import parquet_paths, partitions
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, Field
 
 from embeddings.errors import InputError
+from embeddings.validation import Count
 from train.data.resharding import LogicalShards
 
-_Count = Annotated[int, Field(ge=0, lt=1 << 62)]
 _Positive = Annotated[int, Field(ge=1, lt=1 << 31)]
 
 
@@ -22,8 +22,8 @@ class _Partition(BaseModel, extra="forbid"):
 class SavedPosition(BaseModel, extra="allow"):
     """A reader's ``state_dict`` as a checkpoint holds it; what it is compared with may be anything."""
 
-    epoch: _Count
-    rows: _Count
+    epoch: Count
+    rows: Count
     # older checkpoints say lanes
     logical_shards: _Partition = Field(validation_alias=AliasChoices("logical_shards", "lanes"))
 

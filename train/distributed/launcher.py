@@ -1,4 +1,4 @@
-"""A launcher's environment variables (RANK, WORLD_SIZE, MASTER_ADDR and others), read and checked in this one place."""
+"""A launcher's environment variables (RANK, WORLD_SIZE, MASTER_ADDR and others), checked in this one place."""
 
 import os
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from embeddings.launched_rank import launched_rank
+from embeddings.launched_rank import below_torchrun, rank_prefix
 
 _POLL_S = 0.5
 _LATE_S = 10.0  # after the grace: for a main thread that stands in an exchange, where no signal is heard
@@ -29,16 +29,17 @@ def watch_launcher() -> None:
 
     To be called early: the process that is our parent now is the launcher.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
+    if below_torchrun():
         threading.Thread(target=_watch, args=(os.getppid(),), name="launcher-watch", daemon=True).start()
 
 
 def _watch(launcher: int) -> None:
     while os.getppid() == launcher:
         time.sleep(_POLL_S)
-    rank = launched_rank() or 0
     with contextlib.suppress(OSError, ValueError):  # what is said there may have been read by the launcher
-        print(f"[rank {rank}] the launcher, process {launcher}, is gone, so this ends too", file=sys.stderr, flush=True)
+        print(
+            f"{rank_prefix()}the launcher, process {launcher}, is gone, so this ends too", file=sys.stderr, flush=True
+        )
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_grace_s + _LATE_S)
     os._exit(128 + signal.SIGTERM)

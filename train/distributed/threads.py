@@ -3,10 +3,10 @@
 import os
 
 from embeddings.host_cores import host_cores
+from train.config import MOST_THREADS
 from train.distributed.launcher import Launcher
 
 _NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-MOST = 1024  # as process.threads
 
 
 def rank_threads(setting: int | None, launched: Launcher) -> int:
@@ -20,5 +20,5 @@ def rank_threads(setting: int | None, launched: Launcher) -> int:
         wanted = os.environ.get(name, "").split(",")[0].strip()  # 4,2: of loops and of loops inside them
         threads = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 else 0
         if threads and not (threads == 1 and launched.below_torchrun):
-            return min(threads, MOST)
+            return min(threads, MOST_THREADS)
     return max(1, int(host_cores() / launched.local_world_size))

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import numpy as np
 import torch.distributed as dist
@@ -11,7 +10,6 @@ from tqdm import tqdm
 from embeddings.errors import InputError
 from embeddings.frozen.build_store import build_from_parquet
 from embeddings.frozen.store import FrozenStore
-from embeddings.frozen.store_writer import locked_target
 from train.distributed.ranks import Ranks, on_first
 from train.encoding.decode_pipeline import DecodedBatch, decoded_batches
 from train.encoding.item_files import ItemFiles
@@ -35,24 +33,8 @@ def encode(
     """Write the store ``out`` of all items that have a vector, and print the report. All ranks call it.
 
     Parts are cut, and batched, by the items alone, so that ranks and kills change no vector.
-    Raises InputError for an ``out`` that may not be written, or is being written, and where no item has a vector.
+    The caller has ``out``'s lock, hours before the store is built. Raises InputError where no item has a vector.
     """
-    with ExitStack() as held:
-        on_first(ranks, lambda: held.enter_context(locked_target(out, overwrite)))  # hours before the store is built
-        _encode(encoder, items, out, ranks, dtype, batch_size, workers, data, overwrite)
-
-
-def _encode(
-    encoder: ItemEncoder,
-    items: ItemFiles,
-    out: str,
-    ranks: Ranks,
-    dtype: str,
-    batch_size: int,
-    workers: int,
-    data: str | None,
-    overwrite: bool,
-) -> None:
     parts = PartsFolder(out)
     plan = {"items": items.identity, "encoder": encoder.identity, "part_rows": items.part_rows, "batch": batch_size}
 

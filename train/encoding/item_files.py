@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, listed
 from embeddings.files.parquet_file import DataFile, read_batches, read_footers, unreadable_group
-from embeddings.files.parquet_folder import listed, parquet_paths
+from embeddings.files.parquet_folder import parquet_paths
 from train.data.content_columns import check_column, contents, read_ids
 from train.data.parquet_files import fingerprint
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+from embeddings.validation import Count
+
 _Number = Annotated[float, Field(allow_inf_nan=True)]  # of a run that diverged
 
 
@@ -27,13 +28,13 @@ class About(_Lenient):
     mode: str = "unknown"
     modes: dict[str, str] | None = None
     device: str | None = None
-    world_size: _Count | None = None
+    world_size: Count | None = None
     stores: dict[str, str] | None = None
     schema_: str | None = Field(None, alias="schema")
     versions: dict[str, str | None] | None = None
     git: Git | None = None
     examples_per_s: _Number | None = None
-    best_epoch: _Count | None = None
+    best_epoch: Count | None = None
 
 
 class Metrics(_Lenient):
@@ -41,16 +42,16 @@ class Metrics(_Lenient):
 
     __pydantic_extra__: dict[str, _Number | None]  # type: ignore[mutable-override]  # how pydantic has it
 
-    rows: _Count | None = None
+    rows: Count | None = None
 
 
 class Group(Metrics):
     """Metrics of the impressions of items that were seen about equally often in training."""
 
     group: int | str
-    min_count: _Count
-    max_count: _Count
-    rows: _Count
+    min_count: Count
+    max_count: Count
+    rows: Count
 
 
 class Bin(_Lenient):

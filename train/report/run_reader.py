@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from embeddings.errors import InputError, first_line, nearest
+from embeddings.errors import InputError, first_line, listed, nearest
 from embeddings.files.json_file import read_json
 from embeddings.files.plain_scalars import typed
 from embeddings.files.yaml_file import read_yaml
@@ -109,8 +109,7 @@ def _runs_nearby(folder: Path) -> str:
     if not below and (hint := nearest(str(folder), neighbours)):
         return hint
     runs = below or neighbours
-    more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
-    return f"; runs near it: {', '.join(runs[:5])}{more}" if runs else "; make one with 'python -m train ctr'"
+    return f"; runs near it: {listed(runs)}" if runs else "; make one with 'python -m train ctr'"
 
 
 def _checked(path: Path, what: str, model: type[BaseModel], again: str) -> dict[str, Any]:

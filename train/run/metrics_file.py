@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from embeddings.errors import InputError
 from embeddings.files.json_file import parse_json
-from embeddings.validation import validated
+from embeddings.validation import Count, validated
 
 METRICS = "metrics.jsonl"
 LOST = "lost"  # kind of a row that stands for one that was there
 _MOST_BYTES = 1 << 20  # of a line, far above any that a run writes
-
-
-_Count = Annotated[int, Field(ge=0, lt=1 << 62)]
 
 
 class _Row(BaseModel):
@@ -25,8 +22,8 @@ class _Row(BaseModel):
     __pydantic_extra__: dict[str, float | str | None]  # type: ignore[mutable-override]  # how pydantic has it
 
     kind: str
-    step: _Count
-    epoch: _Count | None = None
+    step: Count
+    epoch: Count | None = None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any] | InputError]:

@@ -32,12 +32,12 @@ def claimed(config: RunSettings) -> Iterator[None]:
     A run that goes on, or takes another's place, waits for one that may be about to end: orphans of a launcher that was
     killed, or ranks of a machine that is lost. Raises InputError as ``claim``, and where another process writes it.
     """
-    claim(config)
     most_s = min(config.process.grace_s + _LEASE_S, config.process.timeout_s / 2)  # for which other ranks wait too
     patience_s = most_s if config.run.resume or config.run.overwrite else 0.0
     step = "choose another run.name"
-    with folder_lock(config.run_folder, "run folder", step, inside=True, patience_s=patience_s):
-        claim(config)  # whoever had the lock before may have made a run of it
+    with folder_lock(
+        config.run_folder, "run folder", step, check=lambda: claim(config), inside=True, patience_s=patience_s
+    ):
         yield
 
 

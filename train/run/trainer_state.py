@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from train.checkpoint.checksums import Count, Progress
+from embeddings.validation import Count
+from train.checkpoint.checksums import Progress
 
 
 @dataclass

@@ -27,12 +27,14 @@ def data_folder(path: str, *, overwrite: bool = False) -> Iterator[Path]:
     cannot be made; or a full disk.
     """
     out = Path(os.path.abspath(path))
-    _check_target(out, path, overwrite)
+
+    def check() -> None:
+        _check_target(out, path, overwrite)
+
     try:
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(folder_lock(out, "data folder", "choose another --out"))
-                _check_target(out, path, overwrite)  # by whom the lock was held before
+                stack.enter_context(folder_lock(out, "data folder", "choose another --out", check=check))
                 folder = stack.enter_context(atomic_folder(out))
             except OSError as error:
                 if error.errno in DISK_FULL:

@@ -231,3 +231,18 @@ def test_what_another_users_killed_process_left_is_no_obstacle(tmp_path, monkeyp
     with lock(tmp_path / "data"):
         assert left.exists()
     assert not left.exists()
+
+
+def test_what_is_there_is_refused_before_the_lock_is_waited_for_and_once_it_is_held(tmp_path, monkeypatch):
+    seen = []
+    with lock(tmp_path / "data", check=lambda: seen.append((tmp_path / ".data.lock").exists())):
+        assert seen == [False, True]
+
+    def refuse() -> None:
+        raise InputError("it is there")
+
+    with pytest.raises(InputError, match="it is there"), lock(tmp_path / "data", check=refuse):
+        pass
+    with pytest.raises(InputError, match="it is there"), lock(tmp_path / "data", check=lambda: seen and refuse()):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.files.parquet_folder import listed, parquet_paths, partitions
+from embeddings.files.parquet_folder import parquet_paths, partitions
 
 
 def test_what_is_read_and_what_is_passed_over(tmp_path):
@@ -28,10 +28,6 @@ def test_a_folder_that_cannot_be_listed(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be listed"):
         parquet_paths(str(tmp_path / "file"))
-
-
-def test_long_lists_are_cut():
-    assert listed(["a", "b"]) == "a, b" and listed(list("abcdefg")) == "a, b, c, d, e and 2 more"
 
 
 def test_files_below_partitions_are_counted(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from embeddings.errors import InputError
+from embeddings.files import folder_lock
 from embeddings.frozen import store_writer as writer
 from embeddings.frozen.check_store import verify
 from embeddings.frozen.store import FrozenStore, build_store
@@ -145,14 +146,14 @@ def test_a_store_that_somebody_else_builds_is_refused(tmp_path: Path, overwrite:
 
 
 def test_a_store_that_came_while_the_lock_was_waited_for_is_seen(tmp_path: Path, monkeypatch) -> None:
-    lock = writer.folder_lock
+    acquired = folder_lock._acquired
 
-    def after_another(*arguments, **how):
+    def after_another(*arguments):
         with monkeypatch.context() as patch:
-            patch.setattr(writer, "folder_lock", lock)
+            patch.setattr(folder_lock, "_acquired", acquired)
             build_store(str(tmp_path / "s"), IDS, random_vectors())
-        return lock(*arguments, **how)
+        return acquired(*arguments)
 
-    monkeypatch.setattr(writer, "folder_lock", after_another)
+    monkeypatch.setattr(folder_lock, "_acquired", after_another)
     with pytest.raises(InputError, match=r"frozen store '.*s' exists"):
         build_store(str(tmp_path / "s"), IDS, random_vectors())

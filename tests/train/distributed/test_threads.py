@@ -2,9 +2,10 @@
 
 import pytest
 
+from train.config import MOST_THREADS
 from train.distributed import threads
 from train.distributed.launcher import Launcher
-from train.distributed.threads import MOST, rank_threads
+from train.distributed.threads import rank_threads
 
 ALONE = Launcher()
 PLACE = {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "here", "MASTER_PORT": 1}
@@ -35,7 +36,7 @@ def five_cores(monkeypatch):
         ({"OMP_NUM_THREADS": ""}, ALONE, 5),
         ({"OMP_NUM_THREADS": "0"}, ALONE, 5),
         ({"OMP_NUM_THREADS": "many"}, ALONE, 5),
-        ({"OMP_NUM_THREADS": "999999"}, ALONE, MOST),
+        ({"OMP_NUM_THREADS": "999999"}, ALONE, MOST_THREADS),
     ],
 )
 def test_without_a_setting(monkeypatch, environment, launched, wanted):

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from embeddings.errors import InputError
+from embeddings.files import folder_lock
 from tests.train.launch import about, cli, one_line, rows
 from train.ctr.config import load_config
 from train.run import run_folder
@@ -176,13 +177,13 @@ def test_a_folder_that_is_being_written_is_refused_to_all_others(config_with, tm
 
 def test_whoever_gets_the_lock_later_looks_again(config_with, tmp_path, monkeypatch):
     """A run that is new to both, and that the first has made when the second gets the lock."""
-    lock = run_folder.folder_lock
+    acquired = folder_lock._acquired
 
-    def after_the_first(*arguments, **how):
+    def after_the_first(*arguments):
         (tmp_path / "runs" / "mine" / "run.json").write_text("{}")
-        return lock(*arguments, **how)
+        return acquired(*arguments)
 
-    monkeypatch.setattr(run_folder, "folder_lock", after_the_first)
+    monkeypatch.setattr(folder_lock, "_acquired", after_the_first)
     with pytest.raises(InputError, match=r"exists; set run\.name"), claimed(config_with()):
         pass
 
