@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import click
 
@@ -81,22 +82,31 @@ def _group(rng: Any, items: Any, start: int, rows: int) -> Any:
     return pa.table(columns)
 
 
-def convert_under_limit(source: str, out: str, limit_bytes: int, rows_at_once: int | None = None) -> dict[str, Any]:
+def convert_under_limit(source: str, out: str, limit_bytes: int, keep: bool = False) -> dict[str, Any]:
     """Convert ``source`` in a child process under the limit. Returns its row. Raises InputError where it fails.
 
-    ``rows_at_once`` decodes so many rows instead of the converter's own number, as a reader of whole tables would.
+    ``keep`` holds on to every batch that is read, as a reader of whole tables would.
     """
-    arguments = [source, out, str(limit_bytes), str(rows_at_once or "")]
+    arguments = [source, out, str(limit_bytes), str(int(keep))]
     failure = f"converting failed under a limit of {limit_bytes >> 20} MiB"
     return measure_in_child("benchmarks.data.conversion", *arguments, failure=failure)
 
 
-def child(source: str, out: str, limit_bytes: str, rows_at_once: str) -> None:
+def child(source: str, out: str, limit_bytes: str, keep: str) -> None:
     """Convert under the limit, and print the row's figures as JSON."""
+    from embeddings.files.parquet_batches import read_batches
     from recsys.datasets import taobao_mm
+    from recsys.datasets.io import parquet_source
 
-    if rows_at_once:
-        taobao_mm.ROWS = int(rows_at_once)
+    kept = []
+
+    def read_and_keep(*arguments: Any) -> Any:
+        for group, batch in read_batches(*arguments):
+            kept.append(batch)
+            yield group, batch
+
+    if int(keep):
+        mock.patch.object(parquet_source, "read_batches", read_and_keep).start()
     limit_data(int(limit_bytes))
     base = status_bytes("RssAnon")
     sizes, over = [base], threading.Event()

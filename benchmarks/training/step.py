@@ -182,7 +182,7 @@ def main(
 
 def split_rows(data: str) -> int:
     """Rows of the training split, by its footers."""
-    from embeddings.files.parquet_file import read_footers
+    from embeddings.files.parquet_footer import read_footers
     from train.data.parquet_files import find_files
 
     return int(sum(f.group_rows.sum() for f in read_footers(find_files(data, "train"))))

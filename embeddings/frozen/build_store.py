@@ -96,7 +96,8 @@ def _parquet_files(source: str) -> list[str]:
 
 def _batches(files: list[str], id_column: str, vector_column: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """File, ids [n] and vectors [n, M] of each non-empty batch."""
-    from embeddings.files.parquet_file import read_batches, read_footers, refuse_many_values
+    from embeddings.files.parquet_batches import read_batches, refuse_many_values
+    from embeddings.files.parquet_footer import read_footers
 
     for file in read_footers(files):
         names = file.columns.names

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embeddings.errors import InputError, nearest, shown
-from embeddings.files.parquet_file import read_batches, read_footer
+from embeddings.files.parquet_batches import read_batches
+from embeddings.files.parquet_footer import read_footer
 from recsys.datasets.io.data_folder import PROVENANCE, data_folder
 from recsys.datasets.io.flags import check_at_least
 from recsys.scl.pairs_schema import Items, Pairs, Query, Reference, save_pairs

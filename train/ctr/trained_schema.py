@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import InputError, shown
-from embeddings.files.parquet_file import read_footer
+from embeddings.files.parquet_footer import read_footer
 from embeddings.validation import validated
 from recsys.schema import SCHEMA_FILE, Schema, load_schema
 from recsys.schema_compare import located, refuse_other_schema, renamed_columns

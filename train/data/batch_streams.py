@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from embeddings.files.parquet_file import DataFile
+from embeddings.files.parquet_footer import DataFile
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import Batch
 from recsys.features.batch_assembly import BatchAssembler

@@ -3,7 +3,7 @@
 import logging
 
 from embeddings.errors import InputError, nearest
-from embeddings.files.parquet_file import DataFile
+from embeddings.files.parquet_footer import DataFile
 from recsys.features.arrow_columns import WANTED, readable_as
 from recsys.features.columns import Field
 

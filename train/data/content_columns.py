@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from embeddings.errors import InputError, nearest, shown
-from embeddings.files.parquet_file import DataFile, read_batches, refuse_many_values
+from embeddings.files.parquet_batches import read_batches, refuse_many_values
+from embeddings.files.parquet_footer import DataFile
 
 READ_ROWS = 1 << 20  # ids decoded at once
 CONTENT_TYPES = {"image": "binary, the bytes of a JPEG or PNG file", "text": "strings"}  # kind -> what is allowed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from embeddings.errors import InputError
-from embeddings.files.parquet_file import DataFile
+from embeddings.files.parquet_footer import DataFile
 from train.data.row_groups import read_segment
 from train.data.shard_plan import Segment
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from embeddings.errors import InputError, listed, nearest
-from embeddings.files.parquet_file import DataFile, read_footers
 from embeddings.files.parquet_folder import parquet_paths, partitions
+from embeddings.files.parquet_footer import DataFile, read_footers
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import InputError
-from embeddings.files.parquet_file import read_footers, refuse_many_values
+from embeddings.files.parquet_batches import refuse_many_values
+from embeddings.files.parquet_footer import read_footers
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import Batch
 from recsys.features.columns import needed_fields

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from embeddings.files.parquet_file import DataFile, read_batches, unreadable_group
+from embeddings.files.parquet_batches import read_batches
+from embeddings.files.parquet_footer import DataFile, unreadable_group
 from train.data.shard_plan import Segment
 
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from embeddings.files.parquet_file import DataFile, read_batches
+from embeddings.files.parquet_batches import read_batches
+from embeddings.files.parquet_footer import DataFile
 from recsys.features.arrow_columns import arrow_values, nulls
 from recsys.features.columns import Field
 from recsys.features.raw_columns import build_row_block

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import InputError, listed
-from embeddings.files.parquet_file import DataFile, read_batches, read_footers, unreadable_group
+from embeddings.files.parquet_batches import read_batches
 from embeddings.files.parquet_folder import parquet_paths
+from embeddings.files.parquet_footer import DataFile, read_footers, unreadable_group
 from train.data.content_columns import check_column, contents, read_ids
 from train.data.parquet_files import fingerprint
 

@@ -15,7 +15,8 @@ from pydantic import Field
 from embeddings.errors import InputError, first_line
 from embeddings.files.atomic_file import atomic_write
 from embeddings.files.json_file import parse_json, read_json, write_json
-from embeddings.files.parquet_file import DataFile, read_batches, read_footer
+from embeddings.files.parquet_batches import read_batches
+from embeddings.files.parquet_footer import DataFile, read_footer
 from embeddings.validation import Strict, validated
 
 ID, VECTOR, NORM = "item", "vector", "norm"

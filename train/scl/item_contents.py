@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from embeddings.errors import InputError, first_line
-from embeddings.files.parquet_file import DataFile, read_batches, read_footers, refuse_many_values
+from embeddings.files.parquet_batches import read_batches, refuse_many_values
+from embeddings.files.parquet_footer import DataFile, read_footers
 from recsys.scl.pairs_schema import Items
 from train.data.content_columns import as_content, check_column
 from train.data.parquet_files import find_files, fingerprint

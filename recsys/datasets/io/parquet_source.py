@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from embeddings.errors import InputError, nearest, shown
-from embeddings.files.parquet_file import read_batches, read_footer, read_footers
+from embeddings.files.parquet_batches import read_batches
 from embeddings.files.parquet_folder import parquet_paths
+from embeddings.files.parquet_footer import read_footer, read_footers
 from recsys.datasets.io.split_writer import Columns
 from recsys.features.ragged import Ragged, as_ragged
 

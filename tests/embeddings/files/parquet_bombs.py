@@ -1,10 +1,16 @@
-"""Small parquet files that hold much, lie, or are damaged."""
+"""Small parquet files that hold much, lie, or are damaged, and how they are read."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+
+from embeddings.errors import InputError
+from embeddings.files.parquet_batches import read_batches
+from embeddings.files.parquet_footer import read_footer
 
 
 def write(path: Path, table: pa.Table, **options) -> Path:
@@ -45,3 +51,17 @@ def lie(path: Path, true: int, said: int, *, footer: bool) -> Path:
         at = data.find(wanted, at + len(wanted))
     path.write_bytes(data)
     return path
+
+
+def read(path: Path, *columns: str, rows: int = 100) -> pa.Table:
+    file = read_footer(path)
+    batches = [batch for _, batch in read_batches(file, columns or file.columns.names, rows)]
+    return pa.Table.from_batches(batches)
+
+
+def refusal(path: Path, *columns: str) -> str:
+    """What is said of a file that cannot be read: one line with its name."""
+    with pytest.raises(InputError) as caught:
+        read(path, *columns)
+    assert os.fspath(path) in str(caught.value) and "\n" not in str(caught.value)
+    return str(caught.value)

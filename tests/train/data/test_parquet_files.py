@@ -92,11 +92,11 @@ def test_files_without_page_checksums_are_counted(tmp_path, reader, caplog):
 
 
 def test_lists_that_nothing_cuts_are_in_proportion_to_their_files(tmp_path, reader, refused, monkeypatch):
-    import embeddings.files.parquet_file as parquet_file
+    import embeddings.files.parquet_batches as parquet_batches
 
     write_split(tmp_path, [50])
-    monkeypatch.setattr(parquet_file, "MOST_VALUES", 10)
-    monkeypatch.setattr(parquet_file, "MOST_VALUES_A_BYTE", 0)
+    monkeypatch.setattr(parquet_batches, "MOST_VALUES", 10)
+    monkeypatch.setattr(parquet_batches, "MOST_VALUES_A_BYTE", 0)
     whole = [f.model_copy(update={"max_length": None}) for f in SCHEMA.features]
     refused("values in lists that are kept whole (item_tags, history)", "set max_length of these features",
             schema=SCHEMA.model_copy(update={"features": whole}))  # fmt: skip

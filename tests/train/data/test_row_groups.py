@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.files.parquet_file import read_footer
+from embeddings.files.parquet_footer import read_footer
 from tests.train.data.rows import make_rows, write_rows, write_split
 from train.data.row_groups import read_segment
 from train.data.shard_plan import Segment

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embeddings.errors import InputError
-from embeddings.files.parquet_file import read_batches, read_footers
+from embeddings.files.parquet_batches import read_batches
+from embeddings.files.parquet_footer import read_footers
 from recsys.features.arrow_columns import arrow_values
 from recsys.features.columns import feature_field, label_field
 from recsys.schema import Schema

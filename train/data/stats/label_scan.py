@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embeddings.errors import InputError
-from embeddings.files.parquet_file import read_footers
+from embeddings.files.parquet_footer import read_footers
 from recsys.metrics import undefined
 from recsys.schema import Schema
 from train.data.parquet_files import find_files

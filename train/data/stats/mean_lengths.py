@@ -1,6 +1,6 @@
 """Mean list lengths, from parquet footers: ids a row of each feature, which the planner calls pooling factors."""
 
-from embeddings.files.parquet_file import read_footers
+from embeddings.files.parquet_footer import read_footers
 from recsys.schema import Schema
 from train.data.parquet_files import find_files
 

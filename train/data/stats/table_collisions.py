@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from embeddings.files.parquet_file import read_footers
+from embeddings.files.parquet_footer import read_footers
 from recsys.features.columns import feature_field
 from recsys.features.read_counters import ReadCounters
 from recsys.schema import Schema, TableSchema
