@@ -7,14 +7,13 @@ from pathlib import Path
 from tests.fuzz.case import Case, Format
 from tests.fuzz.mutate.texts import mutate_yaml
 
-
 MANY_ROWS = rb"(num_embeddings\W{1,4}\d{6})\d{1,3}\b"  # of a table that fits into memory, and a run rightly builds
 
 
 def make(folder: Path, rng: random.Random) -> Case:
     path = folder / "data" / "schema.yaml"
     mutate_yaml(path, rng)
-    if path.is_file():
+    if path.is_file() and path.stat().st_size < 1 << 24:
         path.write_bytes(re.sub(MANY_ROWS, rb"\1", path.read_bytes()))
     check = ["check", "--config", "config.yaml"]
     kind = rng.random()
