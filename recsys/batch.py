@@ -1,6 +1,6 @@
 """One batch of impressions, as the reader hands it to the model: jagged ids and rows of frozen tables."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ class Batch(Pipelineable):
     users    [B]       int64 raw user ids (GAUC groups)
     targets  [B]       int64 raw target item ids (frequency groups)
     extra    column name -> [B] tensor, passed through to predictions (the timestamp, if any)
+    bag_index feature of ``sequence`` -> [B] int64, the bag of each impression; a feature that is not in it has a bag
+             for each. A request's candidates share the history of its user, whose embeddings are there once
     repeated leading rows that another batch has too, so that all ranks' batches are of one size; never in
              shuffled batches, where it does not matter; scores leave them out
 
@@ -59,6 +61,7 @@ class Batch(Pipelineable):
     targets: torch.Tensor
     extra: dict[str, torch.Tensor]
     repeated: int = 0
+    bag_index: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.labels.numel()

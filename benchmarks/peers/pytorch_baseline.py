@@ -107,9 +107,10 @@ class PaddedAttention(TargetAttention):
         behaviours: torch.Tensor,
         lengths: torch.Tensor,
         cosines: torch.Tensor | None = None,
+        bag_index: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """target [B, D], behaviours [B, L, D], lengths [B]: [B, D]. Without cosines: the baseline has no SA-TA."""
-        assert cosines is None
+        """target [B, D], behaviours [B, L, D], lengths [B]: [B, D]. The baseline has no SA-TA and shares no bags."""
+        assert cosines is None and bag_index is None
         pairs = torch.cat([behaviours, behaviours * target.unsqueeze(1)], dim=2)
         weights = self.score(self.pair(pairs) + self.query(target).unsqueeze(1))
         mask = _mask(lengths, behaviours.shape[1]).unsqueeze(2)

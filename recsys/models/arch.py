@@ -39,7 +39,8 @@ class Arch(nn.Module):
         """Logits [B], float32.
 
         pooled     sums of embeddings by feature, of ``schema.pooled``; ``pooled_embeddings`` reads it; None without any
-        sequences  embeddings by feature, of ``schema.sequential``; None without any
+        sequences  embeddings by feature, of ``schema.sequential``; None without any; in bags that impressions share
+                   where ``batch.bag_index`` says so
         batch      the rest, with ``frozen`` as ``before_exchange`` left it
         """
         raise NotImplementedError

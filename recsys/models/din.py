@@ -15,7 +15,7 @@ from recsys.models.interaction import InteractionArch, OverArch
 from recsys.models.module_types import modules_of
 from recsys.models.multimodal import ModalityFeatures, multimodal_features
 from recsys.models.sparse import Pooled, pooled_embeddings
-from recsys.models.target_attention import TargetAttention
+from recsys.models.target_attention import TargetAttention, spread_bags
 from recsys.schema import Schema
 
 
@@ -71,25 +71,35 @@ class DINArch(Arch):
             if of_behaviours is not None:
                 cosines[module.modality] = of_behaviours
         features = [batch.dense]
-        if pooled is not None and batch.pooled is not None:
+        if pooled is not None:
             features += pooled_embeddings(pooled, batch.pooled, self.schema.pooled)
         if sequences is not None:
             features += [sequences[f.name].values() for f in self.ids]
-            features += [self._attend(f.name, f.target, sequences, cosines) for f in self.sequences]
+            features += [
+                self._attend(f.name, f.target, sequences, cosines, batch.bag_index.get(f.name)) for f in self.sequences
+            ]
         return self.over(self.interaction(features + multimodal)).float()
 
     def _attend(
-        self, name: str, target: str | None, sequences: dict[str, JaggedTensor], cosines: dict[str, torch.Tensor]
+        self,
+        name: str,
+        target: str | None,
+        sequences: dict[str, JaggedTensor],
+        cosines: dict[str, torch.Tensor],
+        bag_index: torch.Tensor | None,
     ) -> torch.Tensor:
         """One history pooled: [B, D], or [B, D + S] where S modalities' cosines join its behaviours."""
         assert target is not None, "the schema gives every sequence a target"
         behaviours, query = sequences[name].values(), sequences[target].values()
+        lengths = sequences[name].lengths()
         if scores := [cosines[m] for m in self.scored[name]]:
+            if bag_index is not None:
+                (behaviours, lengths), bag_index = spread_bags(behaviours, lengths, bag_index), None
             behaviours = torch.cat([behaviours, *scores], dim=1)
             query = torch.cat([query, query.new_ones(query.shape[0], len(scores))], dim=1)
         mixed = [cosines[m] for m in self.mixed[name]]
         mixed_cosines = torch.cat(mixed, dim=1) if mixed else None
-        return self.attention[module_name(name)](query, behaviours, sequences[name].lengths(), mixed_cosines)
+        return self.attention[module_name(name)](query, behaviours, lengths, mixed_cosines, bag_index)
 
     def cost(self, lengths: Mapping[str, float]) -> Cost:
         """The features live throughout; histories, modalities and the MLP come one by one."""

@@ -87,14 +87,14 @@ def _joined(plain: Any, zch: Any) -> dict[str, Any]:
     return {name: value for part in parts for name, value in part.items()}
 
 
-def pooled_embeddings(output: Pooled, ids: KeyedJaggedTensor, features: list[Feature]) -> list[torch.Tensor]:
+def pooled_embeddings(output: Pooled, ids: KeyedJaggedTensor | None, features: list[Feature]) -> list[torch.Tensor]:
     """[B, D] per feature in schema order, whatever order the sharding plan gave; means where the schema wants them.
 
     output  sums of embeddings per feature; a dict where some tables are ZCH tables
-    ids     what was looked up; an empty bag gives zeros
+    ids     what was looked up; an empty bag gives zeros; None where means were taken already
     """
     sums = dict(output) if isinstance(output, dict) else output.to_dict()
     for f in features:
-        if f.kind == "bag" and f.pooling == "mean":
+        if ids is not None and f.kind == "bag" and f.pooling == "mean":
             sums[f.name] = sums[f.name] / ids[f.name].lengths().clamp(min=1).unsqueeze(1)
     return [sums[f.name] for f in features]

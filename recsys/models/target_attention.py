@@ -31,6 +31,25 @@ def segment_softmax(scores: torch.Tensor, bags: torch.Tensor, count: int) -> tor
     return (powers / powers.new_zeros(count).index_add(0, bags, powers).index_select(0, bags)).unsqueeze(1)
 
 
+def spread_bags(
+    behaviours: torch.Tensor, lengths: torch.Tensor, bag_index: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each target's own copy of the bag that it shares with others.
+
+    behaviours  [T, D]  bag after bag
+    lengths     [U]     int; of each bag
+    bag_index   [B]     int64, bag of each target
+    returns     [P, D], target after target, and their lengths [B]
+    """
+    starts = (lengths.cumsum(0) - lengths).index_select(0, bag_index)
+    lengths = lengths.index_select(0, bag_index)
+    stops = lengths.cumsum(0)
+    total = int(stops[-1]) if stops.numel() else 0
+    bags = segment_ids(lengths, total)
+    places = torch.arange(total, device=lengths.device) + (starts - stops + lengths).index_select(0, bags)
+    return behaviours.index_select(0, places), lengths
+
+
 class TargetAttention(nn.Module):
     """Sum of the behaviours, each weighted by its relevance to the target.
 
@@ -65,15 +84,20 @@ class TargetAttention(nn.Module):
         behaviours: torch.Tensor,
         lengths: torch.Tensor,
         cosines: torch.Tensor | None = None,
+        bag_index: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Pool each bag.
+        """Pool the bag of each target.
 
         target      [B, D]
         behaviours  [T, D]  bag after bag
-        lengths     [B]     int; they sum to T; 0 is allowed
-        cosines     [T, S]  of target and behaviour in S modalities, 0 where a side has no vector; None where S is 0
+        lengths     [U]     int; they sum to T; 0 is allowed
+        cosines     [P, S]  of target and behaviour in S modalities, target after target; 0 where a side has no vector;
+                            None where S is 0
+        bag_index   [B]     int64, bag of each target; None where each has the bag of its own number: U = B, P = T
         returns     [B, D]  zeros for an empty bag
         """
+        if bag_index is not None:
+            behaviours, lengths = spread_bags(behaviours, lengths, bag_index)
         bags = segment_ids(lengths, behaviours.shape[0])
         pairs = torch.cat([behaviours, behaviours * target.index_select(0, bags)], dim=1)
         weights = self.score(self.pair(pairs) + self.query(target).index_select(0, bags))

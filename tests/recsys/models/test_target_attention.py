@@ -48,6 +48,23 @@ def test_equals_the_papers_formula(lengths, hidden):
     assert (pooled[lengths == 0] == 0).all()
 
 
+@pytest.mark.parametrize(("lengths", "bags"), [([3, 0, 5], [2, 0, 0, 1, 2]), ([4], [0] * 6), ([2, 1], []), ([], [])])
+@pytest.mark.parametrize("modalities", [0, 2])
+def test_targets_that_share_a_bag_are_those_that_have_a_copy_of_it(lengths, bags, modalities):
+    torch.manual_seed(0)
+    attention = TargetAttention(5, [6], modalities).double()
+    if modalities:
+        torch.nn.init.normal_(attention.gamma)
+    parts = [torch.randn(n, 5).double() for n in lengths] or [torch.zeros(0, 5).double()]
+    target, copies = torch.randn(len(bags), 5).double(), [parts[bag] for bag in bags]
+    spread = torch.cat([torch.zeros(0, 5).double(), *copies])
+    cosines = torch.rand(spread.shape[0], modalities).double() if modalities else None
+    wanted = attention(target, spread, torch.tensor([len(c) for c in copies], dtype=torch.long), cosines)
+    bag_index = torch.tensor(bags, dtype=torch.long)
+    got = attention(target, torch.cat(parts), torch.tensor(lengths, dtype=torch.long), cosines, bag_index)
+    torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
+
+
 def test_gradients():
     attention, lengths = unit(3, [4]), torch.tensor([2, 0, 1, 3])
     target = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
