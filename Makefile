@@ -20,7 +20,7 @@ TESTS ?= tests
 FUZZ_CASES ?= 10000
 FUZZ_SEED ?= 1
 FUZZ_MINUTES ?= 60
-CODE := embeddings recsys train torchx_components benchmarks tests setup.py
+CODE := embeddings recsys train serve torchx_components benchmarks tests setup.py
 
 DEMO_DATA := data/shop
 DEMO_MODES := none vector simscore simtier

@@ -43,7 +43,7 @@ def initialise_tables(model: nn.Module, seed: int, epoch: int = 0) -> None:
     for key, value in model.state_dict().items():
         if ".embedding_bags." not in key and ".embeddings." not in key:
             continue
-        table_seed = zlib.crc32(schema_name(key.split(".")[-2]).encode()) + (seed << 32) + epoch * _EPOCH
+        table_seed = _table_seed(schema_name(key.split(".")[-2]), seed, epoch)
         if isinstance(value, ShardedTensor):
             rows, width = value.size()
             for shard in value.local_shards():
@@ -53,8 +53,29 @@ def initialise_tables(model: nn.Module, seed: int, epoch: int = 0) -> None:
             _fill(value, [0, 0], rows, width, table_seed)
 
 
+def initial_rows(table: str, seed: int, epoch: int, first_row: int, rows: int, size: tuple[int, int]) -> torch.Tensor:
+    """What ``initialise_tables`` fills rows ``first_row`` and following of ``table`` with, whole ones.
+
+    Args:
+        size: rows and width of the whole table.
+
+    Returns:
+        float32 [rows, width]
+    """
+    columns = slice(0, size[1])
+    return uniform_rows(_table_seed(table, seed, epoch), first_row, rows, columns, size[1]) * _bound(size[0])
+
+
+def _table_seed(table: str, seed: int, epoch: int) -> int:
+    return zlib.crc32(table.encode()) + (seed << 32) + epoch * _EPOCH
+
+
+def _bound(rows: int) -> float:
+    return 1.0 / math.sqrt(rows)
+
+
 def _fill(tensor: torch.Tensor, offsets: list[int], total_rows: int, width: int, seed: int) -> None:
-    bound = 1.0 / math.sqrt(total_rows)
+    bound = _bound(total_rows)
     columns = slice(offsets[1], offsets[1] + tensor.shape[1])
     rows = max(1, _CHUNK // max(1, tensor.shape[1]))
     for start in range(0, tensor.shape[0], rows):

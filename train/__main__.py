@@ -29,6 +29,7 @@ COMMANDS = {
     "ctr": ("train.commands.ctr", "Train a CTR model."),
     "evaluate": ("train.commands.evaluate", "Evaluate a run's checkpoint on a split."),
     "predict": ("train.commands.predict", "Write a run's scores to parquet."),
+    "export": ("train.commands.export", "Export a run's model, to be served elsewhere."),
     "plan": ("train.commands.plan", "Plan where the tables of a run go, without a GPU."),
     "report": ("train.commands.report", "Compare runs: a table and an HTML report with plots."),
     "env": ("train.commands.env", "Print versions and what was found on this machine."),

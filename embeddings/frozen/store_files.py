@@ -10,6 +10,7 @@ from iopath.common.file_io import g_pathmgr
 from pydantic import ConfigDict, Field, model_validator
 
 from embeddings.errors import InputError, first_line
+from embeddings.files.file_entry import FileEntry
 from embeddings.files.json_file import read_json
 from embeddings.files.npy_file import map_npy
 from embeddings.frozen.quantise import StoredDtype
@@ -21,15 +22,6 @@ REBUILD = "build the store again with 'python -m train store build'"
 COPY_OR_REBUILD = f"copy it again or {REBUILD}"
 _MOST_META_BYTES = 1 << 20
 _IDS_AT_ONCE = 1 << 18  # so that they stay in the processor's cache
-
-
-class FileEntry(Strict):
-    """What meta.json says of one file."""
-
-    model_config = ConfigDict(strict=True)
-
-    bytes: int = Field(ge=1)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class StoreMeta(Strict):

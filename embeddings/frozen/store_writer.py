@@ -12,10 +12,11 @@ from iopath.common.file_io import g_pathmgr
 
 from embeddings.errors import InputError
 from embeddings.files.atomic_file import atomic_folder
+from embeddings.files.file_entry import FileEntry
 from embeddings.files.folder_lock import folder_lock
 from embeddings.files.json_file import write_json
 from embeddings.frozen.quantise import DTYPES, encoded
-from embeddings.frozen.store_files import FORMAT, META, FileEntry, StoreMeta, whole_checksum
+from embeddings.frozen.store_files import FORMAT, META, StoreMeta, whole_checksum
 
 BLOCK_BYTES = 32 << 20  # of one float64 block of vectors
 

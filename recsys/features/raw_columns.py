@@ -18,7 +18,12 @@ NEXT_STEP = "fix or drop these rows"
 
 
 def build_row_block(
-    schema: Schema, fields: list[Field], arrays: Mapping[str, np.ndarray | Ragged], place: str
+    schema: Schema,
+    fields: list[Field],
+    arrays: Mapping[str, np.ndarray | Ragged],
+    place: str,
+    *,
+    identity_ids_alone: bool = True,
 ) -> RowBlock:
     """The block of R rows that ``arrays`` hold.
 
@@ -28,6 +33,7 @@ def build_row_block(
     Args:
         fields: what to read, as ``columns.needed_fields`` has it.
         place: where the rows are from, for messages, such as a file and its row group.
+        identity_ids_alone: refuse ids outside of an identity table; false where such ids are looked up as unknown ones.
 
     Raises InputError for labels other than 0 and 1, floats that are not finite in float32, ids that are no integers or
     beyond int64, and ids outside an identity table.
@@ -48,7 +54,7 @@ def build_row_block(
             columns[field] = _SINGLE[field.kind](values, where)
     sizes = {len(column) for column in columns.values()}
     assert len(sizes) == 1, f"{place}: columns of different lengths"
-    for feature in schema.features:
+    for feature in schema.features if identity_ids_alone else ():
         field = feature_field(feature)
         if feature.table and field in columns and (table := schema.tables[feature.table]).ids == "identity":
             _check_identity(feature.name, feature.table, table.num_embeddings, columns[field], place)

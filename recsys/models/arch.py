@@ -1,10 +1,10 @@
 """The interface of an architecture: everything of a CTR model after its ID tables."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import nn
-from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.table import FrozenTable
@@ -16,6 +16,19 @@ from recsys.models.sparse import Pooled
 from recsys.schema import Schema
 
 Frozen = Mapping[str, FrozenTable | RowWiseTable]
+
+
+class Sequence(Protocol):
+    """Embeddings bag after bag, such as TorchRec's JaggedTensor."""
+
+    def values(self) -> torch.Tensor:
+        """[T, D]"""
+
+    def lengths(self) -> torch.Tensor:
+        """[U] int, of each bag; they sum to T."""
+
+
+Sequences = Mapping[str, Sequence]
 
 
 class Arch(nn.Module):
@@ -35,7 +48,7 @@ class Arch(nn.Module):
         """A batch's rows by modality as the model is to see them, before any rank asks another for vectors."""
         return frozen
 
-    def forward(self, pooled: Pooled | None, sequences: dict[str, JaggedTensor] | None, batch: Batch) -> torch.Tensor:
+    def forward(self, pooled: Pooled | None, sequences: Sequences | None, batch: Batch) -> torch.Tensor:
         """Logits [B], float32.
 
         pooled     sums of embeddings by feature, of ``schema.pooled``; ``pooled_embeddings`` reads it; None without any

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from embeddings.tables import TableConfig, module_name
 from recsys.batch import Batch
-from recsys.models.arch import Arch, Frozen
+from recsys.models.arch import Arch, Frozen, Sequences
 from recsys.models.cost import Cost, one_by_one
 from recsys.models.din_config import DINConfig
 from recsys.models.interaction import InteractionArch, OverArch
@@ -60,7 +59,7 @@ class DINArch(Arch):
         of_history = [name for name, modality in self.schema.modalities.items() if modality.history == sequence]
         return [name for name in of_history if name in frozen and part in config.parts(name)]
 
-    def forward(self, pooled: Pooled | None, sequences: dict[str, JaggedTensor] | None, batch: Batch) -> torch.Tensor:
+    def forward(self, pooled: Pooled | None, sequences: Sequences | None, batch: Batch) -> torch.Tensor:
         """Logits [B], float32."""
         # first what waits for other ranks' frozen rows: meanwhile the ID embeddings arrive, which are waited for below
         multimodal: list[torch.Tensor] = []
@@ -84,7 +83,7 @@ class DINArch(Arch):
         self,
         name: str,
         target: str | None,
-        sequences: dict[str, JaggedTensor],
+        sequences: Sequences,
         cosines: dict[str, torch.Tensor],
         bag_index: torch.Tensor | None,
     ) -> torch.Tensor:

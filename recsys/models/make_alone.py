@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 import torch
-from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from embeddings.tables import TableConfig
 from recsys.batch import Batch, FrozenRows
-from recsys.models.arch import Arch, Frozen
+from recsys.models.arch import Arch, Frozen, Sequences
 from recsys.models.cost import Cost
 from recsys.models.make import MAKE, drop_behaviours
 from recsys.models.make_alone_config import MAKEAloneConfig
@@ -37,7 +36,7 @@ class MAKEAloneArch(Arch):
             return frozen
         return frozen | {self.modality: drop_behaviours(frozen[self.modality], self.behaviour_dropout)}
 
-    def forward(self, pooled: Pooled | None, sequences: dict[str, JaggedTensor] | None, batch: Batch) -> torch.Tensor:
+    def forward(self, pooled: Pooled | None, sequences: Sequences | None, batch: Batch) -> torch.Tensor:
         """Logits [B], float32."""
         return self.make(batch.frozen[self.modality])[2].squeeze(1).float()
 

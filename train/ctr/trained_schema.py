@@ -53,6 +53,21 @@ def schema_to_score(
     return schema
 
 
+def schema_to_export(progress: dict[str, Any], folder: str, modalities: Collection[str]) -> Schema:
+    """The run's schema, with the places of stores that the one in ``folder`` says, where there is one.
+
+    Raises InputError where the folder's means something else.
+    """
+    trained, where = trained_schema(progress), Path(folder) / SCHEMA_FILE
+    if trained is None:
+        return load_schema(folder)
+    if not where.is_file():
+        return _with_stores_of(trained, progress["config"]["data"]["path"])
+    here = load_schema(folder)
+    refuse_other_schema(trained, here, f"'{where}'", modalities)
+    return located(trained, here)[0]
+
+
 def _columns(folder: str, split: str) -> list[str]:
     """Names of the columns of a split: of its first file that has rows."""
     files = map(read_footer, find_files(folder, split))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embeddings.frozen.store_files import FileEntry, whole_checksum
+from embeddings.files.file_entry import FileEntry
+from embeddings.frozen.store_files import whole_checksum
 
 IDS = np.array([42, -(2**63), 7, 2**63 - 1, -5], dtype=np.int64)
 

@@ -1,0 +1,114 @@
+"""The manifest of an exported model: where it comes from, what it needs, and the digests of its files."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from embeddings.errors import InputError, first_line
+from embeddings.files.file_entry import FileEntry
+from embeddings.files.json_file import read_json
+from embeddings.frozen.quantise import StoredDtype
+from embeddings.planner.table_constraint import MOST_COLUMNS, MOST_TABLE_ROWS
+from embeddings.validation import Count, FileName, Strict, validated
+from recsys.models.arch_config import RegisteredArch
+from recsys.schema import SCHEMA_FILE
+
+MANIFEST, READY = "manifest.json", "READY"
+DENSE, WARMUP, TABLES = "dense.safetensors", "warmup.json", "tables"
+EXPORT_AGAIN = "copy that version again, or export the run anew"
+VERSION = r"^[0-9]{6,12}$"
+_MOST_MANIFEST_BYTES = 16 << 20
+
+
+class TableEntry(Strict):
+    """One ID table."""
+
+    rows: int = Field(ge=1, le=MOST_TABLE_ROWS)
+    width: int = Field(ge=1, le=MOST_COLUMNS)
+    dtype: StoredDtype
+
+
+class StoreEntry(Strict):
+    """The frozen store that a modality was trained with. ``path`` is where it lay then."""
+
+    checksum: str = Field(pattern="^[0-9a-f]{64}$")
+    width: int = Field(ge=1)
+    count: int = Field(ge=1)
+    encoder: str
+    path: str
+
+
+class Source(Strict):
+    """The run and the checkpoint that were exported. ``epoch`` counts from 1."""
+
+    run: str
+    checkpoint: str
+    step: Count
+    epoch: Count
+
+
+class WarmupRequest(Strict):
+    """A request as JSON has it."""
+
+    context: dict[str, Any]
+    candidates: dict[str, Any]
+
+
+class Warmup(Strict):
+    """warmup.json: requests to answer before traffic comes."""
+
+    requests: list[WarmupRequest]
+
+
+class Manifest(Strict):
+    """manifest.json."""
+
+    format: Literal[1] = 1
+    version: str = Field(pattern=VERSION)
+    created: str
+    tierwise: str
+    source: Source
+    model: RegisteredArch
+    tables: dict[FileName, TableEntry]
+    stores: dict[FileName, StoreEntry]
+    files: dict[str, FileEntry]
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "Manifest":
+        wanted = {SCHEMA_FILE, DENSE, WARMUP}
+        for name, table in self.tables.items():
+            wanted |= set(table_files(name, table.dtype))
+        if set(self.files) != wanted:
+            raise ValueError(f"files are {sorted(self.files)}, but these tables need {sorted(wanted)}")
+        return self
+
+
+def table_files(name: str, dtype: str) -> list[str]:
+    """Files of a table, relative to its version's folder: rows, trained bits and, for int8, scales."""
+    kinds = ["", ".trained", *([".scale"] if dtype == "int8" else [])]
+    return [f"{TABLES}/{name}{kind}.npy" for kind in kinds]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the version in ``folder``. Raises InputError where it is missing, half-written or damaged."""
+    path = folder / MANIFEST
+    try:
+        ready = (folder / READY).read_text().strip() if (folder / READY).is_file() else None
+        if ready is None:
+            raise InputError(f"'{folder}' has no {READY}: it is no exported model, or was not written to the end")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != ready:
+            raise InputError(f"'{path}' has changed since it was written")
+        manifest = validated(Manifest, read_json(path, "manifest", _MOST_MANIFEST_BYTES), f"'{path}'")
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{error if isinstance(error, InputError) else first_line(error)}; {EXPORT_AGAIN}") from None
+    if manifest.version != folder.name:
+        raise InputError(f"'{folder}' is called {folder.name}, but its {MANIFEST} says {manifest.version}; name it so")
+    return manifest
+
+
+def check_content(folder: Path, manifest: Manifest) -> None:
+    """Read all files of a version and compare their digests with the manifest's. Raises InputError."""
+    for name, entry in manifest.files.items():
+        entry.check(folder / name, True, EXPORT_AGAIN)

@@ -1,0 +1,158 @@
+"""An exported model, opened: ID tables and frozen vectors memory-mapped, the architecture in memory, logits out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+from embeddings.errors import InputError, first_line
+from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.table import FrozenTable
+from recsys.batch import Batch
+from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, StoreEntry, check_content, read_manifest
+from recsys.exported.table import ExportedTable
+from recsys.features.ragged import Ragged
+from recsys.features.request_rows import RequestRows
+from recsys.models.arch import Arch
+from recsys.models.config import ArchConfig
+from recsys.models.registry import arch_class
+from recsys.models.sparse import table_configs
+from recsys.models.target_attention import segment_ids
+from recsys.schema import Feature, Schema, load_schema
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """Embeddings of a feature, bag after bag."""
+
+    embeddings: torch.Tensor
+    bag_lengths: torch.Tensor
+
+    def values(self) -> torch.Tensor:
+        return self.embeddings
+
+    def lengths(self) -> torch.Tensor:
+        return self.bag_lengths
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A version, ready to score."""
+
+    manifest: Manifest
+    schema: Schema
+    stores: dict[str, FrozenStore]
+    tables: dict[str, ExportedTable]
+    arch: Arch
+
+    @classmethod
+    def open(cls, folder: Path, stores: Mapping[str, str], *, check: bool = True) -> "ExportedModel":
+        """Open the version in ``folder``.
+
+        Args:
+            stores: modality -> folder of its frozen store, where it is not where it lay at the export.
+            check: compare the digests of all files with the manifest's, which reads them whole.
+
+        Raises InputError where a file is missing, damaged or half-written, and for a store that is not the one that the
+        model was trained with.
+        """
+        manifest = read_manifest(folder)
+        if check:
+            check_content(folder, manifest)
+        schema = load_schema(str(folder))
+        opened = {name: _store(name, entry, stores.get(name, entry.path)) for name, entry in manifest.stores.items()}
+        tables = {name: ExportedTable(folder, name, entry) for name, entry in manifest.tables.items()}
+        arch = build_arch(schema, manifest.model, {name: FrozenTable(store) for name, store in opened.items()})
+        _fill(arch, folder / DENSE)
+        return cls(manifest, schema, opened, tables, arch.eval())
+
+    @torch.inference_mode()
+    def score(self, rows: RequestRows) -> torch.Tensor:
+        """Logits of a request's candidates, float32 [N]."""
+        pooled, sequences, bag_index = {}, {}, {}
+        for feature in self.schema.pooled if self.tables else ():
+            pooled[feature.name] = self._pooled(feature, rows.ids[feature.name]).expand(rows.candidates, -1)
+        for feature in self.schema.sequential if self.tables else ():
+            bags, embeddings = rows.ids[feature.name], self._looked_up(feature, rows.ids[feature.name])
+            if feature.kind == "id":
+                embeddings = embeddings.expand(rows.candidates, -1)
+            elif feature.name in rows.shared:
+                bag_index[feature.name] = torch.zeros(rows.candidates, dtype=torch.int64)
+            sequences[feature.name] = _Sequence(embeddings, torch.from_numpy(bags.lengths))
+        nothing = torch.zeros(rows.candidates)
+        ids = torch.zeros(rows.candidates, dtype=torch.int64)
+        batch = Batch(nothing, rows.dense, None, None, rows.frozen, ids, ids, {}, bag_index=bag_index)
+        return self.arch(pooled or None, sequences or None, batch)
+
+    @torch.inference_mode()
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """Logits of a batch of rows, float32 [B]."""
+        pooled, sequences = {}, {}
+        for feature in self.schema.pooled if self.tables else ():
+            pooled[feature.name] = self._pooled(feature, _bags(batch.pooled, feature))
+        for feature in self.schema.sequential if self.tables else ():
+            bags = _bags(batch.sequence, feature)
+            sequences[feature.name] = _Sequence(self._looked_up(feature, bags), torch.from_numpy(bags.lengths))
+        return self.arch(pooled or None, sequences or None, replace(batch, pooled=None, sequence=None))
+
+    def _looked_up(self, feature: Feature, bags: Ragged) -> torch.Tensor:
+        """[T, D]"""
+        assert feature.table is not None
+        return self.tables[feature.table].embeddings(torch.from_numpy(bags.values))
+
+    def _pooled(self, feature: Feature, bags: Ragged) -> torch.Tensor:
+        """[bags, D]: sums, or means where the schema wants them."""
+        embeddings = self._looked_up(feature, bags)
+        if feature.kind == "id":
+            return embeddings
+        lengths = torch.from_numpy(bags.lengths)
+        sums = embeddings.new_zeros(len(bags), embeddings.shape[1])
+        sums.index_add_(0, segment_ids(lengths, embeddings.shape[0]), embeddings)
+        return sums / lengths.clamp(min=1).unsqueeze(1) if feature.pooling == "mean" else sums
+
+
+def build_arch(schema: Schema, model: ArchConfig, frozen: Mapping[str, FrozenTable]) -> Arch:
+    """The architecture of an exported model, its parameters not yet filled.
+
+    Args:
+        frozen: modality -> table, of the modalities that the model uses.
+    """
+    tables = table_configs(schema, model.embedding_dim, {}) if model.has_tables else []
+    return arch_class(model.arch)(schema, model, tables, frozen)
+
+
+def _bags(ids: KeyedJaggedTensor | None, feature: Feature) -> Ragged:
+    assert ids is not None
+    jagged = ids[feature.name]
+    return Ragged(jagged.values().numpy(), jagged.offsets().numpy().astype(np.int64))
+
+
+def _store(name: str, entry: StoreEntry, path: str) -> FrozenStore:
+    try:
+        store = FrozenStore.open(path)
+    except InputError as error:
+        raise InputError(f"modality '{name}': {error}; or name its store by --store {name}=FOLDER") from None
+    if store.checksum != entry.checksum:
+        raise InputError(
+            f"modality '{name}': the store in '{path}' has checksum {store.checksum}, but the model was trained with "
+            f"{entry.checksum} (encoder '{entry.encoder}'); name that one by --store {name}=FOLDER"
+        )
+    return store
+
+
+def _fill(arch: Arch, path: Path) -> None:
+    """Load the parameters. Raises InputError where the file holds others."""
+    wanted = {name: (value.size(), value.dtype) for name, value in arch.state_dict().items()}
+    try:
+        weights = load(path.read_bytes())
+        got = {name: (value.size(), value.dtype) for name, value in weights.items()}
+        if got != wanted:
+            raise InputError(f"it holds other parameters than the architecture's: {len(got)} of {len(wanted)}")
+    except (OSError, SafetensorError, InputError) as error:
+        raise InputError(f"'{path}' cannot be read ({first_line(error)}); {EXPORT_AGAIN}") from None
+    arch.load_state_dict(weights)

@@ -1,0 +1,72 @@
+"""One exported ID table, memory-mapped: rows of float32, float16 or int8 as embeddings."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from embeddings.errors import InputError
+from embeddings.files.npy_file import map_npy
+from recsys.exported.manifest import EXPORT_AGAIN, TableEntry, table_files
+
+
+def quantised(rows: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows in ``dtype`` and, for int8, the factor of each.
+
+    Floats become int8 by a symmetric scale per row: q = round(127 x / max|x|), scale = max|x| / 127, so that no number
+    is off by more than half a scale. A row of zeros stays one.
+
+        rows     [n, D]  float32, finite
+        returns  [n, D]  ``dtype``, and [n] float32 or None
+    """
+    if dtype != "int8":
+        return rows.astype(dtype), None
+    largest = np.abs(rows).max(axis=1)
+    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    return np.rint(rows / scale[:, None]).clip(-127, 127).astype(np.int8), scale
+
+
+class ExportedTable:
+    """A table of [N, D], of which all processes of a host share the pages that they read."""
+
+    def __init__(self, folder: Path, name: str, entry: TableEntry) -> None:
+        """Map the files of table ``name`` in a version's ``folder``. Raises InputError where they are not as said."""
+        files = [folder / file for file in table_files(name, entry.dtype)]
+        self.width = entry.width
+        self._rows = _mapped(files[0], (entry.rows, entry.width), entry.dtype)
+        self._trained = _mapped(files[1], (-(-entry.rows // 8),), "uint8").numpy()
+        self._scale = _mapped(files[2], (entry.rows,), "float32") if entry.dtype == "int8" else None
+
+    def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
+        """Embeddings of ``rows``, zeros for those outside of the table.
+
+        rows     [n]     int64
+        returns  [n, D]  float32
+        """
+        count = self._rows.shape[0]
+        outside = (rows < 0) | (rows >= count)
+        any_outside = bool(outside.any())
+        known = rows.masked_fill(outside, 0) if any_outside else rows
+        result = self._rows.index_select(0, known).float()
+        if self._scale is not None:
+            result *= self._scale.index_select(0, known).unsqueeze(1)
+        return result.masked_fill_(outside.unsqueeze(1), 0.0) if any_outside else result
+
+    def trained(self, rows: np.ndarray) -> np.ndarray:
+        """Whether training ever changed each of ``rows`` [n] int64: [n] bool, false outside of the table."""
+        inside = (rows >= 0) & (rows < self._rows.shape[0])
+        known = np.where(inside, rows, 0)
+        return inside & ((self._trained[known >> 3] >> (known & 7).astype(np.uint8)) & 1).astype(bool)
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
+    try:
+        array = map_npy(path, EXPORT_AGAIN, mode="c")  # writable to torch, and never reaches the file
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror}); {EXPORT_AGAIN}") from None
+    if array.shape != shape or array.dtype != np.dtype(dtype) or not array.flags.c_contiguous:
+        raise InputError(
+            f"'{path}' is {array.dtype} {list(array.shape)}, but the manifest says {dtype} {list(shape)}; "
+            f"{EXPORT_AGAIN}"
+        )
+    return torch.from_numpy(np.asarray(array))

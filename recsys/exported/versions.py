@@ -1,0 +1,84 @@
+"""Versions of an exported model: the folder of all, which one is current, how many are kept."""
+
+import contextlib
+import datetime
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from embeddings.errors import InputError, first_line
+from embeddings.files.atomic_file import atomic_folder, sync_path
+from embeddings.files.folder_lock import folder_lock
+from embeddings.files.json_file import read_json, write_json
+from embeddings.validation import Count, Strict, validated
+from recsys.exported.manifest import VERSION
+
+CURRENT = "current.json"
+
+
+class Current(Strict):
+    """current.json: the version that scorers take, and the step that it was exported at."""
+
+    version: str = Field(pattern=VERSION)
+    step: Count
+    published: str
+
+
+class Versions:
+    """The folder ``root`` of an exported model, such as models/shop."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def all(self) -> list[str]:
+        """Versions that are whole or once were, oldest first."""
+        if not self.root.is_dir():
+            return []
+        return sorted((p.name for p in self.root.iterdir() if re.match(VERSION, p.name) and p.is_dir()), key=int)
+
+    def current(self) -> str:
+        """The version that scorers are to take. Raises InputError where there is none, or current.json is damaged."""
+        path = self.root / CURRENT
+        try:
+            return validated(Current, read_json(path, "file", 1 << 16), f"'{path}'").version
+        except FileNotFoundError:
+            raise InputError(
+                f"'{self.root}' has no {CURRENT}: it is no exported model; make one with "
+                f"python -m train export RUN --out {self.root}"
+            ) from None
+        except OSError as error:
+            raise InputError(f"'{path}' cannot be read ({first_line(error)}); check the path") from None
+
+    def folder(self, version: str) -> Path:
+        """The folder of ``version``, which may not be there."""
+        return self.root / version
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[tuple[str, Path]]:
+        """The next version, and a folder to fill, which gets its name where the block ends well.
+
+        Raises InputError where another process writes one, OSError.
+        """
+        with folder_lock(self.root, "exported model", "name another --out"):
+            self.root.mkdir(parents=True, exist_ok=True)
+            number = max((int(v) for v in self.all()), default=0) + 1
+            version = f"{number:06d}"
+            with atomic_folder(self.folder(version)) as folder:
+                yield version, folder
+
+    def publish(self, version: str, step: int, keep: int) -> None:
+        """Have current.json name ``version``, and remove all but the newest ``keep`` and it. Raises OSError."""
+        published = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        write_json(self.root / CURRENT, Current(version=version, step=step, published=published).model_dump())
+        sync_path(self.root)
+        kept = {version, *self.all()[-keep:]}
+        for old in self.all():
+            if old not in kept:
+                aside = self.root / f".removed-{old}"  # so that nobody opens one that is half gone
+                shutil.rmtree(aside, ignore_errors=True)
+                os.rename(self.folder(old), aside)
+                shutil.rmtree(aside)

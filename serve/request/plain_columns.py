@@ -1,0 +1,78 @@
+"""Plain values of a request, as JSON and Python have them, into columns: numbers to arrays, lists to ragged arrays."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from embeddings.errors import InputError, shown
+from recsys.features.columns import Field
+from recsys.features.ragged import Ragged
+
+_WANTED = {"id": "an integer", "float": "a number", "list": "a list of integers"}
+_KINDS = {"id": "iu", "float": "iufb", "list": "iu"}  # numpy's
+
+
+def context_columns(fields: Mapping[str, Field], given: object) -> dict[str, np.ndarray | Ragged]:
+    """Columns of one row, of what is given once for all candidates.
+
+    Args:
+        fields: column -> how features read it; other columns are left as they are, for their names to be refused.
+        given: column -> a number, or a list of integers.
+
+    Raises InputError.
+    """
+    columns = _columns("context", given)
+    return {name: _column("context", name, [value], fields.get(name)) for name, value in columns.items()}
+
+
+def candidate_columns(fields: Mapping[str, Field], given: object) -> dict[str, np.ndarray | Ragged]:
+    """Columns of N rows, of what is given for each candidate.
+
+    Args:
+        given: column -> a list of N numbers, or of N lists of integers.
+
+    Raises InputError.
+    """
+    columns = _columns("candidates", given)
+    for name, values in columns.items():
+        if not isinstance(values, (list, tuple, np.ndarray)):
+            raise InputError(f"candidates: column {shown(name)} is {shown(values)}; wanted a list, a value a candidate")
+    return {name: _column("candidates", name, values, fields.get(name)) for name, values in columns.items()}
+
+
+def _columns(side: str, given: object) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InputError(f"{side} is {shown(given)}; wanted an object of columns: names and values")
+    return given
+
+
+def _column(side: str, name: str, values: Sequence[Any], field: Field | None) -> np.ndarray | Ragged:
+    if field is None:
+        return np.zeros(len(values), np.int64)
+    if field.kind == "list":
+        wrong = next((value for value in values if not isinstance(value, (list, tuple, np.ndarray))), None)
+        if wrong is not None:
+            raise _refused(side, name, wrong, field)
+        lengths = np.fromiter(map(len, values), np.int64, len(values))
+        flat = values[0] if len(values) == 1 else list(chain.from_iterable(values))
+        return Ragged.from_lengths(_array(side, name, flat, field), lengths)
+    return _array(side, name, values, field)
+
+
+def _array(side: str, name: str, values: Sequence[Any], field: Field) -> np.ndarray:
+    """[n] of integers, or of numbers."""
+    try:
+        array = np.asarray(values if len(values) else np.zeros(0, np.int64))
+    except (ValueError, OverflowError):  # lists of different lengths
+        array = np.zeros((0, 0))
+    if array.ndim != 1 or array.dtype.kind not in _KINDS[field.kind]:
+        right = (int,) if field.kind != "float" else (int, float)
+        wrong = next((v for v in values if isinstance(v, bool) or not isinstance(v, right)), values)
+        raise _refused(side, name, wrong, field)
+    return array
+
+
+def _refused(side: str, name: str, got: object, field: Field) -> InputError:
+    return InputError(f"{side}: column '{name}' has {shown(got)}; wanted {_WANTED[field.kind]}")

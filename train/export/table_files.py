@@ -1,0 +1,77 @@
+"""Writes an ID table of a checkpoint as the files of an exported model, a block of rows at a time."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+
+from embeddings.errors import InputError
+from embeddings.initialise import initial_rows
+from embeddings.tables import module_name
+from recsys.exported.manifest import TableEntry, table_files
+from recsys.exported.table import quantised
+from recsys.models.sparse import collection_name
+from train.checkpoint.shard_reader import read_shards
+from train.checkpoint.shards import TensorShard
+
+BLOCK_NUMBERS = 8 << 20  # of a table in memory at once: 32 MiB
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What tables were filled with before training changed their rows: the run's seed, and the epoch of that."""
+
+    seed: int
+    epoch: int
+
+    def changed(self, rows: torch.Tensor, name: str, first: int, size: tuple[int, int]) -> np.ndarray:
+        """Which of these rows [n, D] of table ``name`` training has changed: [n] bool."""
+        before = initial_rows(name, self.seed, self.epoch, first, rows.shape[0], size)
+        return (rows != before).any(dim=1).numpy()
+
+
+def write_table(
+    checkpoint: Path, folder: Path, name: str, entry: TableEntry, pooled: bool, initial: InitialWeights
+) -> None:
+    """Write table ``name`` from ``checkpoint`` into a version's ``folder``.
+
+    Args:
+        pooled: whether it is in the EmbeddingBagCollection; else it is in the EmbeddingCollection.
+
+    Raises InputError where the checkpoint has no such table, or it holds numbers that are not finite.
+    """
+    kind = "embedding_bags" if pooled else "embeddings"
+    key = f"model.sparse.{collection_name(pooled, False)}.{kind}.{module_name(name)}.weight"
+    size = (entry.rows, entry.width)
+    at_once = max(8, BLOCK_NUMBERS // entry.width // 8 * 8)  # whole bytes of bits
+    with ExitStack() as opened:
+        rows_file, trained_file, *scale_file = (
+            opened.enter_context(open(folder / file, "wb")) for file in table_files(name, entry.dtype)
+        )
+        _header(rows_file, size, entry.dtype)
+        _header(trained_file, (-(-entry.rows // 8),), "uint8")
+        for file in scale_file:
+            _header(file, (entry.rows,), "float32")
+        for first in range(0, entry.rows, at_once):
+            block = torch.empty(min(at_once, entry.rows - first), entry.width)
+            read_shards(checkpoint, [TensorShard(key, size, (first, 0), block)])
+            if not block.isfinite().all():
+                raise InputError(
+                    f"table '{name}' of '{checkpoint}' holds numbers that are not finite; name another one"
+                )
+            stored, scale = quantised(block.numpy(), entry.dtype)
+            if not np.isfinite(stored).all():
+                raise InputError(f"table '{name}' has numbers beyond float16; export it by --table {name}=float32")
+            rows_file.write(stored.tobytes())
+            trained_file.write(np.packbits(initial.changed(block, name, first, size), bitorder="little").tobytes())
+            for file in scale_file:
+                assert scale is not None
+                file.write(scale.tobytes())
+
+
+def _header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> None:
+    about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, about)
