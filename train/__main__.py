@@ -1,13 +1,12 @@
 """The command line: python -m train COMMAND. Commands are imported only when they run."""
 
-import importlib
 import os
 import signal
 import sys
 
 import click
 
-from embeddings.errors import DISK_FULL, FIXABLE, InputError, for_terminal, nearest, shown
+from embeddings.command_line import LazyCommands, exit_status
 from embeddings.launched_rank import rank_prefix
 from recsys.datasets import DATASETS
 from train.distributed.launcher_watch import watch_launcher
@@ -36,28 +35,7 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        return importlib.import_module(COMMANDS[name][0]).command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS:
-            ctx.fail(f"no command '{args[0]}'{nearest(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyCommands, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Train CTR models with frozen multimodal vectors."""
 
@@ -78,21 +56,7 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
     rank = rank_prefix()
     with signals_as_interrupt() as ended:
         try:
-            return command.main(prog_name=name, standalone_mode=False) or 0
-        except click.UsageError as error:
-            error.show()
-        except InputError as error:
-            print(f"{rank}error: {for_terminal(str(error))}", file=sys.stderr, flush=True)
-            return error.status
-        except OSError as error:
-            if error.errno not in FIXABLE:
-                raise
-            print(f"{rank}error: {_refused(error)}", file=sys.stderr, flush=True)
-        except UnicodeEncodeError as error:
-            if error.reason != "surrogates not allowed":
-                raise
-            wrong = f"{shown(error.object)} is not UTF-8, which names of files and folders must be here"
-            print(f"{rank}error: {wrong}; rename it, or call it by another path", file=sys.stderr, flush=True)
+            return exit_status(command, name, rank)
         except (KeyboardInterrupt, click.Abort):
             if ended.by is not None:
                 what = ", as a launcher does when another rank fails" if ended.by == signal.SIGTERM else ""
@@ -100,14 +64,6 @@ def run(command: click.Command = main, name: str = "python -m train") -> int:
                 return 128 + ended.by
             print(f"{rank}interrupted", file=sys.stderr, flush=True)
             return 128 + signal.SIGINT
-    return 2
-
-
-def _refused(error: OSError) -> str:
-    """What the system refused, of which file, and what to do."""
-    place = f" '{error.filename}'" if error.filename else ""
-    step = "free some space" if error.errno in DISK_FULL else "check the place and its permissions"
-    return f"{(error.strerror or str(error)).lower()}{place and ':' + place}; {step}, then run again"
 
 
 if __name__ == "__main__":
