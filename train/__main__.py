@@ -27,7 +27,7 @@ COMMANDS = {
     "make": ("train.commands.make", "Train MAKE on frozen vectors alone, before a CTR model takes it."),
     "ctr": ("train.commands.ctr", "Train a CTR model."),
     "evaluate": ("train.commands.evaluate", "Evaluate a run's checkpoint on a split."),
-    "predict": ("train.commands.predict", "Write a run's scores to parquet."),
+    "predict": ("train.commands.predict", "Write scores by a run, or by an exported model, to parquet."),
     "export": ("train.commands.export", "Export a run's model, to be served elsewhere."),
     "plan": ("train.commands.plan", "Plan where the tables of a run go, without a GPU."),
     "report": ("train.commands.report", "Compare runs: a table and an HTML report with plots."),

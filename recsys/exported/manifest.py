@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, first_line
 from embeddings.files.file_entry import FileEntry
@@ -70,7 +70,7 @@ class Manifest(Strict):
     created: str
     tierwise: str
     source: Source
-    model: RegisteredArch
+    model: SerializeAsAny[RegisteredArch]
     tables: dict[FileName, TableEntry]
     stores: dict[FileName, StoreEntry]
     files: dict[str, FileEntry]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
-from embeddings.errors import InputError, first_line
+from embeddings.errors import InputError, first_line, listed, nearest
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import Batch
@@ -64,6 +64,10 @@ class ExportedModel:
         manifest = read_manifest(folder)
         if check:
             check_content(folder, manifest)
+        for name in stores:
+            if name not in manifest.stores:
+                known = nearest(name, manifest.stores) or f"; it has {listed(list(manifest.stores)) or 'none'}"
+                raise InputError(f"--store {name}: the model uses no modality of that name{known}")
         schema = load_schema(str(folder))
         opened = {name: _store(name, entry, stores.get(name, entry.path)) for name, entry in manifest.stores.items()}
         tables = {name: ExportedTable(folder, name, entry) for name, entry in manifest.tables.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from embeddings.errors import InputError, first_line
+from embeddings.errors import InputError, first_line, shown
 from embeddings.files.atomic_file import atomic_folder, sync_path
 from embeddings.files.folder_lock import folder_lock
 from embeddings.files.json_file import read_json, write_json
@@ -52,6 +52,14 @@ class Versions:
             ) from None
         except OSError as error:
             raise InputError(f"'{path}' cannot be read ({first_line(error)}); check the path") from None
+
+    def named(self, version: str | None) -> str:
+        """``version``, which must be there, or the current one for None. Raises InputError."""
+        if version is None:
+            return self.current()
+        if version not in (there := self.all()):
+            raise InputError(f"'{self.root}' has no version {shown(version)}; there are: {', '.join(there) or 'none'}")
+        return version
 
     def folder(self, version: str) -> Path:
         """The folder of ``version``, which may not be there."""

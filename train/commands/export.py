@@ -2,17 +2,16 @@
 
 import click
 
-from embeddings.errors import InputError
-from train.commands.parameter_types import INPUT, OUTPUT_PLACE
+from train.commands.parameter_types import INPUT, OUTPUT_PLACE, named_values
 
-DTYPES = ("float32", "float16", "int8")
+DTYPES = click.Choice(("float32", "float16", "int8"))
 
 
 @click.command()
 @click.argument("run", type=INPUT)
 @click.option("--out", type=OUTPUT_PLACE, required=True, help="Folder of the model, to which a version is added.")
 @click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of the ID tables.")
+@click.option("--dtype", type=DTYPES, default="float32", show_default=True, help="Of the ID tables.")
 @click.option("--table", "tables", multiple=True, metavar="NAME=DTYPE", help="Of one table; may be given again.")
 @click.option("--keep", type=click.IntRange(1), default=3, show_default=True, help="Versions that stay, the newest.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
@@ -28,15 +27,7 @@ def command(
     from train.ctr.trained_run import run_config
     from train.export.export_run import export_run
 
-    exported = export_run(run_config(run, overrides), checkpoint, out, _dtypes(tables), dtype, keep)
+    exported = export_run(
+        run_config(run, overrides), checkpoint, out, named_values("--table", tables, DTYPES), dtype, keep
+    )
     click.echo(f"exported {run} as {exported.folder}: {exported.bytes / 2**20:,.1f} MiB")
-
-
-def _dtypes(tables: tuple[str, ...]) -> dict[str, str]:
-    result = {}
-    for given in tables:
-        name, _, dtype = given.rpartition("=")
-        if not name or dtype not in DTYPES:
-            raise InputError(f"--table {given}: wanted NAME=DTYPE, a DTYPE of {', '.join(DTYPES)}")
-        result[name] = dtype
-    return result

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, shown
 from embeddings.files.file_name import file_name
 from embeddings.files.local_path import local_path, with_home
 from embeddings.files.output_path import output_file, output_folder, output_place
@@ -37,3 +37,19 @@ OUTPUT_FILE = _Checked(lambda path: output_file(local_path(path)))
 OUTPUT_FOLDER = _Checked(lambda path: output_folder(local_path(path)))  # one that appears as a whole
 OUTPUT_STORE = _Checked(_store)
 OUTPUT_PLACE = _Checked(lambda path: output_place(local_path(path)))  # a folder that files are put into
+
+
+def named_values(option: str, given: tuple[str, ...], kind: click.ParamType) -> dict[str, str]:
+    """NAME=VALUE as often as ``option`` was given: NAME -> VALUE as ``kind`` takes it. Raises InputError."""
+    result: dict[str, str] = {}
+    for text in given:
+        name, found, value = text.partition("=")
+        if not found or not name or not value:
+            raise InputError(f"{option} {shown(text)} is not of the form NAME=VALUE")
+        if name in result:
+            raise InputError(f"{option} names {shown(name)} twice; keep one")
+        try:
+            result[name] = kind.convert(value, None, None)
+        except (InputError, click.BadParameter) as error:
+            raise InputError(f"{option} {shown(text)}: {error}") from None
+    return result

@@ -31,26 +31,38 @@ def schema_to_score(
     Raises InputError where the folder's means something else: as ``refuse_other_schema`` does, and where it reads a
     column under another name while the one that was trained on is there too.
     """
-    trained, where = trained_schema(progress), Path(folder) / SCHEMA_FILE
-    columns = _columns(folder, split)
-    notes = []
+    trained = trained_schema(progress)
     if trained is None:
-        notes, schema = [f"{_OLDER}: '{where}' is used, unchecked"], load_schema(folder)
-    elif not where.is_file():
-        notes = [f"'{folder}' has no {SCHEMA_FILE}: the run's own is used, and its stores"]
-        schema = _with_stores_of(trained, progress["config"]["data"]["path"])
+        _say(ranks, f"{_OLDER}: '{Path(folder) / SCHEMA_FILE}' is used, unchecked")
+        return _without_absent_timestamp(load_schema(folder), _columns(folder, split), split, ranks)
+    trained = _with_stores_of(trained, progress["config"]["data"]["path"])
+    return schema_located(trained, folder, split, modalities, ranks)
+
+
+def schema_located(trained: Schema, folder: str, split: str, modalities: Collection[str], ranks: Ranks) -> Schema:
+    """The schema ``trained``, with the places of the one in ``folder``, where there is one, to score ``split`` with.
+
+    Raises InputError as ``schema_to_score`` does.
+    """
+    where, columns = Path(folder) / SCHEMA_FILE, _columns(folder, split)
+    if not where.is_file():
+        notes, schema = [f"'{folder}' has no {SCHEMA_FILE}: the run's own is used, and its stores"], trained
     else:
         here = load_schema(folder)
         refuse_other_schema(trained, here, f"'{where}'", modalities)
         _refuse_replaced_columns(trained, here, where, columns)
         schema, unused = located(trained, here)
         notes = [f"'{where}': {note}" for note in unused]
-    if schema.timestamp is not None and schema.timestamp not in columns:
-        notes.append(f"split '{split}' has no column '{schema.timestamp}', so that its rows have no timestamp")
-        schema = schema.model_copy(update={"timestamp": None})
     for note in notes:
         _say(ranks, note)
-    return schema
+    return _without_absent_timestamp(schema, columns, split, ranks)
+
+
+def _without_absent_timestamp(schema: Schema, columns: Collection[str], split: str, ranks: Ranks) -> Schema:
+    if schema.timestamp is None or schema.timestamp in columns:
+        return schema
+    _say(ranks, f"split '{split}' has no column '{schema.timestamp}', so that its rows have no timestamp")
+    return schema.model_copy(update={"timestamp": None})
 
 
 def schema_to_export(progress: dict[str, Any], folder: str, modalities: Collection[str]) -> Schema:

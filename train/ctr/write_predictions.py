@@ -1,5 +1,6 @@
-"""A trained run's scores of a split as parquet files, one a rank, in a folder that appears once all are written."""
+"""Scores of a split as parquet files, one a rank, in a folder that appears once all are written."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -12,14 +13,20 @@ from embeddings.errors import DISK_FULL, InputError
 from embeddings.files.atomic_file import atomic_folder
 from embeddings.files.folder_lock import folder_lock
 from embeddings.frozen.check_store import refuse_changed
-from train.ctr.scoring import scored
-from train.ctr.trained_run import TrainedRun
+from recsys.batch import Batch
+from train.data.reader import RowReader
 from train.distributed.ranks import Ranks, on_first
 from train.run.progress import ProgressBar
 
+Scored = Iterator[tuple[Batch, torch.Tensor]]
 
-def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) -> int:
-    """Score ``run.reader``'s split into ``out``/part-<rank>.parquet; how many rows all ranks wrote. All ranks call it.
+
+def write_predictions(reader: RowReader, scored: Scored, ranks: Ranks, out: Path, labels: bool) -> int:
+    """Write a split's scores into ``out``/part-<rank>.parquet; how many rows all ranks wrote. All ranks call it.
+
+    Args:
+        reader: of the split.
+        scored: its batches, each with its logits [B] on the host.
 
     Columns are user, target, those of ``Batch.extra``, score (a probability, float32) and, with ``labels``, label.
     Raises InputError where ``out`` has appeared in the meantime, and stays, and where the disk is full.
@@ -27,7 +34,7 @@ def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) ->
     with ExitStack() as unnamed:  # rank 0's folder, in which all ranks write, has its name once all have
         folder = on_first(ranks, lambda: unnamed.enter_context(atomic_folder(out)))
         try:
-            part = _write_part(run, ranks, folder / f"part-{ranks.rank:05d}.parquet", labels)
+            part = _write_part(reader, scored, ranks, folder / f"part-{ranks.rank:05d}.parquet", labels)
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
@@ -37,7 +44,7 @@ def write_predictions(run: TrainedRun, ranks: Ranks, out: Path, labels: bool) ->
         written = _sum_over_ranks(part, ranks)
 
         def name_folder() -> None:
-            refuse_changed(run.reader.stores.values())
+            refuse_changed(reader.stores.values())
             refuse_existing(out)
             unnamed.close()
 
@@ -63,12 +70,12 @@ def _sum_over_ranks(count: int, ranks: Ranks) -> int:
     return int(total)
 
 
-def _write_part(run: TrainedRun, ranks: Ranks, path: Path, labels: bool) -> int:
+def _write_part(reader: RowReader, scored: Scored, ranks: Ranks, path: Path, labels: bool) -> int:
     """This rank's scores to ``path``; how many they are."""
-    bar = ProgressBar("predict", run.reader.num_rows, ranks.first)
+    bar = ProgressBar("predict", reader.num_rows, ranks.first)
     writer, written = None, 0
     with ExitStack() as opened:  # the columns are known with the first batch
-        for batch, logits in scored(run.model, run.reader.epoch(0), ranks.device):
+        for batch, logits in scored:
             columns = {"user": batch.users, "target": batch.targets, **batch.extra, "score": logits.sigmoid()}
             if labels:
                 columns["label"] = batch.labels.to(dtype=torch.int8)

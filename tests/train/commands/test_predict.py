@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,89 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder) -> Path:
     return folder / "runs" / "run"
+
+
+@pytest.fixture(scope="module")
+def model(folder, run) -> Path:
+    """The run's export."""
+    done = cli("export", run, "--out", folder / "models" / "tiny")
+    assert done.status == 0, done.err
+    return folder / "models" / "tiny"
+
+
+def by_model(model: Path, data: Path, out: Path, *arguments: object) -> pa.Table:
+    """Scores by an exported model."""
+    done = cli("predict", "--model", model, "--data", data, "--out", out, *arguments)
+    assert done.status == 0, done.err
+    return pa.concat_tables(pq.read_table(p) for p in sorted(out.glob("part-*.parquet")))
+
+
+def test_an_exported_model_gives_the_runs_scores(folder, run, model, tmp_path):
+    """The same columns and rows; logits are the same to 1e-5, though no table is sharded and no DMP is there."""
+    wanted = predicted(run, tmp_path / "run", "--labels")
+    got = by_model(model, folder / "data", tmp_path / "model", "--labels")
+    assert got.schema == wanted.schema and got.drop_columns("score").equals(wanted.drop_columns("score"))
+    logits = [np.log(p / (1 - p)) for p in (t["score"].to_numpy().astype(np.float64) for t in (got, wanted))]
+    assert np.abs(logits[0] - logits[1]).max() < 1e-5 and np.std(logits[0]) > 1e-3
+
+
+def test_a_version_and_a_store_that_has_moved(folder, run, model, tmp_path):
+    first = by_model(model, folder / "data", tmp_path / "first", "--version", "000001")
+    other = shutil.copytree(model, tmp_path / "other")
+    assert cli("export", run, "--out", other, "--dtype", "int8").status == 0
+    assert not by_model(other, folder / "data", tmp_path / "second").equals(first)
+    assert by_model(other, folder / "data", tmp_path / "again", "--version", "000001").equals(first)
+    data = tiny.make_data(tmp_path / "moved", train_rows=64)
+    store = Path(shutil.move(data / "frozen" / "text", tmp_path / "elsewhere"))
+    lost = json.loads((other / "000001" / "manifest.json").read_text())["stores"]["text"]["path"]
+    shutil.move(lost, tmp_path / "hidden")
+    try:
+        command = ["predict", "--model", other, "--data", data, "--out", tmp_path / "third"]
+        one_line(cli(*command), "modality 'text': ", "or name its store by --store text=FOLDER")
+        done = cli(*command, "--store", f"text={store}")
+        assert done.status == 0, done.err
+    finally:
+        shutil.move(tmp_path / "hidden", lost)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["RUN", "--model", "MODEL", "--data", "DATA"], "RUN and --model exclude each other, got "),
+        ([], "nothing to score with; name a RUN, such as runs/shop, or an exported model by --model"),
+        (["--model", "MODEL"], "--model needs a data folder; name it by --data"),
+        (["--model", "MODEL", "--data", "DATA", "--checkpoint", "best"], "--checkpoint is of a RUN; an exported model"),
+        (["RUN", "--data", "DATA"], "--data is for --model, which is not given; a RUN takes --checkpoint, data.path="),
+        (["RUN", "--version", "000001"], "--version is for --model"),
+        (["RUN", "--store", "text=x"], "--store is for --model"),
+        (["--model", "MODEL", "--data", "DATA", "--version", "2"], "has no version '2'; there are: 000001"),
+        (
+            ["--model", "MODEL", "--data", "DATA", "--store", "txet=x"],
+            "uses no modality of that name; did you mean",
+        ),
+        (["--model", "MODEL", "--data", "DATA", "--store", "text"], "'text' is not of the form NAME=VALUE"),
+        (["--model", "MODEL", "--data", "DATA", "--store", "text=no"], "modality 'text': "),
+        (["--model", "MODEL", "--data", "nowhere"], "data folder 'nowhere' does not exist"),
+        (["--model", "MODEL", "--data", "DATA", "--split", "tets"], "split 'tets' is not in"),
+        (["--model", "RUN", "--data", "DATA"], "has no current.json: it is no exported model; make one with"),
+    ],
+)
+def test_mistakes_with_a_model(run, model, folder, tmp_path, arguments, words):
+    places = {"RUN": run, "MODEL": model, "DATA": folder / "data"}
+    done = cli("predict", *(places.get(a, a) for a in arguments), "--out", tmp_path / "scores")
+    one_line(done, words)
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_a_data_folder_of_another_schema_is_refused_for_a_model_too(model, tmp_path):
+    data = tiny.make_data(tmp_path / "data", train_rows=64)
+    text = (data / "schema.yaml").read_text()
+    (data / "schema.yaml").write_text(text.replace("max_length: 6", "max_length: 5"))
+    command = ["predict", "--model", model, "--data", data, "--out", tmp_path / "scores"]
+    one_line(cli(*command), "features.history.max_length is 5, trained with 6")
+    (data / "schema.yaml").unlink()
+    assert "has no schema.yaml: the run's own is used" in cli(*command).err
+    assert pq.read_table(tmp_path / "scores").num_rows == 200
 
 
 def rows_of(folder, split: str = "test") -> pa.Table:

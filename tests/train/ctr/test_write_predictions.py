@@ -23,18 +23,17 @@ class TwoRows:
 
 
 @pytest.fixture
-def predict(monkeypatch, ranks, tmp_path):
+def predict(ranks, tmp_path):
     """Writes two batches' scores to tmp_path/scores; ``between`` is called after the first."""
 
     def write(between) -> int:
-        def scored(*_):
+        def scored():
             yield TwoRows(), torch.zeros(2)
             between()
             yield TwoRows(), torch.zeros(2)
 
-        monkeypatch.setattr(module, "scored", scored)
-        run = SimpleNamespace(model=None, reader=SimpleNamespace(num_rows=2, stores={}, epoch=lambda epoch: None))
-        return write_predictions(run, ranks, tmp_path / "scores", labels=True)
+        reader = SimpleNamespace(num_rows=2, stores={})
+        return write_predictions(reader, scored(), ranks, tmp_path / "scores", labels=True)
 
     return write
 
