@@ -11,7 +11,7 @@ import subprocess
 from setuptools import setup
 
 NATIVE = "embeddings/kernels/native"
-SOURCES = ["work.cpp", "simtier.cpp", "make_attention.cpp", "read_rows.cpp", "mapped_files.cpp"]
+SOURCES = ["work.cpp", "simtier.cpp", "make_attention.cpp", "target_attention.cpp", "read_rows.cpp", "mapped_files.cpp"]
 HEADERS = [
     "work.h",
     "isa.h",
@@ -23,6 +23,7 @@ HEADERS = [
     "make_attention.inc",
     "make_tiles.inc",
     "make_products.inc",
+    "target_attention.inc",
     "read_rows.inc",
 ]
 

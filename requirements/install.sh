@@ -89,7 +89,7 @@ if [ ! -e "$native_stamp" ] || [ "${1:-}" = native ]; then
         fail "the package could not be installed; the whole log is in $log"
     fi
     if [ ! -e $kernels/kernels.so ]; then
-        say "no native kernels, see $log: SimTier and MAKE will run as plain torch, several times slower;" \
+        say "no native kernels, see $log: SimTier and attention will run as plain torch, several times slower;" \
             "install a C++ compiler (on Debian: g++) and run 'make native'"
     fi
     touch "$native_stamp"

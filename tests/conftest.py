@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Where no compiler built the native kernels, processes say so once; the tests of their words are about others.
-os.environ.setdefault("PYTHONWARNINGS", "ignore:SimTier and MAKE run as plain torch")
+os.environ.setdefault("PYTHONWARNINGS", "ignore:SimTier and attention run as plain torch")
 # Tests that a shell started in the background ignore ^C, and child processes inherit that; some tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "tests" / "embeddings" / "kernels"
 TESTS = [KERNELS / "simtier" / name for name in ("test_implementations.py", "test_cosines.py")]
-TESTS.append(KERNELS / "make_attention" / "test_implementations.py")
+TESTS += [KERNELS / op / "test_implementations.py" for op in ("make_attention", "target_attention")]
 # torch is not built for it: leaks at exit, its containers, and libraries that define a type twice are not ours to judge
 OPTIONS = "detect_leaks=0:detect_container_overflow=0:detect_odr_violation=0:alloc_dealloc_mismatch=0"
 

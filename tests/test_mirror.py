@@ -21,6 +21,8 @@ OF_SEVERAL = {
     "embeddings/kernels/simtier/test_implementations.py": "what every implementation must do",
     "embeddings/kernels/simtier/test_sizes.py": "sizes of the inputs, in every implementation",
     "embeddings/kernels/simtier/test_wrong_variants.py": "that the tests notice wrong kernels",
+    "embeddings/kernels/target_attention/test_implementations.py": "what every implementation must do",
+    "embeddings/kernels/target_attention/test_wrong_variants.py": "that the tests notice wrong kernels",
     "embeddings/kernels/test_triton.py": "simtier/triton.py and make_attention/triton.py, compiled and interpreted",
     "recsys/models/test_overlap.py": "exchanges of frozen rows that are under way while IDs are looked up",
     "test_layout.py": "the tree",

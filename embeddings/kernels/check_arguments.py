@@ -32,23 +32,36 @@ def check_bags(
     if scale is not None and (scale.dtype != torch.float32 or scale.shape != table.shape[:1]):
         raise ValueError(f"scale is {named(scale)}; allowed: float32 [{table.shape[0]}], one for each row of the table")
     indices = {"target_rows": target_rows, "history_rows": history_rows, "offsets": offsets, "bag_index": bag_index}
+    check_indices(indices)
+    check_devices("table", table, {"scale": scale, **indices})
+    check_bag_of_each(target_rows.shape[0], offsets, bag_index)
+
+
+def check_indices(indices: dict[str, torch.Tensor | None]) -> None:
+    """Raise ValueError where one that is given has not one dimension of int32 or int64."""
     for name, index in indices.items():
         if index is not None and (index.ndim != 1 or index.dtype not in _INDEX_DTYPES):
             raise ValueError(f"{name} is {named(index)}; allowed: one dimension of {_names(_INDEX_DTYPES)}")
-    for name, tensor in {"scale": scale, **indices}.items():
-        if tensor is not None and tensor.device != table.device:
-            raise ValueError(f"{name} is on {tensor.device} but table on {table.device}; move them to one device")
+
+
+def check_devices(first: str, tensor: torch.Tensor, others: dict[str, torch.Tensor | None]) -> None:
+    """Raise ValueError where one of the others is not on the device of the ``first``."""
+    for name, other in others.items():
+        if other is not None and other.device != tensor.device:
+            raise ValueError(f"{name} is on {other.device} but {first} on {tensor.device}; move them to one device")
+
+
+def check_bag_of_each(targets: int, offsets: torch.Tensor, bag_index: torch.Tensor | None) -> None:
+    """Raise ValueError where the targets have no bag each."""
     if offsets.shape[0] < 1:
         raise ValueError("offsets is empty; allowed: [U + 1] for U bags, [0] for none")
-    if bag_index is None and offsets.shape[0] != target_rows.shape[0] + 1:
+    if bag_index is None and offsets.shape[0] != targets + 1:
         raise ValueError(
-            f"{target_rows.shape[0]} targets but offsets of {offsets.shape[0] - 1} bags; without bag_index each target "
-            "has a bag of its own"
+            f"{targets} targets but offsets of {offsets.shape[0] - 1} bags; without bag_index each target has a bag of "
+            "its own"
         )
-    if bag_index is not None and bag_index.shape[0] != target_rows.shape[0]:
-        raise ValueError(
-            f"{target_rows.shape[0]} targets but {bag_index.shape[0]} in bag_index; allowed: one for each target"
-        )
+    if bag_index is not None and bag_index.shape[0] != targets:
+        raise ValueError(f"{targets} targets but {bag_index.shape[0]} in bag_index; allowed: one for each target")
 
 
 def named(tensor: torch.Tensor | None) -> str:

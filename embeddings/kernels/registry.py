@@ -16,6 +16,8 @@ from embeddings.kernels.make_attention import reference as make_reference
 from embeddings.kernels.make_attention import vectorised as make_vectorised
 from embeddings.kernels.simtier import reference as simtier_reference
 from embeddings.kernels.simtier import vectorised as simtier_vectorised
+from embeddings.kernels.target_attention import reference as target_reference
+from embeddings.kernels.target_attention import vectorised as target_vectorised
 
 
 def _triton(module: str, function: str) -> Callable[..., Any]:
@@ -47,6 +49,11 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable[..., Any]]] = {
         "native": native.make_attention_backward,
         "triton": _triton("make_attention", "make_attention_backward"),
     },
+    "target_attention": {  # for the scorer, which runs on CPU
+        "reference": target_reference.target_attention,
+        "vectorised": target_vectorised.target_attention,
+        "native": native.target_attention,
+    },
 }
 
 
@@ -63,14 +70,14 @@ def unavailable_reason(name: str, device: torch.device) -> str | None:
 
 
 def implementation(op: str, name: str, device: torch.device) -> Callable[..., Any]:
-    """Implementation ``name`` of ``op``; "auto" is the fastest that runs on ``device``.
+    """Implementation ``name`` of ``op``; "auto" is the fastest that the op has and that runs on ``device``.
 
     Where auto has to do with the vectorised one, it warns once, on rank 0 alone, and says what that costs. Raises
     ValueError for a name that is not in the table, or cannot run there.
     """
     known = IMPLEMENTATIONS[op]
     if name == "auto":
-        return known[_fastest(device.type)]
+        return known.get(_fastest(device.type), known["vectorised"])
     if name not in known:
         raise ValueError(f"{op} has no implementation '{name}'; allowed: auto, {', '.join(known)}")
     if (reason := unavailable_reason(name, device)) is not None:
@@ -88,7 +95,7 @@ def _fastest(device_type: str) -> str:
         return fused
     if not dist.is_initialized() or dist.get_rank() == 0:  # the first rank says it for all
         warnings.warn(
-            f"SimTier and MAKE run as plain torch, several times slower than the {fused} kernels: {reason}",
+            f"SimTier and attention run as plain torch, several times slower than the {fused} kernels: {reason}",
             stacklevel=2,
         )
     return "vectorised"

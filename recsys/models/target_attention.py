@@ -4,7 +4,9 @@ import itertools
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
+from embeddings.kernels.target_attention.op import target_attention
 from recsys.models.cost import Cost, held, linear_cost, parameter_cost
 
 
@@ -48,6 +50,13 @@ def spread_bags(
     bags = segment_ids(lengths, total)
     places = torch.arange(total, device=lengths.device) + (starts - stops + lengths).index_select(0, bags)
     return behaviours.index_select(0, places), lengths
+
+
+def _fused(target: torch.Tensor, behaviours: torch.Tensor) -> bool:
+    """Whether the op computes what is asked."""
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        return False
+    return target.device.type == "cpu" and target.dtype == behaviours.dtype == torch.float32
 
 
 class TargetAttention(nn.Module):
@@ -95,8 +104,14 @@ class TargetAttention(nn.Module):
                             None where S is 0
         bag_index   [B]     int64, bag of each target; None where each has the bag of its own number: U = B, P = T
         returns     [B, D]  zeros for an empty bag
+
+        Shared bags go through the fused op where it computes all that is asked: on CPU, in float32, with no gradient
+        wanted. Elsewhere they are spread out. Without bag_index nothing is fused, so that a run's evaluations stay bit
+        for bit what they were.
         """
         if bag_index is not None:
+            if _fused(target, behaviours):
+                return self._pooled(target, behaviours, lengths, cosines, bag_index)
             behaviours, lengths = spread_bags(behaviours, lengths, bag_index)
         bags = segment_ids(lengths, behaviours.shape[0])
         pairs = torch.cat([behaviours, behaviours * target.index_select(0, bags)], dim=1)
@@ -109,6 +124,31 @@ class TargetAttention(nn.Module):
             weights = segment_softmax(weights.float(), bags, lengths.numel())
         pooled = torch.zeros_like(target, dtype=behaviours.dtype)
         return pooled.index_add(0, bags, (weights * behaviours).to(pooled.dtype))
+
+    def _pooled(
+        self,
+        target: torch.Tensor,
+        behaviours: torch.Tensor,
+        lengths: torch.Tensor,
+        cosines: torch.Tensor | None,
+        bag_index: torch.Tensor,
+    ) -> torch.Tensor:
+        """As forward, by the op."""
+        layers = [layer for layer in self.score if isinstance(layer, nn.Linear)]
+        return target_attention(
+            target,
+            behaviours,
+            pad(lengths.cumsum(0), (1, 0)),
+            bag_index,
+            self.query.weight,
+            self.query.bias,
+            self.pair.weight,
+            [layer.weight for layer in layers],
+            [layer.bias for layer in layers],
+            self.gamma,
+            None if self.gamma is None else cosines,
+            self.softmax,
+        )
 
     def cost(self, length: float) -> Cost:
         """Of one target and its history of ``length`` behaviours."""

@@ -1,4 +1,4 @@
-"""The C++ kernels: SimTier and MAKE's attention on CPU, loaded when they are first asked for."""
+"""The C++ kernels: SimTier, MAKE's attention and DIN's on CPU, loaded when they are first asked for."""
 
 import functools
 import os
@@ -35,11 +35,13 @@ def _load() -> str | None:
 
 
 def _op(name: str) -> Callable[..., Any]:
-    """The C++ op of that name; called where the library is missing it raises RuntimeError with the reason."""
+    """The C++ op of that name; called where the library, or the op in it, is missing it raises RuntimeError."""
 
     def call(*arguments: Any) -> Any:
         if (reason := unavailable_reason()) is not None:
             raise RuntimeError(reason)
+        if not hasattr(torch.ops.recsys_native, name):
+            raise RuntimeError(f"'{LIBRARY}' has no {name}: it was built of earlier sources; run 'make native'")
         return getattr(torch.ops.recsys_native, name)(*arguments)
 
     return call
@@ -49,6 +51,7 @@ def _op(name: str) -> Callable[..., Any]:
 simtier = _op("simtier")
 make_attention = _op("make_attention")
 make_attention_backward = _op("make_attention_backward")
+target_attention = _op("target_attention")
 
 
 def name_mapping(address: int, size: int, message: str) -> Callable[[], None]:

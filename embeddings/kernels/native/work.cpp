@@ -47,6 +47,15 @@ Work divide(const int64_t* offsets, int64_t bags, const int64_t* bag_index, int6
   return work;
 }
 
+void check_offsets(const at::Tensor& offsets, int64_t chosen, int64_t targets, int64_t total) {
+  const int64_t* end = offsets.const_data_ptr<int64_t>();
+  const int64_t bags = offsets.numel() - 1, given = chosen < 0 ? bags : chosen;
+  TORCH_CHECK_VALUE(given == targets, targets, " targets, but ", given, " bags for them");
+  TORCH_CHECK_INDEX(end[0] >= 0, "offsets start at ", end[0]);
+  for (int64_t u = 0; u < bags; ++u) TORCH_CHECK_INDEX(end[u] <= end[u + 1], "offsets decrease at bag ", u);
+  TORCH_CHECK_INDEX(end[bags] <= total, "offsets end at ", end[bags], " beyond ", total);
+}
+
 #if defined(TIERWISE_X86)
 // Linux keeps the tiles' registers from a process that does not ask for them (arch_prctl, ARCH_REQ_XCOMP_PERM).
 static bool tiles_granted() {
@@ -90,13 +99,7 @@ Call::Call(const at::Tensor& table, const std::optional<at::Tensor>& scale, cons
       history(history_rows.contiguous()),
       offsets(offsets.to(at::kLong).contiguous()),
       bag_index(bag_index ? bag_index->to(at::kLong).contiguous() : at::Tensor()) {
-  const int64_t* end = this->offsets.const_data_ptr<int64_t>();
-  const int64_t bags = this->offsets.numel() - 1;
-  TORCH_CHECK_VALUE(bag_index ? bag_index->numel() == targets.numel() : bags == targets.numel(), targets.numel(),
-                    " targets, but ", bag_index ? bag_index->numel() : bags, " bags for them");
-  TORCH_CHECK_INDEX(end[0] >= 0, "offsets start at ", end[0]);
-  for (int64_t u = 0; u < bags; ++u) TORCH_CHECK_INDEX(end[u] <= end[u + 1], "offsets decrease at bag ", u);
-  TORCH_CHECK_INDEX(end[bags] <= history.numel(), "offsets end at ", end[bags], " beyond ", history.numel());
+  check_offsets(this->offsets, bag_index ? bag_index->numel() : -1, targets.numel(), history.numel());
   const int64_t* row = targets.const_data_ptr<int64_t>();
   for (int64_t b = 0; b < targets.numel(); ++b) check_row(row[b], this->table.size(0));
 }

@@ -75,6 +75,22 @@ void for_parts(const Work& work, MakeScratch&& make_scratch, Body&& body) {
   });
 }
 
+// As for_parts, but calls body(scratch, item) for whole items: what an item gives is summed in one order, whatever the number
+// of threads.
+template <typename MakeScratch, typename Body>
+void for_items(const Work& work, MakeScratch&& make_scratch, Body&& body) {
+  constexpr int64_t kLeast = 2048;
+  const int64_t total = work.total(), items = static_cast<int64_t>(work.items.size()) - 1;
+  const int64_t tasks = std::clamp<int64_t>(std::min(total / kLeast, items), 1, at::get_num_threads());
+  at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+    auto scratch = make_scratch();
+    for (int64_t i = 0; i < items; ++i) {
+      const int64_t task = std::min(work.items[i].work_before * tasks / std::max<int64_t>(total, 1), tasks - 1);
+      if (begin <= task && task < end) body(scratch, work.items[i]);
+    }
+  });
+}
+
 // to[i] += part[i], where other threads may add to the same numbers.
 inline void add_shared(float* to, const float* part, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
@@ -85,6 +101,10 @@ inline void add_shared(float* to, const float* part, int64_t n) {
     } while (!__atomic_compare_exchange(to + i, &before, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
   }
 }
+
+// Raises where offsets [bags + 1] are not those of bags of a history of `total`, or as many bags as targets are wanted and there
+// are not. chosen: how many bags targets choose from bag_index; -1 where target b has bag b.
+void check_offsets(const at::Tensor& offsets, int64_t chosen, int64_t targets, int64_t total);
 
 enum class Isa { portable, avx2, avx512, amx };
 

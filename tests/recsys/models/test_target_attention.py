@@ -3,7 +3,11 @@
 import pytest
 import torch
 
+from embeddings.kernels.target_attention.op import target_attention
+from recsys.models import target_attention as module
 from recsys.models.target_attention import TargetAttention, segment_ids
+
+pytestmark = pytest.mark.filterwarnings("ignore:SimTier and attention run as plain torch")  # where nothing is built
 
 
 def unit(width: int, hidden: list[int], seed: int = 0) -> TargetAttention:
@@ -138,3 +142,58 @@ def test_softmax_of_large_scores_is_finite():
     pooled = attention(torch.randn(3, 2), behaviours, torch.tensor([3, 0, 1]))
     assert pooled.isfinite().all() and (pooled[1] == 0).all()
     torch.testing.assert_close(pooled[2], behaviours[3])  # the weights of a bag sum to one
+
+
+def shared_bags(modalities: int, dtype: torch.dtype = torch.float32) -> tuple[dict, dict]:
+    """Five targets that share three bags, and the same with a bag each."""
+    draw = torch.Generator().manual_seed(3)
+    lengths, bag_index = torch.tensor([4, 0, 7]), torch.tensor([2, 0, 2, 1, 0])
+    behaviours = torch.randn(11, 6, generator=draw, dtype=dtype)
+    target = torch.randn(5, 6, generator=draw, dtype=dtype)
+    cosines = torch.rand(22, modalities, generator=draw, dtype=dtype) if modalities else None
+    bags = behaviours.split(lengths.tolist())
+    spread_out = torch.cat([bags[u] for u in bag_index.tolist()])
+    alone = dict(target=target, behaviours=spread_out, lengths=lengths[bag_index], cosines=cosines)
+    return dict(target=target, behaviours=behaviours, lengths=lengths, cosines=cosines, bag_index=bag_index), alone
+
+
+@pytest.mark.parametrize(("modalities", "softmax"), [(0, False), (2, False), (0, True), (1, True)])
+@pytest.mark.parametrize("hidden", [[6], [7, 3]])
+def test_shared_bags_are_as_spread_out_ones(modalities: int, softmax: bool, hidden: list[int]):
+    torch.manual_seed(0)
+    attention = TargetAttention(6, hidden, modalities, softmax)
+    if attention.gamma is not None:
+        torch.nn.init.normal_(attention.gamma)
+    shared, alone = shared_bags(modalities)
+    with_gradients = attention(**shared)
+    assert torch.equal(with_gradients, attention(**alone))
+    with torch.no_grad():
+        torch.testing.assert_close(attention(**shared), with_gradients, rtol=1e-5, atol=1e-6)
+    with_gradients.sum().backward()
+    assert all(parameter.grad is not None for parameter in attention.parameters())
+
+
+def test_the_op_has_shared_bags_where_no_gradient_is_wanted(monkeypatch):
+    """And nothing else: evaluation during training computes what it computed before, bit for bit."""
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return target_attention(*arguments)
+
+    monkeypatch.setattr(module, "target_attention", counted)
+    attention = TargetAttention(6, [5])
+    shared, alone = shared_bags(0)
+    attention(**shared)
+    with torch.no_grad():
+        attention(**alone)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert attention(**shared).dtype == torch.float32
+        doubles, _ = shared_bags(0, torch.float64)
+        TargetAttention(6, [5]).double()(**doubles)
+        assert not calls
+        attention(**shared)
+        assert len(calls) == 1
+    with torch.inference_mode():
+        attention(**shared)
+    assert len(calls) == 2

@@ -21,7 +21,9 @@ from tests.embeddings.kernels.make_attention.cases import (
 )
 from tests.embeddings.kernels.running import require
 
-pytestmark = pytest.mark.filterwarnings("ignore:SimTier and MAKE run as plain torch")  # auto, where nothing is built
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:SimTier and attention run as plain torch"
+)  # auto, where nothing is built
 
 SAMPLES = {
     "plain": random_case(1, [3, 0, 5], 6, 7),

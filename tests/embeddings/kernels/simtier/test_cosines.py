@@ -15,7 +15,9 @@ from tests.embeddings.kernels.bags import TABLE_DTYPES
 from tests.embeddings.kernels.running import DEVICES, require, runnable, threads
 from tests.embeddings.kernels.simtier.cases import SHAPES, Case, cosines_agree, edge_case, exact_case, random_case
 
-pytestmark = pytest.mark.filterwarnings("ignore:SimTier and MAKE run as plain torch")  # auto, where nothing is built
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:SimTier and attention run as plain torch"
+)  # auto, where nothing is built
 
 
 @pytest.fixture(params=IMPLEMENTATIONS["simtier"])

@@ -10,7 +10,9 @@ from embeddings.kernels.simtier.op import simtier
 from tests.embeddings.kernels.running import require
 from tests.embeddings.kernels.simtier.cases import Case, agrees, random_case
 
-pytestmark = pytest.mark.filterwarnings("ignore:SimTier and MAKE run as plain torch")  # auto, where nothing is built
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:SimTier and attention run as plain torch"
+)  # auto, where nothing is built
 
 SAMPLES = {
     "plain": random_case(1, [3, 0, 5], 6, 10),
