@@ -144,7 +144,7 @@ def test_a_file_that_is_no_library(not_built: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_library_of_earlier_sources(built: None) -> None:
-    with pytest.raises(RuntimeError, match=r"kernels.so' has no new_op: it was built of earlier sources; run 'make nat"):
+    with pytest.raises(RuntimeError, match=r"kernels.so' has no new_op: it was built of earlier sources; run 'm"):
         native._op("new_op")(1)
 
 
