@@ -22,7 +22,7 @@ def failing(error: BaseException) -> click.Command:
     [
         (InputError("a\nb"), 2, "x: error: a\nb\n"),
         (LostRank("gone"), 75, "x: error: gone\n"),
-        (OSError(errno.ENOSPC, "No space left", "f"), 2, "x: error: no space left: 'f'; free some space, then run again\n"),
+        (OSError(errno.ENOSPC, "Full", "f"), 2, "x: error: full: 'f'; free some space, then run again\n"),
         (UnicodeEncodeError("utf-8", "a\udcff", 1, 2, "surrogates not allowed"), 2,
          "x: error: 'a\\udcff' is not UTF-8, which names of files and folders must be here; rename it, or call it by "
          "another path\n"),
