@@ -1,10 +1,10 @@
 """Scorer: requests in, scores out, by the newest version of an exported model; new versions are taken as they come."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,32 +15,11 @@ from embeddings.validation import validated
 from recsys.exported.manifest import EXPORT_AGAIN, WARMUP, Warmup, WarmupRequest
 from recsys.exported.model import ExportedModel
 from recsys.exported.versions import Versions
-from recsys.features.columns import feature_field
+from recsys.features.columns import Field, feature_field
 from recsys.features.request_rows import Columns, RequestAssembler
+from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
 from serve.unknown import Unknown, look_for_unknown
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What is done about what the model does not know.
-
-    item    a candidate whose embedding training never changed, or whose id is outside of its table
-    user    the same of the user
-    vector  a candidate without a vector in a modality
-    """
-
-    item: Literal["score", "zero", "refuse"] = "score"
-    user: Literal["score", "zero", "refuse"] = "score"
-    vector: Literal["score", "refuse"] = "score"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of one request: candidates, and values of one list before it is cut to max_length."""
-
-    candidates: int = 10_000
-    list_values: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -77,6 +56,7 @@ class Scorer:
 
     Args:
         stores: modality -> folder of its frozen store, where it is not where it lay at the export.
+        version: begin with this one; None: the current one.
         check: compare the digests of all files with the manifest's, which reads them whole.
 
     Raises InputError where there is no whole version, or a store is another one than the model was trained with.
@@ -87,20 +67,25 @@ class Scorer:
         model: str | Path,
         stores: Mapping[str, str] | None = None,
         *,
-        policy: Policy = Policy(),
-        limits: Limits = Limits(),
+        version: str | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        limits: Limits = DEFAULT_LIMITS,
         check: bool = True,
     ) -> None:
-        self._versions, self._stores, self._check = Versions(model), dict(stores or {}), check
+        self._versions, self._stores = Versions(model), dict(stores or {})
         self.policy, self.limits = policy, limits
-        self._refreshing = threading.Lock()
-        self.refused: dict[str, str] = {}  # version -> why it was not taken
-        self._opened = self._open(self._versions.current())
+        self._taking = threading.Lock()
+        self._opened = self._open(version or self._versions.current(), check)
 
     @property
     def version(self) -> str:
         """The version that the next request is scored by."""
         return self._opened.model.manifest.version
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Column -> how features read it."""
+        return self._opened.fields
 
     @property
     def model(self) -> ExportedModel:
@@ -120,35 +105,34 @@ class Scorer:
         columns = context_columns(opened.fields, context), candidate_columns(opened.fields, candidates)
         return self._scored(opened, *columns)
 
-    def score_columns(self, context: Columns, candidates: Columns) -> Answer:
-        """The same of columns that are arrays: ``context`` of one row, ``candidates`` of N."""
-        return self._scored(self._opened, context, candidates)
+    def score_with(self, read: Callable[[Mapping[str, Field]], tuple[Columns, Columns]]) -> Answer:
+        """The same of columns that are arrays: ``read`` makes context, of one row, and candidates of the ``fields``."""
+        opened = self._opened
+        return self._scored(opened, *read(opened.fields))
 
     def refresh(self) -> bool:
-        """Take the current version, where it is another one, after a warm-up. Whether it did.
+        """Take the current version, where it is another one. Whether it did. Raises what ``take`` raises."""
+        version = self._versions.current()
+        if version == self.version:
+            return False
+        self.take(version)
+        return True
 
-        Requests go on meanwhile. A version that is damaged, or whose stores are missing, is left, and ``refused`` says
-        why.
+    def take(self, version: str, *, check: bool = True) -> None:
+        """Score by ``version`` from now on, once it is opened and warm; requests go on meanwhile.
+
+        Args:
+            check: as for the constructor.
+
+        Raises InputError where it is damaged, or one of its stores is missing or another one; the version before then
+        goes on.
         """
-        with self._refreshing:
-            try:
-                version = self._versions.current()
-            except InputError as error:
-                self.refused["current"] = first_line(error)
-                return False
-            self.refused.pop("current", None)
-            if version == self.version or version in self.refused:
-                return False
-            try:
-                self._opened = self._open(version)
-            except InputError as error:
-                self.refused[version] = first_line(error)
-                return False
-            return True
+        with self._taking:
+            self._opened = self._open(version, check)
 
-    def _open(self, version: str) -> _Opened:
+    def _open(self, version: str, check: bool) -> _Opened:
         folder = self._versions.folder(version)
-        opened = _Opened(ExportedModel.open(folder, self._stores, check=self._check))
+        opened = _Opened(ExportedModel.open(folder, self._stores, check=check))
         for request in _warmup(folder / WARMUP):
             columns = (
                 context_columns(opened.fields, request.context),

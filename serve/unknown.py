@@ -9,6 +9,10 @@ from recsys.exported.model import ExportedModel
 from recsys.features.request_rows import RequestRows
 
 
+class Unwanted(InputError):
+    """A request of which the policy refuses what the model does not know."""
+
+
 @dataclass(frozen=True)
 class Unknown:
     """Of one request.
@@ -28,15 +32,15 @@ class Unknown:
     def refuse(self, items: bool, user: bool, vectors: bool) -> None:
         """Raise InputError for what is unknown and not allowed to be."""
         if items and self.items.any():
-            raise InputError(
+            raise Unwanted(
                 f"candidates: {int(self.items.sum())} of {self.items.size} items were not trained on, the first is "
                 f"candidate {int(np.argmax(self.items))}; leave them out"
             )
         if user and self.user:
-            raise InputError("context: the user was not trained on")
+            raise Unwanted("context: the user was not trained on")
         for name, missing in self.vectors.items():
             if vectors and missing.any():
-                raise InputError(
+                raise Unwanted(
                     f"candidates: {int(missing.sum())} of {missing.size} have no vector of modality '{name}', "
                     f"the first is candidate {int(np.argmax(missing))}; leave them out, or encode them"
                 )

@@ -1,0 +1,132 @@
+"""The score command: requests over HTTP, scored by an exported model."""
+
+from pathlib import Path
+
+import click
+
+from embeddings.errors import InputError
+from embeddings.files.local_path import local_path, with_home
+
+
+@click.command()
+@click.option("--model", required=True, help="Folder of an exported model, such as models/shop.")
+@click.option(
+    "--store",
+    "stores",
+    multiple=True,
+    metavar="MODALITY=FOLDER",
+    help="Frozen store of a modality, where it is not where it lay at the export; may be given again.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8600, show_default=True)
+@click.option("--processes", type=click.IntRange(1, 1024), help="Worker processes; default: one a core.")
+@click.option(
+    "--unknown-item",
+    type=click.Choice(["score", "zero", "refuse"]),
+    default="score",
+    show_default=True,
+    help="A candidate that was not trained on: scored by the row that its id has, by zeros, or refused.",
+)
+@click.option("--unknown-user", type=click.Choice(["score", "zero", "refuse"]), default="score", show_default=True)
+@click.option(
+    "--missing-vector",
+    type=click.Choice(["score", "refuse"]),
+    default="score",
+    show_default=True,
+    help="A candidate without a vector: scored without its similarities, or refused.",
+)
+@click.option("--max-candidates", type=click.IntRange(1, 10**6), default=10_000, show_default=True)
+@click.option(
+    "--max-list",
+    type=click.IntRange(1, 10**7),
+    default=100_000,
+    show_default=True,
+    help="Values in one column's lists, before they are cut to max_length.",
+)
+@click.option("--max-body-mib", type=click.IntRange(1, 1024), default=4, show_default=True)
+@click.option(
+    "--max-waiting",
+    type=click.IntRange(1, 10**5),
+    default=64,
+    show_default=True,
+    help="Requests that wait in a process; 429 beyond.",
+)
+@click.option(
+    "--timeout-s",
+    type=click.FloatRange(0.01, 3600),
+    default=5.0,
+    show_default=True,
+    help="That a request may wait to be scored (503 beyond), and its body may take to come.",
+)
+@click.option(
+    "--grace-s",
+    type=click.FloatRange(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    help="After SIGTERM or ^C, for requests that are under way.",
+)
+@click.option(
+    "--poll-s",
+    type=click.FloatRange(0.05, 3600),
+    default=1.0,
+    show_default=True,
+    help="Between looks for a new version.",
+)
+@click.option(
+    "--slow-ms",
+    type=click.FloatRange(0),
+    default=250.0,
+    show_default=True,
+    help="A request that takes longer is logged.",
+)
+@click.option("--token-file", help="File with a token that requests bring as Authorization: Bearer.")
+@click.option("--host-name", "hosts", multiple=True, help="Host names that requests may ask for; default: any.")
+def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: str, unknown_user: str,
+            missing_vector: str, max_candidates: int, max_list: int, max_body_mib: int, max_waiting: int,
+            token_file: str | None, hosts: tuple[str, ...], **same: object) -> None:  # fmt: skip
+    """Score requests over HTTP by the current version of an exported model; new versions are taken as they come.
+
+    POST /v1/score takes JSON or Arrow; docs/serving.md has the format. GET /health, /ready, /metrics and /v1/model say
+    how it is. ^C or SIGTERM end it once requests that are under way are answered.
+    """
+    from embeddings.host_cores import host_cores
+    from serve.http.settings import Settings
+    from serve.http.supervisor import Supervisor
+    from serve.policy import Limits, Policy
+
+    Supervisor(
+        Settings(
+            model=local_path(model),
+            stores=_stores(stores),
+            policy=Policy(unknown_item, unknown_user, missing_vector),  # type: ignore[arg-type]  # click has checked
+            limits=Limits(max_candidates, max_list),
+            processes=processes or max(1, int(host_cores())),
+            body_bytes=max_body_mib << 20,
+            waiting=max_waiting,
+            token=_token(token_file),
+            hosts=hosts,
+            **same,  # type: ignore[arg-type]
+        )
+    ).run()
+
+
+def _stores(given: tuple[str, ...]) -> dict[str, str]:
+    stores = {}
+    for store in given:
+        name, _, folder = store.partition("=")
+        if not name or not folder:
+            raise InputError(f"--store {store}: wanted MODALITY=FOLDER")
+        stores[name] = with_home(folder)
+    return stores
+
+
+def _token(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        token = Path(local_path(path)).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--token-file {path} cannot be read ({error}); name a file with a token") from None
+    if len(token) < 16 or not token.isascii() or not token.isprintable():
+        raise InputError(f"--token-file {path}: a token has at least 16 printable characters; write such a one into it")
+    return token

@@ -1,0 +1,37 @@
+"""Settings of a scorer over HTTP, as the command line gives them to its processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    model       folder of an exported model
+    stores      modality -> folder of its frozen store, where it is not where it lay at the export
+    body_bytes  of a request, at most; more is refused before it is read
+    waiting     requests that a process lets wait, at most; 429 beyond
+    timeout_s   that a request may wait to be scored, 503 beyond; and that its body may take to come, and its headers
+    poll_s      between looks for a new version
+    slow_ms     from which a request is logged
+    token       that requests have to bring, if any
+    hosts       names that a request's Host may have besides the bound address; empty: any
+    """
+
+    model: str
+    stores: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = DEFAULT_POLICY
+    limits: Limits = DEFAULT_LIMITS
+    host: str = "127.0.0.1"
+    port: int = 8600
+    processes: int = 1
+    body_bytes: int = 4 << 20
+    waiting: int = 64
+    timeout_s: float = 5.0
+    grace_s: float = 10.0
+    poll_s: float = 1.0
+    slow_ms: float = 250.0
+    token: str | None = None
+    hosts: tuple[str, ...] = ()
