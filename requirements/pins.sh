@@ -30,7 +30,8 @@ case ${1:-} in
 hashes)
     for name in "${lists[@]}"; do compile "$name" --no-deps; done
     compile audit
-    sed -i.old "s/^torch==.* \\\\\$/&\\n    --hash=sha256:$cpu_torch \\\\/" requirements/torch.txt && rm requirements/torch.txt.old
+    sed -i.old "/--hash=sha256:$cpu_torch/d; s/^torch==.* \\\\\$/&\\n    --hash=sha256:$cpu_torch \\\\/" requirements/torch.txt
+    rm requirements/torch.txt.old
     ;;
 audit)
     status=0
