@@ -1,11 +1,13 @@
 """The score command: requests over HTTP, scored by an exported model."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from embeddings.errors import InputError
 from embeddings.files.local_path import local_path, with_home
+from serve.policy import OfIds, OfVectors
 
 
 @click.command()
@@ -98,14 +100,14 @@ def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_
         Settings(
             model=local_path(model),
             stores=_stores(stores),
-            policy=Policy(unknown_item, unknown_user, missing_vector),  # type: ignore[arg-type]  # click has checked
+            policy=Policy(unknown_item, unknown_user, missing_vector),
             limits=Limits(max_candidates, max_list),
             processes=processes or max(1, int(host_cores())),
             body_bytes=max_body_mib << 20,
             waiting=max_waiting,
             token=_token(token_file),
             hosts=hosts,
-            **same,  # type: ignore[arg-type]
+            **same,
         )
     ).run()
 
