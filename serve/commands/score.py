@@ -83,9 +83,9 @@ from serve.policy import OfIds, OfVectors
 )
 @click.option("--token-file", help="File with a token that requests bring as Authorization: Bearer.")
 @click.option("--host-name", "hosts", multiple=True, help="Host names that requests may ask for; default: any.")
-def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: str, unknown_user: str,
-            missing_vector: str, max_candidates: int, max_list: int, max_body_mib: int, max_waiting: int,
-            token_file: str | None, hosts: tuple[str, ...], **same: object) -> None:  # fmt: skip
+def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: OfIds, unknown_user: OfIds,
+            missing_vector: OfVectors, max_candidates: int, max_list: int, max_body_mib: int, max_waiting: int,
+            token_file: str | None, hosts: tuple[str, ...], **same: Any) -> None:  # fmt: skip
     """Score requests over HTTP by the current version of an exported model; new versions are taken as they come.
 
     POST /v1/score takes JSON or Arrow; docs/serving.md has the format. GET /health, /ready, /metrics and /v1/model say
