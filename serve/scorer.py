@@ -16,7 +16,7 @@ from recsys.exported.manifest import EXPORT_AGAIN, WARMUP, Warmup, WarmupRequest
 from recsys.exported.model import ExportedModel
 from recsys.exported.versions import Versions
 from recsys.features.columns import Field, feature_field
-from recsys.features.request_rows import Columns, RequestAssembler
+from recsys.features.request_rows import Columns, RequestAssembler, RequestRows
 from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
 from serve.unknown import Unknown, look_for_unknown
@@ -44,8 +44,8 @@ class Answer:
 class _Opened:
     """A version with what a request needs of it."""
 
-    def __init__(self, model: ExportedModel) -> None:
-        self.model = model
+    def __init__(self, model: ExportedModel, warmup: list[WarmupRequest]) -> None:
+        self.model, self.warmup = model, warmup
         self.assemble = RequestAssembler(model.schema, model.stores)
         self.fields = {feature_field(f).column: feature_field(f) for f in model.schema.features}
         self.stores = {name: store.checksum for name, store in model.stores.items()}
@@ -88,6 +88,13 @@ class Scorer:
         return self._opened.fields
 
     @property
+    def example(self) -> WarmupRequest | None:
+        """A small request of the version's own, such as documents show; None where it was exported without any."""
+        requests = self._opened.warmup
+        several = [r for r in requests if any(len(values) > 1 for values in r.candidates.values())]
+        return next(iter([*several, *requests]), None)
+
+    @property
     def model(self) -> ExportedModel:
         """The same, opened."""
         return self._opened.model
@@ -104,6 +111,15 @@ class Scorer:
         opened = self._opened  # a version that comes meanwhile scores the next one
         columns = context_columns(opened.fields, context), candidate_columns(opened.fields, candidates)
         return self._scored(opened, *columns)
+
+    def score_and_rows(
+        self, context: Mapping[str, Any], candidates: Mapping[str, Any]
+    ) -> tuple[Answer, ExportedModel, RequestRows]:
+        """The same, and the version that scored it, and the rows that it saw."""
+        opened = self._opened
+        columns = context_columns(opened.fields, context), candidate_columns(opened.fields, candidates)
+        answer, rows = self._scored_rows(opened, *columns)
+        return answer, opened.model, rows
 
     def score_with(self, read: Callable[[Mapping[str, Field]], tuple[Columns, Columns]]) -> Answer:
         """The same of columns that are arrays: ``read`` makes context, of one row, and candidates of the ``fields``."""
@@ -132,8 +148,9 @@ class Scorer:
 
     def _open(self, version: str, check: bool) -> _Opened:
         folder = self._versions.folder(version)
-        opened = _Opened(ExportedModel.open(folder, self._stores, check=check))
-        for request in _warmup(folder / WARMUP):
+        warmup = _warmup(folder / WARMUP)
+        opened = _Opened(ExportedModel.open(folder, self._stores, check=check), warmup)
+        for request in warmup:
             columns = (
                 context_columns(opened.fields, request.context),
                 candidate_columns(opened.fields, request.candidates),
@@ -142,6 +159,9 @@ class Scorer:
         return opened
 
     def _scored(self, opened: _Opened, context: Columns, candidates: Columns) -> Answer:
+        return self._scored_rows(opened, context, candidates)[0]
+
+    def _scored_rows(self, opened: _Opened, context: Columns, candidates: Columns) -> tuple[Answer, RequestRows]:
         self._check_size(context, candidates)
         rows = opened.assemble(context, candidates)
         unknown = look_for_unknown(opened.model, rows)
@@ -150,7 +170,7 @@ class Scorer:
         logits = opened.model.score(rows)
         scores = torch.sigmoid(logits).numpy()
         version = opened.model.manifest.version
-        return Answer(logits.numpy(), scores, version, opened.stores, unknown, rows.truncated)
+        return Answer(logits.numpy(), scores, version, opened.stores, unknown, rows.truncated), rows
 
     def _check_size(self, context: Columns, candidates: Columns) -> None:
         for columns in (context, candidates):

@@ -82,14 +82,23 @@ from serve.policy import OfIds, OfVectors
     help="A request that takes longer is logged.",
 )
 @click.option("--token-file", help="File with a token that requests bring as Authorization: Bearer.")
+@click.option(
+    "--items",
+    multiple=True,
+    metavar="PATH",
+    help="Parquet file, or a folder of them, with titles, pictures or other facts of items, for the page; may be given "
+    "again.",
+)
+@click.option("--page/--no-page", default=True, show_default=True, help="Whether GET / is a page for people.")
 @click.option("--host-name", "hosts", multiple=True, help="Host names that requests may ask for; default: any.")
 def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: OfIds, unknown_user: OfIds,
             missing_vector: OfVectors, max_candidates: int, max_list: int, max_body_mib: int, max_waiting: int,
-            token_file: str | None, hosts: tuple[str, ...], **same: Any) -> None:  # fmt: skip
+            token_file: str | None, items: tuple[str, ...], hosts: tuple[str, ...], **same: Any) -> None:  # fmt: skip
     """Score requests over HTTP by the current version of an exported model; new versions are taken as they come.
 
-    POST /v1/score takes JSON or Arrow; docs/serving.md has the format. GET /health, /ready, /metrics and /v1/model say
-    how it is. ^C or SIGTERM end it once requests that are under way are answered.
+    POST /v1/score takes JSON or Arrow; docs/serving.md has the format. GET / is a page for people; GET /health,
+    /ready, /metrics, /v1/model and /openapi.json say how it is. ^C or SIGTERM end it once requests that are under way
+    are answered.
     """
     from embeddings.host_cores import host_cores
     from serve.http.settings import Settings
@@ -106,6 +115,7 @@ def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_
             body_bytes=max_body_mib << 20,
             waiting=max_waiting,
             token=_token(token_file),
+            items=tuple(map(local_path, items)),
             hosts=hosts,
             **same,
         )

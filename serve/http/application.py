@@ -13,8 +13,11 @@ from aiohttp import web
 
 from embeddings.errors import InputError, one_line
 from serve.http.metrics import Metrics
+from serve.http.page_routes import OPEN as PAGE
+from serve.http.page_routes import PageRoutes
 from serve.http.score_queue import ScoreQueue
 from serve.http.settings import Settings
+from serve.page.items import Items
 from serve.request.answers import arrow_answer, json_answer
 from serve.request.arrow_request import arrow_columns
 from serve.request.json_request import parse_request
@@ -23,14 +26,14 @@ from serve.unknown import Unwanted
 
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 MOST_SLOW = 100  # requests that are remembered
-OPEN = {"/health", "/ready"}  # what asks for no token: a cluster's probes have none
+OPEN = {"/health", "/ready"} | PAGE  # what asks for no token: a cluster's probes have none, nor a browser at first
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Application:
     """Answers requests by ``scorer``. ``ready`` is false before the first version is warm and once it stops."""
 
-    def __init__(self, scorer: Scorer, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, scorer: Scorer, settings: Settings, metrics: Metrics, items: Items) -> None:
         self._scorer, self._settings, self._metrics = scorer, settings, metrics
         self.queue = ScoreQueue(settings.waiting, settings.timeout_s)
         self.ready = False
@@ -44,8 +47,12 @@ class Application:
                 web.get("/health", self._health),
                 web.get("/ready", self._ready),
                 web.get("/metrics", self._prometheus),
+                web.get("/openapi.json", self._openapi),
             ]
         )
+        self._page = PageRoutes(scorer, settings, items, self.queue, self._body, self.slow)
+        if settings.page:
+            self.web.add_routes(self._page.routes())
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -148,6 +155,9 @@ class Application:
         if not self.ready:
             raise web.HTTPServiceUnavailable(text="it is starting or stopping")
         return web.json_response({"status": "ready", "version": self._scorer.version})
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        return web.json_response(self._page.openapi())
 
     async def _prometheus(self, request: web.Request) -> web.Response:
         self._metrics.waiting(len(self.queue))

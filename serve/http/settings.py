@@ -17,6 +17,8 @@ class Settings:
     poll_s      between looks for a new version
     slow_ms     from which a request is logged
     token       that requests have to bring, if any
+    items       parquet files, or folders of them, with facts of items for the page
+    page        whether there is one
     hosts       names that a request's Host may have besides the bound address; empty: any
     """
 
@@ -34,4 +36,6 @@ class Settings:
     poll_s: float = 1.0
     slow_ms: float = 250.0
     token: str | None = None
+    items: tuple[str, ...] = ()
+    page: bool = True
     hosts: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ async def _serve(settings: Settings, version: Any, ready: Connection) -> None:
 
     from serve.http.application import Application
     from serve.http.metrics import Metrics
+    from serve.page.items import Items
     from serve.scorer import Scorer
 
     stop = asyncio.Event()
@@ -54,12 +55,14 @@ async def _serve(settings: Settings, version: Any, ready: Connection) -> None:
             limits=settings.limits,
             check=False,
         )
+        schema = scorer.model.schema
+        items = Items(settings.items if settings.page else (), schema.feature(schema.target).source)
     except InputError as error:
         ready.send(str(error))
         return
     metrics = Metrics()
     metrics.version(scorer.version, swapped=False)
-    application = Application(scorer, settings, metrics)
+    application = Application(scorer, settings, metrics, items)
     runner = web.AppRunner(
         application.web,
         access_log=None,
