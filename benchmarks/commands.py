@@ -1,7 +1,7 @@
 """The benchmarks' command lines, ``python -m benchmarks.NAME``: each NAME, and what it measures or writes."""
 
 COMMANDS = {
-    "kernels": "time and memory of SimTier and MAKE's attention, beside eager PyTorch, FBGEMM and torch.compile",
+    "kernels": "time and memory of SimTier, MAKE's attention and DIN's, beside eager PyTorch, FBGEMM and torch.compile",
     "training.step": "training speed beside plain PyTorch and FuxiCTR, and where a step's time goes",
     "training.checkpoint": "share of training time that one checkpoint a minute costs",
     "data.memory": "memory while reading a data set ten times as large as a limit",

@@ -1,4 +1,4 @@
-"""Cases of the kernels' benchmark: SimTier and MAKE's attention beside their peers, each checked against eager PyTorch.
+"""Cases of the kernels' benchmark: SimTier, attentions of MAKE and DIN, peers; each is checked against eager PyTorch.
 
 ``limit`` is a C++ loop that reads the same rows and does nothing with them.
 """
@@ -13,7 +13,9 @@ HIDDEN = (36, 64)
 MAKE_LENGTH = 200
 CANDIDATES, SHARED_LENGTH = 256, 1000
 SA_TA_LENGTHS, SA_TA_DTYPES = (200, 1000), ("float32", "int8")
-CASES = ("simtier", "make", "shared", "sa_ta")
+DIN_SHAPES = ((1000, 1000), (1000, 100), (50, 1000), (50, 1))  # behaviours of one history, and candidates for it
+DIN_WIDTH, DIN_HIDDEN = 16, 36
+CASES = ("simtier", "make", "shared", "sa_ta", "din")
 
 Contenders = dict[str, Callable[[], Any]]
 
@@ -163,6 +165,33 @@ def sa_ta_case(data: Data, length: int, dtype: str) -> Contenders:
     return contenders
 
 
+def din_case(data: Data, length: int, candidates: int) -> Contenders:
+    """DIN's target attention as a scorer asks for it: one history for all candidates, which the peers spread out."""
+    import torch
+
+    from recsys.models.target_attention import TargetAttention, spread_bags
+
+    attention = TargetAttention(DIN_WIDTH, [DIN_HIDDEN]).requires_grad_(False)
+    target = torch.randn(candidates, DIN_WIDTH, generator=data.draw)
+    behaviours = torch.randn(length, DIN_WIDTH, generator=data.draw)
+    lengths, bags = torch.tensor([length]), torch.zeros(candidates, dtype=torch.long)
+    compiled = torch.compile(attention.forward, dynamic=False)
+
+    def without_gradient(forward: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        return torch.no_grad()(forward)
+
+    contenders: Contenders = {
+        "eager": without_gradient(lambda: attention(target, *spread_bags(behaviours, lengths, bags))),
+        "compiled": without_gradient(lambda: compiled(target, *spread_bags(behaviours, lengths, bags))),
+        "ours": without_gradient(lambda: attention(target, behaviours, lengths, None, bags)),
+    }
+    expected = contenders["eager"]()
+    for name, function in contenders.items():
+        off = float((function() - expected).abs().max() / expected.abs().max())
+        assert off < 1e-5, (name, off)
+    return contenders
+
+
 def all_cases(data: Data) -> list[tuple[dict[str, Any], Callable[[], Contenders]]]:
     """Every case: what its row says of it, and what builds and checks its contenders."""
     cases: list[tuple[dict[str, Any], Callable[[], Contenders]]] = [
@@ -181,4 +210,9 @@ def all_cases(data: Data) -> list[tuple[dict[str, Any], Callable[[], Contenders]
         for n in SA_TA_LENGTHS
         for d in SA_TA_DTYPES
     ]
+    cases += [
+        ({"case": "din", "length": n, "targets": b, "width": DIN_WIDTH, "hidden": DIN_HIDDEN},
+         functools.partial(din_case, data, n, b))
+        for n, b in DIN_SHAPES
+    ]  # fmt: skip
     return cases

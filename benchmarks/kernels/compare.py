@@ -1,4 +1,4 @@
-"""SimTier and MAKE's attention beside what users write today: python -m benchmarks.kernels.
+"""SimTier, MAKE's attention and DIN's beside what users write today: python -m benchmarks.kernels.
 
 Contenders of a case take turns in one process, round after round; times are medians. Half and more of eager's time goes
 to pages that glibc hands back to the kernel after every call, so everything is measured twice: as it is (default), and
@@ -99,7 +99,9 @@ def main(rounds: int, wanted: str, results: Path, in_process: str | None) -> Non
             row = json.loads(line)
             times = {name: c["median_us"] for name, c in row["contenders"].items()}
             append("kernels", {"shapes": sizes, **row}, results)
-            about = " ".join(f"{k} {row[k]}" for k in ("case", "length", "hidden", "dtype", "allocator") if k in row)
+            about = " ".join(
+                f"{k} {row[k]}" for k in ("case", "length", "targets", "hidden", "dtype", "allocator") if k in row
+            )
             print(about, *(f"{name} {t / 1e3:.2f} ms" for name, t in times.items()), sep="  ", flush=True)
         if child.wait():
             raise InputError(f"the measurement ended with status {child.returncode}; see its words above")

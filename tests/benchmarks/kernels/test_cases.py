@@ -29,3 +29,12 @@ def test_a_wrong_contender_is_not_timed(monkeypatch) -> None:
     monkeypatch.setattr(peers, "simtier_onehot", lambda *a: peers.simtier_eager(*a).flip(1))
     with pytest.raises(AssertionError, match="one-hot"):
         cases.simtier_case(cases.Data(), 4)
+
+
+@needs_native
+def test_a_wrong_attention_is_not_timed(monkeypatch) -> None:
+    for name, value in {"ROWS": 300, "TARGETS": 6}.items():
+        monkeypatch.setattr(cases, name, value)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda *a: function(*a) * 1.001)
+    with pytest.raises(AssertionError, match="compiled"):
+        cases.din_case(cases.Data(), 7, 3)

@@ -15,14 +15,16 @@ needs_native = pytest.mark.skipif(native.unavailable_reason() is not None, reaso
 @needs_native
 def test_every_case_runs(monkeypatch, capsys) -> None:
     small = {"ROWS": 300, "TARGETS": 6, "LENGTHS": (4,), "HIDDEN": (5,), "MAKE_LENGTH": 9}
-    for name, value in (small | {"CANDIDATES": 40, "SHARED_LENGTH": 30, "SA_TA_LENGTHS": (5,)}).items():
+    for name, value in (
+        small | {"CANDIDATES": 40, "SHARED_LENGTH": 30, "SA_TA_LENGTHS": (5,), "DIN_SHAPES": ((7, 3),)}
+    ).items():
         monkeypatch.setattr(cases, name, value)
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     threads = torch.get_num_threads()
     run_cases("default", 2, "all")
     torch.set_num_threads(threads)
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["case"] for row in rows] == ["simtier", "make", "shared", "shared", "shared", "sa_ta", "sa_ta"]
+    assert [row["case"] for row in rows] == ["simtier", "make", *["shared"] * 3, *["sa_ta"] * 2, "din"]
     for row in rows:
         for name, measured in row["contenders"].items():
             assert len(measured["samples_us"]) == 2 and measured["median_us"] > 0, name
