@@ -148,14 +148,11 @@ class Scorer:
 
     def _open(self, version: str, check: bool) -> _Opened:
         folder = self._versions.folder(version)
-        warmup = _warmup(folder / WARMUP)
-        opened = _Opened(ExportedModel.open(folder, self._stores, check=check), warmup)
-        for request in warmup:
-            columns = (
-                context_columns(opened.fields, request.context),
-                candidate_columns(opened.fields, request.candidates),
-            )
-            self._scored(opened, *columns)
+        model = ExportedModel.open(folder, self._stores, check=check)
+        opened = _Opened(model, _warmup(folder / WARMUP))
+        for request in opened.warmup:  # whatever the policy and the limits of requests from outside
+            context = context_columns(opened.fields, request.context)
+            model.score(opened.assemble(context, candidate_columns(opened.fields, request.candidates)))
         return opened
 
     def _scored(self, opened: _Opened, context: Columns, candidates: Columns) -> Answer:

@@ -1,13 +1,12 @@
 """The manifest of an exported model: where it comes from, what it needs, and the digests of its files."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, first_line
-from embeddings.files.file_entry import FileEntry
+from embeddings.files.file_entry import FileEntry, sha256
 from embeddings.files.json_file import read_json
 from embeddings.frozen.quantise import StoredDtype
 from embeddings.planner.table_constraint import MOST_COLUMNS, MOST_TABLE_ROWS
@@ -19,7 +18,7 @@ MANIFEST, READY = "manifest.json", "READY"
 DENSE, WARMUP, TABLES = "dense.safetensors", "warmup.json", "tables"
 EXPORT_AGAIN = "copy that version again, or export the run anew"
 VERSION = r"^[0-9]{6,12}$"
-_MOST_MANIFEST_BYTES = 16 << 20
+_MOST_MANIFEST_BYTES, _MOST_READY_BYTES = 16 << 20, 128
 
 
 class TableEntry(Strict):
@@ -95,20 +94,24 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the version in ``folder``. Raises InputError where it is missing, half-written or damaged."""
     path = folder / MANIFEST
     try:
-        ready = (folder / READY).read_text().strip() if (folder / READY).is_file() else None
-        if ready is None:
-            raise InputError(f"'{folder}' has no {READY}: it is no exported model, or was not written to the end")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != ready:
-            raise InputError(f"'{path}' has changed since it was written")
-        manifest = validated(Manifest, read_json(path, "manifest", _MOST_MANIFEST_BYTES), f"'{path}'")
-    except (InputError, OSError, UnicodeDecodeError) as error:
+        if not (folder / READY).is_file():
+            raise InputError(f"'{folder}' has no {READY}: it is no version of a model, or was not written to the end")
+        raw = read_json(path, "manifest", _MOST_MANIFEST_BYTES)  # which refuses pipes, and what is too large
+        with open(folder / READY, "rb") as ready:
+            if ready.read(_MOST_READY_BYTES).strip() != sha256(path).encode():
+                raise InputError(f"'{path}' has changed since it was written")
+        manifest = validated(Manifest, raw, f"'{path}'")
+    except (InputError, OSError) as error:
         raise InputError(f"{error if isinstance(error, InputError) else first_line(error)}; {EXPORT_AGAIN}") from None
     if manifest.version != folder.name:
         raise InputError(f"'{folder}' is called {folder.name}, but its {MANIFEST} says {manifest.version}; name it so")
     return manifest
 
 
-def check_content(folder: Path, manifest: Manifest) -> None:
-    """Read all files of a version and compare their digests with the manifest's. Raises InputError."""
+def check_content(folder: Path, manifest: Manifest, *, digests: bool = True) -> None:
+    """Compare the sizes of a version's files with the manifest's and, where ``digests``, what they hold, read whole.
+
+    Raises InputError.
+    """
     for name, entry in manifest.files.items():
-        entry.check(folder / name, True, EXPORT_AGAIN)
+        entry.check(folder / name, digests, EXPORT_AGAIN)

@@ -14,6 +14,7 @@ from embeddings.errors import InputError, first_line, listed, nearest
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import Batch
+from recsys.exported.consistency import refuse_inconsistent
 from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, StoreEntry, check_content, read_manifest
 from recsys.exported.table import ExportedTable
 from recsys.features.ragged import Ragged
@@ -62,17 +63,19 @@ class ExportedModel:
         model was trained with.
         """
         manifest = read_manifest(folder)
-        if check:
-            check_content(folder, manifest)
+        check_content(folder, manifest, digests=check)
         for name in stores:
             if name not in manifest.stores:
                 known = nearest(name, manifest.stores) or f"; it has {listed(list(manifest.stores)) or 'none'}"
                 raise InputError(f"--store {name}: the model uses no modality of that name{known}")
         schema = load_schema(str(folder))
+        refuse_inconsistent(folder, manifest, schema)
         opened = {name: _store(name, entry, stores.get(name, entry.path)) for name, entry in manifest.stores.items()}
         tables = {name: ExportedTable(folder, name, entry) for name, entry in manifest.tables.items()}
-        arch = build_arch(schema, manifest.model, {name: FrozenTable(store) for name, store in opened.items()})
-        _fill(arch, folder / DENSE)
+        frozen = {name: FrozenTable(store) for name, store in opened.items()}
+        weights = _weights(folder / DENSE, schema, manifest.model, frozen)
+        arch = build_arch(schema, manifest.model, frozen)
+        arch.load_state_dict(weights)
         return cls(manifest, schema, opened, tables, arch.eval())
 
     @torch.inference_mode()
@@ -149,14 +152,21 @@ def _store(name: str, entry: StoreEntry, path: str) -> FrozenStore:
     return store
 
 
-def _fill(arch: Arch, path: Path) -> None:
-    """Load the parameters. Raises InputError where the file holds others."""
-    wanted = {name: (value.size(), value.dtype) for name, value in arch.state_dict().items()}
+def _weights(
+    path: Path, schema: Schema, model: ArchConfig, frozen: Mapping[str, FrozenTable]
+) -> dict[str, torch.Tensor]:
+    """The parameters in ``path``. Raises InputError where they are not finite, or others than the architecture's."""
+    with torch.device("meta"):  # takes no memory before the file gives reason for it
+        parameters = build_arch(schema, model, frozen).state_dict()
+    wanted = {name: (value.size(), value.dtype) for name, value in parameters.items()}
     try:
         weights = load(path.read_bytes())
         got = {name: (value.size(), value.dtype) for name, value in weights.items()}
         if got != wanted:
-            raise InputError(f"it holds other parameters than the architecture's: {len(got)} of {len(wanted)}")
+            differing = sorted(name for name in got.keys() | wanted.keys() if got.get(name) != wanted.get(name))
+            raise InputError(f"it holds other parameters than the architecture's: {listed(differing)}")
+        if wrong := [name for name, value in weights.items() if not value.isfinite().all()]:
+            raise InputError(f"parameters are not finite: {listed(wrong)}")
     except (OSError, SafetensorError, InputError) as error:
         raise InputError(f"'{path}' cannot be read ({first_line(error)}); {EXPORT_AGAIN}") from None
-    arch.load_state_dict(weights)
+    return weights

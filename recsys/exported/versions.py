@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from embeddings.errors import InputError, first_line, shown
+from embeddings.errors import InputError, first_line, listed, shown
 from embeddings.files.atomic_file import atomic_folder, sync_path
 from embeddings.files.folder_lock import folder_lock
 from embeddings.files.json_file import read_json, write_json
@@ -18,6 +18,9 @@ from embeddings.validation import Count, Strict, validated
 from recsys.exported.manifest import VERSION
 
 CURRENT = "current.json"
+_REMOVED = ".removed-"
+_VERSION = re.compile(VERSION)
+_UNFINISHED = re.compile(r"\.[0-9]{6,12}\.")  # as atomic_folder calls a version until it is whole
 
 
 class Current(Strict):
@@ -38,7 +41,7 @@ class Versions:
         """Versions that are whole or once were, oldest first."""
         if not self.root.is_dir():
             return []
-        return sorted((p.name for p in self.root.iterdir() if re.match(VERSION, p.name) and p.is_dir()), key=int)
+        return sorted((p.name for p in self.root.iterdir() if _VERSION.fullmatch(p.name) and p.is_dir()), key=int)
 
     def current(self) -> str:
         """The version that scorers are to take. Raises InputError where there is none, or current.json is damaged."""
@@ -66,17 +69,37 @@ class Versions:
         return self.root / version
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[tuple[str, Path]]:
-        """The next version, and a folder to fill, which gets its name where the block ends well.
+    def writing(self, step: int, keep: int) -> Iterator[tuple[str, Path]]:
+        """The next version, and a folder to fill, which gets its name and is published where the block ends well.
 
-        Raises InputError where another process writes one, OSError.
+        Where it does not, nothing of it stays. Raises InputError where another process writes a version, or the folder
+        holds something else; OSError.
         """
-        with folder_lock(self.root, "exported model", "name another --out"):
+        with folder_lock(self.root, "exported model", "name another --out", check=self.refuse_other):
+            there = self.root.is_dir()
             self.root.mkdir(parents=True, exist_ok=True)
-            number = max((int(v) for v in self.all()), default=0) + 1
-            version = f"{number:06d}"
-            with atomic_folder(self.folder(version)) as folder:
-                yield version, folder
+            try:
+                self._clear()
+                number = max((int(v) for v in self.all()), default=0) + 1
+                version = f"{number:06d}"
+                with atomic_folder(self.folder(version)) as folder:
+                    yield version, folder
+                self.publish(version, step, keep)
+            except BaseException:
+                if not there:
+                    with contextlib.suppress(OSError):  # it holds something
+                        self.root.rmdir()
+                raise
+
+    def refuse_other(self) -> None:
+        """Raise InputError where the folder is there, and neither empty nor one of exported models."""
+        if not self.root.is_dir() or (self.root / CURRENT).is_file():
+            return
+        names = sorted(p.name for p in self.root.iterdir() if not p.name.startswith("."))
+        if others := [name for name in names if not _VERSION.fullmatch(name)]:
+            raise InputError(
+                f"'{self.root}' is no exported model: it has no {CURRENT}, but {listed(others)}; name another --out"
+            )
 
     def publish(self, version: str, step: int, keep: int) -> None:
         """Have current.json name ``version``, and remove all but the newest ``keep`` and it. Raises OSError."""
@@ -86,7 +109,15 @@ class Versions:
         kept = {version, *self.all()[-keep:]}
         for old in self.all():
             if old not in kept:
-                aside = self.root / f".removed-{old}"  # so that nobody opens one that is half gone
-                shutil.rmtree(aside, ignore_errors=True)
+                aside = self.root / f"{_REMOVED}{old}"  # so that nobody opens one that is half gone
                 os.rename(self.folder(old), aside)
                 shutil.rmtree(aside)
+
+    def _clear(self) -> None:
+        """Remove what a process that was killed left: versions half written or half removed, and a new current.json.
+
+        Under the lock, so that nobody is at them.
+        """
+        for left in self.root.glob(".*"):
+            if left.name.startswith((_REMOVED, f".{CURRENT}.")) or _UNFINISHED.match(left.name):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -113,8 +113,8 @@ class RequestAssembler:
                 raise InputError(
                     f"column '{name}' is missing; give it in context, once for all candidates, or in candidates"
                 )
-        if not candidates:
-            raise InputError("candidates has no columns; give at least that of the target item")
+        if not any(name in self.columns for name in candidates):
+            raise InputError("candidates has no columns that a feature reads; give at least that of the target item")
 
     def _block(self, columns: Columns, where: str) -> RowBlock:
         fields = [field for field in self.fields if field.column in columns]

@@ -10,8 +10,10 @@ from embeddings.errors import InputError, shown
 from recsys.features.columns import Field
 from recsys.features.ragged import Ragged
 
-_WANTED = {"id": "an integer", "float": "a number", "list": "a list of integers"}
+_WANTED = {"id": "an integer of 64 bits", "float": "a number", "list": "a list of integers of 64 bits"}
 _KINDS = {"id": "iu", "float": "iufb", "list": "iu"}  # numpy's
+_TYPES: dict[str, set[type]] = {"id": {int}, "float": {int, float, bool}, "list": {int}}
+_NUMPY = {"id": (np.integer,), "float": (np.integer, np.floating, np.bool_), "list": (np.integer,)}
 
 
 def context_columns(fields: Mapping[str, Field], given: object) -> dict[str, np.ndarray | Ragged]:
@@ -61,16 +63,24 @@ def _column(side: str, name: str, values: Sequence[Any], field: Field | None) ->
     return _array(side, name, values, field)
 
 
-def _array(side: str, name: str, values: Sequence[Any], field: Field) -> np.ndarray:
+def _array(side: str, name: str, values: Any, field: Field) -> np.ndarray:
     """[n] of integers, or of numbers."""
+    if not len(values):
+        return np.zeros(0, np.int64)
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1 or values.dtype.kind not in _KINDS[field.kind]:
+            raise _refused(side, name, f"an array of {values.dtype} {list(values.shape)}", field)
+        return values
+    # before numpy sees them: it would take True for 1 beside integers, and room for the longest text a value
+    right, numpys = _TYPES[field.kind], _NUMPY[field.kind]
+    if wrong := [kind for kind in set(map(type, values)) if kind not in right and not issubclass(kind, numpys)]:
+        raise _refused(side, name, next(value for value in values if type(value) in wrong), field)
     try:
-        array = np.asarray(values if len(values) else np.zeros(0, np.int64))
-    except (ValueError, OverflowError):  # lists of different lengths
-        array = np.zeros((0, 0))
-    if array.ndim != 1 or array.dtype.kind not in _KINDS[field.kind]:
-        right = (int,) if field.kind != "float" else (int, float)
-        wrong = next((v for v in values if isinstance(v, bool) or not isinstance(v, right)), values)
-        raise _refused(side, name, wrong, field)
+        array = np.asarray(values, np.float64 if field.kind == "float" else None)
+    except OverflowError:  # integers beyond any float
+        array = np.zeros(0, object)
+    if array.dtype.kind not in _KINDS[field.kind]:  # numpy has no integers beyond 64 bits, nor any type for -1 and 2^63
+        raise _refused(side, name, max(values, key=abs), field)
     return array
 
 

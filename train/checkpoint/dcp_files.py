@@ -27,6 +27,7 @@ class DCPFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._last: tuple[tuple[str, tuple[int, ...]], torch.Tensor] | None = None
         if not (folder / METADATA).is_file():
             raise ValueError("it has no index.json")
         in_proportion = sum(file.stat().st_size for file in folder.glob("*.distcp")) // 16
@@ -42,14 +43,24 @@ class DCPFiles:
         self, key: str, tensor: SavedTensor, shard: SavedShard, starts: Sequence[int], lengths: Sequence[int]
     ) -> torch.Tensor:
         """Of a shard, what begins at ``starts`` and has ``lengths``, not empty."""
+        saved = self._shard(key, tensor, shard)
+        for dimension, (start, n) in enumerate(zip(starts, lengths, strict=True)):
+            saved = saved.narrow(dimension, start, n)
+        return saved
+
+    def release(self) -> None:
+        """Nothing is mapped. The last shard stays in memory, as one cannot be read in parts."""
+
+    def _shard(self, key: str, tensor: SavedTensor, shard: SavedShard) -> torch.Tensor:
+        if self._last is not None and self._last[0] == (key, shard.offsets):
+            return self._last[1]
         _, offset, length = self._places[key, shard.offsets]
         if length > math.prod(shard.size) * DTYPES[tensor.dtype].itemsize + _MOST_AROUND:
             raise ValueError(f"'{key}' has {length} bytes in '{shard.file}'")
         saved = read_tensor(self._content(shard.file, offset, length))
         if NAMES[saved.dtype] != tensor.dtype or tuple(saved.size()) != shard.size:
             raise ValueError(f"'{key}' is {saved.dtype} {list(saved.size())} in '{shard.file}', other in {METADATA}")
-        for dimension, (start, n) in enumerate(zip(starts, lengths, strict=True)):
-            saved = saved.narrow(dimension, start, n)
+        self._last = (key, shard.offsets), saved
         return saved
 
     def _content(self, name: str, offset: int, length: int) -> bytes:

@@ -79,6 +79,10 @@ class ShardFiles:
             return saved[...]
         return saved[tuple(slice(start, start + n) for start, n in zip(starts, lengths, strict=True))]
 
+    def release(self) -> None:
+        """Let go of the mapped files; the next part maps them again."""
+        self._opened.clear()
+
     def _file(self, name: str) -> Any:
         if name not in self._opened:
             if not (self._folder / name).is_file():  # a pipe would be waited for

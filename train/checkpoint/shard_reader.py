@@ -1,7 +1,8 @@
 """Shard reader: fills tensors from a checkpoint, under whatever cut its shards were saved."""
 
+import contextlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,16 +27,38 @@ class SavedShards(Protocol):
     ) -> torch.Tensor:
         """Of a shard, what begins at ``starts`` and has ``lengths``, not empty."""
 
+    def release(self) -> None:
+        """Let go of mapped files, whose pages count as this process's memory; a part that is asked for maps them."""
+
 
 def read_shards(path: Path, wanted: list[TensorShard]) -> None:
     """Fill the tensors of ``wanted`` from checkpoint ``path``. Nothing that it holds is run.
 
     Raises InputError where it has no such tensors, or is damaged.
     """
+    ShardReader(path).read(wanted)
+
+
+class ShardReader:
+    """A checkpoint whose index is read once, for many reads of a part each. Raises InputError where it is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _damage_named(path):
+            self._saved: SavedShards = ShardFiles(path) if (path / INDEX).exists() else DCPFiles(path)
+
+    def read(self, wanted: list[TensorShard]) -> None:
+        """Fill the tensors of ``wanted``. Raises InputError as ``read_shards`` does."""
+        with _damage_named(self._path):
+            for shard in wanted:
+                _fill(self._saved, self._path, shard)
+            self._saved.release()
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        saved: SavedShards = ShardFiles(path) if (path / INDEX).exists() else DCPFiles(path)
-        for shard in wanted:
-            _fill(saved, path, shard)
+        yield
     except _OtherModel as error:
         raise InputError(
             f"checkpoint '{path}' is of another model: {error}; set the model back, or start a new run"

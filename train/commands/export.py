@@ -27,7 +27,5 @@ def command(
     from train.ctr.trained_run import run_config
     from train.export.export_run import export_run
 
-    exported = export_run(
-        run_config(run, overrides), checkpoint, out, named_values("--table", tables, DTYPES), dtype, keep
-    )
-    click.echo(f"exported {run} as {exported.folder}: {exported.bytes / 2**20:,.1f} MiB")
+    dtypes = named_values("--table", tables, DTYPES)
+    click.echo(export_run(run_config(run, overrides), checkpoint, out, dtypes, dtype, keep))

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from embeddings.errors import DISK_FULL, InputError, listed, nearest, shown
+from embeddings.errors import DISK_FULL, InputError, first_line, listed, nearest, shown
 from embeddings.files.file_entry import FileEntry
 from embeddings.files.json_file import write_json
 from embeddings.frozen.store import FrozenStore
@@ -35,7 +36,7 @@ from recsys.models.sparse import table_configs
 from recsys.schema import SCHEMA_FILE, Schema, save_schema, zch_tables
 from train.checkpoint.checkpoint_folder import CheckpointFolder
 from train.checkpoint.checksums import check_files, damaged, read_progress
-from train.checkpoint.shard_reader import read_shards
+from train.checkpoint.shard_reader import ShardReader
 from train.checkpoint.shards import whole_tensor
 from train.ctr.build import check_stores
 from train.ctr.config import Config, check_names
@@ -43,17 +44,26 @@ from train.ctr.progress import CTRProgress
 from train.ctr.trained_schema import schema_to_export
 from train.export.table_files import InitialWeights, write_table
 from train.export.warmup import warmup_requests
+from train.run.progress import ProgressBar
 from train.run.trainer_state import TrainerState
 from train.run.versions import installed
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: the version, its folder, and the bytes of its files."""
+    """What was written, and where."""
 
-    version: str
     folder: Path
-    bytes: int
+    manifest: Manifest
+
+    def __str__(self) -> str:
+        source, size = self.manifest.source, sum(entry.bytes for entry in self.manifest.files.values())
+        dtypes = [entry.dtype for entry in self.manifest.tables.values()]
+        tables = ", ".join(f"{dtypes.count(dtype)} {dtype}" for dtype in dict.fromkeys(dtypes))
+        return (
+            f"exported {source.run}, {source.checkpoint} of epoch {source.epoch}, as {self.folder}: "
+            f"{len(dtypes)} tables{f' ({tables})' if tables else ''}, {size / 2**20:,.1f} MiB"
+        )
 
 
 def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, str], dtype: str, keep: int) -> Exported:
@@ -64,8 +74,11 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
         dtypes: table -> float32, float16 or int8; ``dtype`` for the others.
         keep: versions that stay, the newest ones.
 
-    Raises InputError where the run has no such checkpoint, it is damaged, or of tables that cannot be served.
+    Raises InputError where the run has no such checkpoint, it is damaged, or of tables that cannot be served, and where
+    ``out`` holds something else. What was in ``out`` stays then.
     """
+    versions = Versions(out)
+    versions.refuse_other()
     path, progress = _checkpoint(config, checkpoint)
     schema = schema_to_export(progress, config.data.path, progress["stores"])
     check_names(config, schema)
@@ -78,21 +91,18 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
     check_stores(stores, progress["stores"])
     model = _for_inference(config.model)
     tables = _table_entries(schema, model, dtypes, dtype)
-    state, versions = TrainerState.of(progress), Versions(out)
+    state, reader = TrainerState.of(progress), ShardReader(path)
     initial = InitialWeights(config.train.seed, _last_reset(config, state))
+    requests = _warmup(config, schema)
     try:
-        with versions.writing() as (version, folder):
+        with versions.writing(state.step, keep) as (version, folder):
             save_schema(schema, str(folder))
-            (folder / TABLES).mkdir()
-            for name, entry in tables.items():
-                write_table(path, folder, name, entry, name not in schema.sequence_tables, initial)
-            _write_dense(path, folder / DENSE, schema, model, stores)
-            requests = warmup_requests(config.data.path, config.data.validation or config.data.train, schema)
-            write_json(folder / WARMUP, {"requests": requests})
+            _write_tables(reader, folder, tables, schema.sequence_tables, initial)
+            _write_dense(reader, folder / DENSE, schema, model, stores)
+            write_json(folder / WARMUP, {"requests": requests}, indent=None)
             source = Source(run=config.run_folder, checkpoint=path.name, step=state.step, epoch=state.epochs_begun)
             facts = {"version": version, "source": source, "model": model, "tables": tables}
             manifest = _write_manifest(folder, facts, schema, config.data.path, stores)
-        versions.publish(version, state.step, keep)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -100,7 +110,7 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
             f"no space left on the disk of '{out}'; what was there before stays, the new version is not kept: free "
             f"some, or name another --out"
         ) from error
-    return Exported(version, versions.folder(version), sum(entry.bytes for entry in manifest.files.values()))
+    return Exported(versions.folder(version), manifest)
 
 
 def _checkpoint(config: Config, name: str) -> tuple[Path, dict[str, Any]]:
@@ -148,12 +158,31 @@ def _table_entries(schema: Schema, model: ArchConfig, dtypes: Mapping[str, str],
     }
 
 
+def _warmup(config: Config, schema: Schema) -> list[dict[str, Any]]:
+    """Requests of the split that chose the epoch; none where it is not there or cannot be read, which is said."""
+    try:
+        return warmup_requests(config.data.path, config.data.validation, schema)
+    except InputError as error:
+        print(f"note: the model gets no warm-up requests: {first_line(error)}", file=sys.stderr, flush=True)
+        return []
+
+
+def _write_tables(
+    checkpoint: ShardReader, folder: Path, tables: Mapping[str, TableEntry], unpooled: set[str], initial: InitialWeights
+) -> None:
+    (folder / TABLES).mkdir()
+    bar = ProgressBar("export", sum(entry.rows for entry in tables.values()), shown=bool(tables))
+    for name, entry in tables.items():
+        write_table(checkpoint, folder, name, entry, name not in unpooled, initial, bar.advance)
+    bar.close()
+
+
 def _write_dense(
-    checkpoint: Path, path: Path, schema: Schema, model: ArchConfig, stores: Mapping[str, FrozenStore]
+    checkpoint: ShardReader, path: Path, schema: Schema, model: ArchConfig, stores: Mapping[str, FrozenStore]
 ) -> None:
     arch = build_arch(schema, model, {name: FrozenTable(store) for name, store in stores.items()})
     weights = {name: torch.empty_like(value) for name, value in arch.state_dict().items()}
-    read_shards(checkpoint, [whole_tensor(f"model.dense.arch.{name}", value) for name, value in weights.items()])
+    checkpoint.read([whole_tensor(f"model.dense.arch.{name}", value) for name, value in weights.items()])
     path.write_bytes(save(weights))
 
 

@@ -1,5 +1,6 @@
 """Writes an ID table of a checkpoint as the files of an exported model, a block of rows at a time."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from embeddings.tables import module_name
 from recsys.exported.manifest import TableEntry, table_files
 from recsys.exported.table import quantised
 from recsys.models.sparse import collection_name
-from train.checkpoint.shard_reader import read_shards
+from train.checkpoint.shard_reader import ShardReader
 from train.checkpoint.shards import TensorShard
 
-BLOCK_NUMBERS = 8 << 20  # of a table in memory at once: 32 MiB
+BLOCK_NUMBERS = 1 << 20  # of a table in memory at once: 4 MiB, and some ten times that for the initial weights
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,19 @@ class InitialWeights:
 
 
 def write_table(
-    checkpoint: Path, folder: Path, name: str, entry: TableEntry, pooled: bool, initial: InitialWeights
+    checkpoint: ShardReader,
+    folder: Path,
+    name: str,
+    entry: TableEntry,
+    pooled: bool,
+    initial: InitialWeights,
+    advance: Callable[[int], None],
 ) -> None:
     """Write table ``name`` from ``checkpoint`` into a version's ``folder``.
 
     Args:
         pooled: whether it is in the EmbeddingBagCollection; else it is in the EmbeddingCollection.
+        advance: told how many rows more are written.
 
     Raises InputError where the checkpoint has no such table, or it holds numbers that are not finite.
     """
@@ -57,11 +65,9 @@ def write_table(
             _header(file, (entry.rows,), "float32")
         for first in range(0, entry.rows, at_once):
             block = torch.empty(min(at_once, entry.rows - first), entry.width)
-            read_shards(checkpoint, [TensorShard(key, size, (first, 0), block)])
+            checkpoint.read([TensorShard(key, size, (first, 0), block)])
             if not block.isfinite().all():
-                raise InputError(
-                    f"table '{name}' of '{checkpoint}' holds numbers that are not finite; name another one"
-                )
+                raise InputError(f"table '{name}' holds numbers that are not finite; name another --checkpoint")
             stored, scale = quantised(block.numpy(), entry.dtype)
             if not np.isfinite(stored).all():
                 raise InputError(f"table '{name}' has numbers beyond float16; export it by --table {name}=float32")
@@ -70,6 +76,7 @@ def write_table(
             for file in scale_file:
                 assert scale is not None
                 file.write(scale.tobytes())
+            advance(block.shape[0])
 
 
 def _header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> None:
