@@ -80,8 +80,7 @@ class Versions:
             self.root.mkdir(parents=True, exist_ok=True)
             try:
                 self._clear()
-                number = max((int(v) for v in self.all()), default=0) + 1
-                version = f"{number:06d}"
+                version = f"{self._newest() + 1:06d}"
                 with atomic_folder(self.folder(version)) as folder:
                     yield version, folder
                 self.publish(version, step, keep)
@@ -90,6 +89,13 @@ class Versions:
                     with contextlib.suppress(OSError):  # it holds something
                         self.root.rmdir()
                 raise
+
+    def _newest(self) -> int:
+        """The highest number that was given; scorers know a version by it, even one that is gone."""
+        numbers = [0, *map(int, self.all())]
+        with contextlib.suppress(InputError):  # it is damaged, or not there
+            numbers.append(int(self.current()))
+        return max(numbers)
 
     def refuse_other(self) -> None:
         """Raise InputError where the folder is there, and neither empty nor one of exported models."""

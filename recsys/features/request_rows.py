@@ -121,10 +121,11 @@ class RequestAssembler:
         if not fields:
             return RowBlock(0, {}, {})
         lengths = {name: len(columns[name]) for name in columns}
-        wanted = 1 if where == "context" else lengths[fields[0].column]
+        first = fields[0].column
+        wanted, why = (1, "") if where == "context" else (lengths[first], f", as '{first}' has")
         for name, length in lengths.items():
             if length != wanted:
-                raise InputError(f"{where}: column '{name}' has {length} rows, wanted {wanted}, as all others have")
+                raise InputError(f"{where}: column '{name}' has {length} rows, wanted {wanted}{why}")
         return build_row_block(self._schema, fields, columns, where, identity_ids_alone=False)
 
     @staticmethod

@@ -54,9 +54,8 @@ def _column(side: str, name: str, values: Sequence[Any], field: Field | None) ->
     if field is None:
         return np.zeros(len(values), np.int64)
     if field.kind == "list":
-        wrong = next((value for value in values if not isinstance(value, (list, tuple, np.ndarray))), None)
-        if wrong is not None:
-            raise _refused(side, name, wrong, field)
+        if wrong := [value for value in values if not isinstance(value, (list, tuple, np.ndarray))]:
+            raise _refused(side, name, wrong[0], field)
         lengths = np.fromiter(map(len, values), np.int64, len(values))
         flat = values[0] if len(values) == 1 else list(chain.from_iterable(values))
         return Ragged.from_lengths(_array(side, name, flat, field), lengths)

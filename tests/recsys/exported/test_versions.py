@@ -183,3 +183,11 @@ def test_no_model_at_all(tmp_path):
     os.mkfifo(tmp_path / "current.json")
     with pytest.raises(InputError, match="no file; a JSON file is expected"):
         Versions(tmp_path).current()
+
+
+def test_a_number_is_given_once(tmp_path):
+    publish(tmp_path)
+    publish(tmp_path)
+    (tmp_path / "000002" / "file").unlink()
+    (tmp_path / "000002").rmdir()
+    assert publish(tmp_path) == "000003"

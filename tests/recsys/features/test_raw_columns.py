@@ -80,6 +80,13 @@ def test_values_that_are_refused(changed, message):
         build_row_block(SCHEMA, FIELDS, arrays(**changed), "request 1")
 
 
+def test_ids_outside_of_an_identity_table_may_be_taken_for_unknown_ones():
+    given = arrays(item=np.array([3, -1]), history=Ragged.from_lists([[100, 1], [2**62]]))
+    block = build_row_block(SCHEMA, FIELDS, given, "request 1", identity_ids_alone=False)
+    assert block.columns[Field("item", "id")].tolist() == [3, -1]
+    assert block.columns[HISTORY].values.tolist() == [100, 1, 2**62]
+
+
 def test_plain_arrays_need_neither_arrow_nor_the_trainer():
     code = (
         "import sys\nimport recsys.features.raw_columns, recsys.features.columns, recsys.features.table_rows\n"
