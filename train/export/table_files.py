@@ -18,7 +18,8 @@ from recsys.models.sparse import collection_name
 from train.checkpoint.shard_reader import ShardReader
 from train.checkpoint.shards import TensorShard
 
-BLOCK_NUMBERS = 1 << 20  # of a table in memory at once: 4 MiB, and some ten times that for the initial weights
+BLOCK_NUMBERS = 1 << 20  # of a table in memory at once: 4 MiB
+_IN_CACHE = 1 << 14  # numbers: initial weights of more at once leave the cache, and take ten times as long
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,12 @@ class InitialWeights:
 
     def changed(self, rows: torch.Tensor, name: str, first: int, size: tuple[int, int]) -> np.ndarray:
         """Which of these rows [n, D] of table ``name`` training has changed: [n] bool."""
-        before = initial_rows(name, self.seed, self.epoch, first, rows.shape[0], size)
-        return (rows != before).any(dim=1).numpy()
+        result, at_once = np.empty(rows.shape[0], bool), max(1, _IN_CACHE // rows.shape[1])
+        for start in range(0, rows.shape[0], at_once):
+            now = rows[start : start + at_once]
+            before = initial_rows(name, self.seed, self.epoch, first + start, now.shape[0], size)
+            result[start : start + at_once] = (now != before).any(dim=1).numpy()
+        return result
 
 
 def write_table(
@@ -66,7 +71,7 @@ def write_table(
         for first in range(0, entry.rows, at_once):
             block = torch.empty(min(at_once, entry.rows - first), entry.width)
             checkpoint.read([TensorShard(key, size, (first, 0), block)])
-            if not block.isfinite().all():
+            if not np.isfinite(block.numpy()).all():
                 raise InputError(f"table '{name}' holds numbers that are not finite; name another --checkpoint")
             stored, scale = quantised(block.numpy(), entry.dtype)
             if not np.isfinite(stored).all():
