@@ -13,7 +13,7 @@ import torch
 from embeddings.errors import InputError
 from recsys.exported.versions import Versions
 from serve import Scorer
-from serve.scorer import Limits, Policy
+from serve.policy import Limits, Policy
 from tests.recsys.exported.artefacts import Artefact, columns, export
 from tests.recsys.exported.test_model import MODELS, SIDES, arrays, batch_of, plain_logits, split_up
 
@@ -59,7 +59,7 @@ def test_an_answer(whole, scorer):
 
 def test_columns_that_are_arrays_give_the_same(scorer):
     context, candidates = request()
-    of_arrays = scorer.score_columns(arrays({n: [v] for n, v in context.items()}), arrays(candidates))
+    of_arrays = scorer.score_with(lambda _: (arrays({n: [v] for n, v in context.items()}), arrays(candidates)))
     assert of_arrays.logits.tolist() == scorer.score(context, candidates).logits.tolist()
 
 
@@ -165,7 +165,7 @@ def break_warmup(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (break_file, "dense.safetensors' has changed since it was written"),
+        (break_file, r"dense\.safetensors' has changed since it was written"),
         (lambda folder: (folder / "READY").unlink(), "has no READY"),
         (lambda folder: shutil.rmtree(folder / "tables"), "is missing, or no file"),
         (shutil.rmtree, "has no READY"),
@@ -177,8 +177,9 @@ def test_a_damaged_version_is_left_and_the_old_one_goes_on(artefact, data, spoil
     before = scorer.score(*given).logits.tolist()
     export(artefact.root, data, MODEL, seed=1)
     spoil(artefact.root / "000002")
-    assert not scorer.refresh() and not scorer.refresh()
-    assert list(scorer.refused) == ["000002"] and words in scorer.refused["000002"]
+    for _ in range(2):
+        with pytest.raises(InputError, match=words):
+            scorer.refresh()
     assert scorer.score(*given).version == "000001" and scorer.score(*given).logits.tolist() == before
     with pytest.raises(InputError, match=r"READY|changed|missing|column"):
         Scorer(artefact.root)
@@ -186,13 +187,15 @@ def test_a_damaged_version_is_left_and_the_old_one_goes_on(artefact, data, spoil
     assert scorer.refresh() and scorer.version == "000003", "the next whole one is taken"
 
 
-def test_a_damaged_current_json_is_said_until_it_is_whole(artefact):
+def test_a_damaged_current_json_is_said_and_the_old_version_goes_on(artefact):
     scorer, path = Scorer(artefact.root), artefact.root / "current.json"
     text = path.read_text()
     path.write_text("{")
-    assert not scorer.refresh() and "not readable JSON" in scorer.refused["current"]
+    with pytest.raises(InputError, match="not readable JSON"):
+        scorer.refresh()
+    assert scorer.version == "000001"
     path.write_text(text)
-    assert not scorer.refresh() and scorer.refused == {} and scorer.version == "000001"
+    assert not scorer.refresh()
 
 
 def test_versions_change_while_others_score(artefact, data):
@@ -241,3 +244,15 @@ def test_a_version_that_is_removed_scores_on(artefact, data):
 def test_no_model(tmp_path):
     with pytest.raises(InputError, match=r"has no current\.json"):
         Scorer(tmp_path)
+
+
+def test_a_version_by_name(artefact, data):
+    """What a supervisor has checked, its workers need not check again."""
+    export(artefact.root, data, MODEL, seed=1)
+    scorer = Scorer(artefact.root, version="000001", check=False)
+    assert scorer.version == "000001"
+    scorer.take("000002", check=False)
+    assert scorer.version == "000002"
+    with pytest.raises(InputError, match="has no READY"):
+        scorer.take("000007")
+    assert scorer.version == "000002"
