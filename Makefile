@@ -5,6 +5,7 @@
 # RANKS=2                     processes of each training run in `make demo`
 # TESTS=tests/recsys          what `make test` and `make test-slow` run
 # FUZZ_CASES=10000, FUZZ_SEED=1, FUZZ_MINUTES=60   how much `make test-fuzz` runs, from which seed, at most how long
+# PORT=8600                   where `make serve` listens
 # CHAIN=--ranks 1             what `make chain` passes on; see python -m benchmarks.paper.chain --help
 
 SHELL := /bin/bash
@@ -20,12 +21,14 @@ TESTS ?= tests
 FUZZ_CASES ?= 10000
 FUZZ_SEED ?= 1
 FUZZ_MINUTES ?= 60
+PORT ?= 8600
 CODE := embeddings recsys train serve torchx_components benchmarks tests setup.py
 
 DEMO_DATA := data/shop
+DEMO_ITEMS = $(addprefix --items ,$(wildcard $(DEMO_DATA)/items))# with titles and pictures; none in older ones
 DEMO_MODES := none vector simscore simtier
 
-.PHONY: help setup setup-test native demo test test-slow test-sanitize test-fuzz lint chain bench pins audit clean
+.PHONY: help setup setup-test native demo serve test test-slow test-sanitize test-fuzz lint chain bench pins audit clean
 
 help:                  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-13s %s\n' "$$name" "$$text"; done
@@ -40,13 +43,20 @@ native:                ## build the C++ kernels again, after installing a compil
 	@requirements/install.sh native
 
 demo: setup            ## train four models on a generated market over 2 ranks and compare them
-	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi
+	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --searches 1000 --out $(DEMO_DATA); fi
 	@for mode in $(DEMO_MODES); do \
 		echo "== multimodal.mode=$$mode, $(RANKS) ranks"; \
 		torchx --log_level WARNING run -s local_cwd torchx_components/train.py:ctr --config configs/shop.yaml -j 1x$(RANKS) -- \
 			model.multimodal.mode=$$mode run.name=demo-$$mode run.overwrite=true; \
 	done
 	@python -m train report $(DEMO_MODES:%=runs/demo-%)
+
+serve: setup           ## export the demo's SimTier model and score requests by it over HTTP, with a page; ends on ^C
+	@[ -e runs/demo-simtier/run.json ] || { echo "there is no runs/demo-simtier; train it by: make demo" >&2; exit 2; }
+	@python -m train export runs/demo-simtier --out models/demo
+	@python -m serve ask --url http://127.0.0.1:$(PORT) --wait-s 120 & asking=$$!; status=0; \
+	python -m serve score --model models/demo --port $(PORT) $(DEMO_ITEMS) || status=$$?; \
+	kill $$asking 2>/dev/null || true; exit $$status
 
 test: setup-test       ## run the tests, without the slow ones
 	@python -m pytest $(TESTS) -m "not slow" -n 2 --dist loadfile

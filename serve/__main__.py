@@ -10,6 +10,7 @@ from embeddings.command_line import LazyCommands, exit_status
 # command -> (module, one-line help)
 COMMANDS = {
     "score": ("serve.commands.score", "Score requests by an exported model, over HTTP."),
+    "ask": ("serve.commands.ask", "Send a running scorer a few requests, and show its answers."),
 }
 
 

@@ -31,6 +31,7 @@ OF_SEVERAL = {
     "test_pins.py": "requirements/",
     "test_readme.py": "README.md",
     "test_security.py": "docs/security.md",
+    "test_serving_docs.py": "docs/serving.md",
     "train/test_setting_bounds.py": "the settings of every command",
     "torchx_components/test_schedulers.py": "every component under every scheduler",
 }

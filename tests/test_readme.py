@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
+from tests.test_serving_docs import make_serve, run_examples
 from tests.train import tiny
 
 TEXT = (ROOT / "README.md").read_text()
 # What a target of make is told besides, so that it takes seconds: the set-up is skipped, data are small.
 MAKE = {
     "demo": "-o setup",
+    "serve": "",  # which ends on ^C alone: make_serve
     "test": "-o setup-test TESTS=tests/test_docs.py",
     "chain": "-o setup CHAIN='--rows 2000 --searches 600 --ranks 1 train.epochs=1'",
 }
@@ -58,7 +60,10 @@ def checkout(tmp_path: Path) -> Path:
     for name in filter(None, [*listed, *kernels]):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    run(tmp_path, "python -m train prepare shop --rows 4000 --users 100 --items 300 --width 16 --out data/shop")
+    run(
+        tmp_path,
+        "python -m train prepare shop --rows 4000 --users 100 --items 300 --width 16 --searches 100 --out data/shop",
+    )
     return tmp_path
 
 
@@ -86,5 +91,9 @@ def test_its_commands_run_in_the_order_of_the_text(checkout: Path) -> None:
             (checkout / "mydata" / "schema.yaml").write_text(schema())
             shop = (checkout / "configs" / "shop.yaml").read_text()
             (checkout / "mydata.yaml").write_text(shop.replace("data/shop", "mydata"))
+        if command == "make serve":
+            with make_serve(checkout) as (port, _):
+                run_examples(checkout, port)
+            continue
         run(checkout, f"{command} {MAKE[word]}" if program == "make" else command)
     assert (checkout / "scores").is_dir() and (checkout / "runs" / "mydata" / "report.html").is_file()

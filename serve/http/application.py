@@ -50,7 +50,7 @@ class Application:
                 web.get("/openapi.json", self._openapi),
             ]
         )
-        self._page = PageRoutes(scorer, settings, items, self.queue, self._body, self.slow)
+        self._page = PageRoutes(scorer, settings, items, self.queue, self._body, self._metrics_text, self.slow)
         if settings.page:
             self.web.add_routes(self._page.routes())
 
@@ -160,8 +160,11 @@ class Application:
         return web.json_response(self._page.openapi())
 
     async def _prometheus(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics_text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    def _metrics_text(self) -> bytes:
         self._metrics.waiting(len(self.queue))
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return self._metrics.text()
 
 
 def _abort(request: web.Request) -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 from embeddings.errors import InputError, shown
 from embeddings.frozen.nearest import nearest_rows
 from recsys.exported.model import ExportedModel
+from recsys.features.columns import Field, feature_field
 from recsys.features.table_rows import table_rows
 from serve.explain import Explanation, explain
 from serve.http.score_queue import ScoreQueue
@@ -57,6 +58,7 @@ class PageRoutes:
 
     Args:
         read_body: reads a request's body, bounded.
+        metrics: what GET /metrics answers.
         slow: requests of this process that were slow, oldest first.
     """
 
@@ -67,10 +69,11 @@ class PageRoutes:
         items: Items,
         queue: ScoreQueue,
         read_body: Callable[[web.Request], Awaitable[bytes]],
+        metrics: Callable[[], bytes],
         slow: Iterable[dict[str, Any]],
     ) -> None:
         self._scorer, self._settings, self._items = scorer, settings, items
-        self._queue, self._read_body, self._slow = queue, read_body, slow
+        self._queue, self._read_body, self._metrics, self._slow = queue, read_body, metrics, slow
         self._looking, self._looks = asyncio.Lock(), 0
         folder = files("serve.page") / "templates"
         self._files = {name: (folder / name).read_bytes() for name in _FILES}
@@ -98,10 +101,10 @@ class PageRoutes:
 
     async def _about(self, request: web.Request) -> web.Response:
         model, example = self._scorer.model, self._scorer.example
-        schema, config = model.schema, model.manifest.model
+        schema, config, fields = model.schema, model.manifest.model, _fields(model)
         item = schema.feature(schema.target)
         sides = {}
-        for name in self._scorer.fields:
+        for name in fields:
             context = name in example.context if example else name != item.source
             given = (example.context if context else example.candidates).get(name, []) if example else []
             values = given[:MOST_FOUND] if not context and isinstance(given, list) else given
@@ -116,7 +119,7 @@ class PageRoutes:
                 "user": schema.user,
                 "columns": {
                     name: {"kind": field.kind, "max_length": field.max_length, **sides[name]}
-                    for name, field in self._scorer.fields.items()
+                    for name, field in fields.items()
                 },
                 "histories": list(dict.fromkeys(history.values())) or _sequences(model),
                 "modalities": {
@@ -209,13 +212,13 @@ class PageRoutes:
         return web.Response(body=explained, content_type="application/json")
 
     async def _traffic(self, request: web.Request) -> web.Response:
-        return _json({**traffic(), "slow": list(self._slow)[-MOST_FOUND:]})
+        return _json({**traffic(self._metrics()), "slow": list(self._slow)[-MOST_FOUND:]})
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI description of the version that scores."""
         token = self._settings.token is not None
         limits, size = self._settings.limits, self._settings.body_bytes
-        return openapi(self._scorer.fields, limits, size, token, self._scorer.example)
+        return openapi(_fields(self._scorer.model), limits, size, token, self._scorer.example)
 
 
 def _explanation(explained: Explanation) -> bytes:
@@ -227,6 +230,11 @@ def _explanation(explained: Explanation) -> bytes:
     return orjson.dumps(
         scored | {part: rounded(getattr(explained, part)) for part in parts}, option=orjson.OPT_SERIALIZE_NUMPY
     )
+
+
+def _fields(model: ExportedModel) -> dict[str, Field]:
+    fields = map(feature_field, model.schema.features)
+    return {field.column: field for field in fields}
 
 
 def _sequences(model: ExportedModel) -> list[str]:

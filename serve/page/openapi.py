@@ -10,7 +10,7 @@ from serve.policy import Limits
 _INT64 = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
 _NUMBER = {"type": "number"}
 _ERROR = {"$ref": "#/components/schemas/Error"}
-_STATUSES = {
+STATUSES = {
     "400": "The request is not what the model's schema wants; the error says what is.",
     "401": "A token is wanted, and none or another one came.",
     "408": "The headers did not come in time.",
@@ -39,7 +39,7 @@ def openapi(
         "/v1/model": {"get": _get("The version that scores: step, tables, stores, columns.", "object")},
         "/v1/slow": {"get": _get("Requests of this process that took longer than --slow-ms.", "array")},
         "/health": {"get": _get("Whether the process answers.", "object", {}, open_to_all=True)},
-        "/ready": {"get": _get("Whether it scores.", "object", {"503": _STATUSES["503"]}, open_to_all=True)},
+        "/ready": {"get": _get("Whether it scores.", "object", {"503": STATUSES["503"]}, open_to_all=True)},
         "/metrics": {"get": _get("Metrics of all processes, for Prometheus.", "string", media="text/plain")},
         "/openapi.json": {"get": _get("This description.", "object")},
     }
@@ -74,7 +74,7 @@ def _score(body_bytes: int, example: WarmupRequest | None) -> dict[str, Any]:
                 "headers": {"Model-Version": {"schema": {"type": "string"}}},
                 "content": answer | {arrow_stream: arrow},
             },
-            **_errors(_STATUSES),
+            **_errors(STATUSES),
         },
     }
 
@@ -84,7 +84,7 @@ def _get(
     open_to_all: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     if errors is None:
-        errors = {status: _STATUSES[status] for status in _OF_ALL}
+        errors = {status: STATUSES[status] for status in _OF_ALL}
     content = {media: {"schema": {"type": kind}}}
     got = {"summary": summary, "responses": {"200": {"description": summary, "content": content}, **_errors(errors)}}
     return got | ({"security": []} if open_to_all else {})

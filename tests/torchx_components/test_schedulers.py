@@ -10,6 +10,7 @@ COMPONENTS = {
     "evaluate.py:evaluate": ("--run", "runs/shop", "-j", "1x8"),
     "plan.py:plan": ("--", "--config", "configs/shop.yaml", "--world-size", "128"),
     "bench.py:bench": ("--benchmark", "kernels", "--", "--repeats", "2"),
+    "serve.py:score": ("--model", "models/shop", "--", "--no-page"),
 }
 PLACE = (
     "--cpu", "96", "--gpu", "8", "--memMB", "900000", "--max_retries", "3", "--image", "here/tierwise:1",
