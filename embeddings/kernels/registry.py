@@ -85,6 +85,15 @@ def implementation(op: str, name: str, device: torch.device) -> Callable[..., An
     return known[name]
 
 
+def called_directly() -> bool:
+    """Whether nothing but the result is wanted: no gradient, and no graph of a compiler.
+
+    Then the function behind an op is called instead of the op: torch.library's Python around it takes longer than the
+    kernel does for one target.
+    """
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+
+
 @functools.cache
 def _fastest(device_type: str) -> str:
     fused = {"cpu": "native", "cuda": "triton"}.get(device_type)

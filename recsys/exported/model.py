@@ -23,8 +23,9 @@ from recsys.models.arch import Arch
 from recsys.models.config import ArchConfig
 from recsys.models.registry import arch_class
 from recsys.models.sparse import table_configs
-from recsys.models.target_attention import segment_ids
 from recsys.schema import Feature, Schema, load_schema
+
+_ZERO = torch.zeros(1)
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,20 @@ class _Sequence:
         return self.bag_lengths
 
 
-@dataclass(frozen=True)
 class ExportedModel:
-    """A version, ready to score."""
+    """A version, ready to score; ``open`` makes one."""
 
-    manifest: Manifest
-    schema: Schema
-    stores: dict[str, FrozenStore]
-    tables: dict[str, ExportedTable]
-    arch: Arch
+    def __init__(
+        self,
+        manifest: Manifest,
+        schema: Schema,
+        stores: dict[str, FrozenStore],
+        tables: dict[str, ExportedTable],
+        arch: Arch,
+    ) -> None:
+        self.manifest, self.schema, self.stores, self.tables, self.arch = manifest, schema, stores, tables, arch
+        self._pooled_features = schema.pooled if tables else []  # the schema looks for them anew each time
+        self._sequential_features = schema.sequential if tables else []
 
     @classmethod
     def open(cls, folder: Path, stores: Mapping[str, str], *, check: bool = True) -> "ExportedModel":
@@ -82,27 +88,26 @@ class ExportedModel:
     def score(self, rows: RequestRows) -> torch.Tensor:
         """Logits of a request's candidates, float32 [N]."""
         pooled, sequences, bag_index = {}, {}, {}
-        for feature in self.schema.pooled if self.tables else ():
+        for feature in self._pooled_features:
             pooled[feature.name] = self._pooled(feature, rows.ids[feature.name]).expand(rows.candidates, -1)
-        for feature in self.schema.sequential if self.tables else ():
+        for feature in self._sequential_features:
             bags, embeddings = rows.ids[feature.name], self._looked_up(feature, rows.ids[feature.name])
             if feature.kind == "id":
                 embeddings = embeddings.expand(rows.candidates, -1)
             elif feature.name in rows.shared:
-                bag_index[feature.name] = torch.zeros(rows.candidates, dtype=torch.int64)
+                bag_index[feature.name] = rows.bag_index
             sequences[feature.name] = _Sequence(embeddings, torch.from_numpy(bags.lengths))
-        nothing = torch.zeros(rows.candidates)
-        ids = torch.zeros(rows.candidates, dtype=torch.int64)
-        batch = Batch(nothing, rows.dense, None, None, rows.frozen, ids, ids, {}, bag_index=bag_index)
+        unread, ids = _ZERO.expand(rows.candidates), rows.bag_index
+        batch = Batch(unread, rows.dense, None, None, rows.frozen, ids, ids, {}, bag_index=bag_index)
         return self.arch(pooled or None, sequences or None, batch)
 
     @torch.inference_mode()
     def logits(self, batch: Batch) -> torch.Tensor:
         """Logits of a batch of rows, float32 [B]."""
         pooled, sequences = {}, {}
-        for feature in self.schema.pooled if self.tables else ():
+        for feature in self._pooled_features:
             pooled[feature.name] = self._pooled(feature, _bags(batch.pooled, feature))
-        for feature in self.schema.sequential if self.tables else ():
+        for feature in self._sequential_features:
             bags = _bags(batch.sequence, feature)
             sequences[feature.name] = _Sequence(self._looked_up(feature, bags), torch.from_numpy(bags.lengths))
         return self.arch(pooled or None, sequences or None, replace(batch, pooled=None, sequence=None))
@@ -110,17 +115,21 @@ class ExportedModel:
     def _looked_up(self, feature: Feature, bags: Ragged) -> torch.Tensor:
         """[T, D]"""
         assert feature.table is not None
-        return self.tables[feature.table].embeddings(torch.from_numpy(bags.values))
+        return self.tables[feature.table].embeddings(bags.values)
 
     def _pooled(self, feature: Feature, bags: Ragged) -> torch.Tensor:
         """[bags, D]: sums, or means where the schema wants them."""
         embeddings = self._looked_up(feature, bags)
         if feature.kind == "id":
             return embeddings
-        lengths = torch.from_numpy(bags.lengths)
-        sums = embeddings.new_zeros(len(bags), embeddings.shape[1])
-        sums.index_add_(0, segment_ids(lengths, embeddings.shape[0]), embeddings)
-        return sums / lengths.clamp(min=1).unsqueeze(1) if feature.pooling == "mean" else sums
+        lengths = bags.lengths
+        known = np.flatnonzero(lengths)
+        sums = np.zeros((len(bags), embeddings.shape[1]), np.float32)
+        if known.size:
+            sums[known] = np.add.reduceat(embeddings.numpy(), bags.offsets[known], axis=0)
+        if feature.pooling == "mean":
+            sums /= np.maximum(lengths, 1).astype(np.float32)[:, None]
+        return torch.from_numpy(sums)
 
 
 def build_arch(schema: Schema, model: ArchConfig, frozen: Mapping[str, FrozenTable]) -> Arch:

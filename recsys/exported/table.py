@@ -38,23 +38,25 @@ class ExportedTable:
         files = [folder / file for file in table_files(name, entry.dtype)]
         self.width = entry.width
         self._rows = _mapped(files[0], (entry.rows, entry.width), entry.dtype)
-        self._trained = _mapped(files[1], (-(-entry.rows // 8),), "uint8").numpy()
+        self._trained = _mapped(files[1], (-(-entry.rows // 8),), "uint8")
         self._scale = _mapped(files[2], (entry.rows,), "float32") if entry.dtype == "int8" else None
 
-    def embeddings(self, rows: torch.Tensor) -> torch.Tensor:
+    def embeddings(self, rows: np.ndarray) -> torch.Tensor:
         """Embeddings of ``rows``, zeros for those outside of the table.
 
         rows     [n]     int64
         returns  [n, D]  float32
         """
-        count = self._rows.shape[0]
-        outside = (rows < 0) | (rows >= count)
-        any_outside = bool(outside.any())
-        known = rows.masked_fill(outside, 0) if any_outside else rows
-        result = self._rows.index_select(0, known).float()
+        outside = None
+        if rows.size and rows.view(np.uint64).max() >= self._rows.shape[0]:  # a row below 0 is a large one, unsigned
+            outside = (rows < 0) | (rows >= self._rows.shape[0])
+            rows = np.where(outside, 0, rows)
+        result = self._rows.take(rows, axis=0).astype(np.float32, copy=False)
         if self._scale is not None:
-            result *= self._scale.index_select(0, known).unsqueeze(1)
-        return result.masked_fill_(outside.unsqueeze(1), 0.0) if any_outside else result
+            result *= self._scale.take(rows)[:, None]
+        if outside is not None:
+            result[outside] = 0
+        return torch.from_numpy(result)
 
     def trained(self, rows: np.ndarray) -> np.ndarray:
         """Whether training ever changed each of ``rows`` [n] int64: [n] bool, false outside of the table."""
@@ -63,9 +65,9 @@ class ExportedTable:
         return inside & ((self._trained[known >> 3] >> (known & 7).astype(np.uint8)) & 1).astype(bool)
 
 
-def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
+def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     try:
-        array = map_npy(path, EXPORT_AGAIN, mode="c")  # writable to torch, and never reaches the file
+        array = map_npy(path, EXPORT_AGAIN)
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror}); {EXPORT_AGAIN}") from None
     if array.shape != shape or array.dtype != np.dtype(dtype) or not array.flags.c_contiguous:
@@ -73,4 +75,4 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
             f"'{path}' is {array.dtype} {list(array.shape)}, but the manifest says {dtype} {list(shape)}; "
             f"{EXPORT_AGAIN}"
         )
-    return torch.from_numpy(np.asarray(array))
+    return np.asarray(array)

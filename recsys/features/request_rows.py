@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from embeddings.errors import InputError, listed, nearest
+from embeddings.errors import InputError, listed, nearest, shown
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import FrozenRows
 from recsys.features.columns import Field, feature_field
@@ -18,9 +18,10 @@ from recsys.features.ragged import Ragged, as_array, as_ragged
 from recsys.features.raw_columns import build_row_block
 from recsys.features.row_block import RowBlock
 from recsys.features.table_rows import table_rows
-from recsys.schema import Feature, Schema
+from recsys.schema import Schema
 
 Columns = Mapping[str, np.ndarray | Ragged]
+_MOST_SPLITS = 1000  # that are remembered; requests of one kind of client have one
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RequestRows:
     ids         feature with a table -> table rows, a Ragged of N bags, or of 1 that all candidates share; ids outside
                 of an identity table are as they came
     frozen      modality -> FrozenRows of N targets
+    bag_index   [N]     int64 zeros: the one bag, for each candidate
     shared      features of ``ids`` that are 1 bag
     missing     modality -> [N] bool, whether a candidate has no vector
     truncated   feature -> bags of which older values were cut to reach max_length
@@ -41,9 +43,19 @@ class RequestRows:
     dense: torch.Tensor
     ids: dict[str, Ragged]
     frozen: dict[str, FrozenRows]
+    bag_index: torch.Tensor
     shared: frozenset[str]
     missing: dict[str, np.ndarray]
     truncated: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Split:
+    """How requests of the same columns are read: fields of context and candidates, features of the former."""
+
+    context: list[Field]
+    candidates: list[Field]
+    shared: frozenset[str]
 
 
 class RequestAssembler:
@@ -60,6 +72,15 @@ class RequestAssembler:
         # columns of rows that no feature reads
         unread = {schema.label, schema.user, *([schema.timestamp] if schema.timestamp else [])}
         self._ignored = unread - set(self.columns)
+        # what each request needs anew is looked up once: of its few numbers the schema would be most of the work
+        self._dense = [feature_field(f) for f in schema.dense]
+        self._tabled = [(f.name, feature_field(f), schema.table_of(f)) for f in schema.features if f.table is not None]
+        self._cut = [(f.name, feature_field(f)) for f in schema.features if f.max_length]
+        self._modalities = [
+            (name, store, feature_field(schema.feature(m.target)), feature_field(schema.feature(m.history)))
+            for name, store, m in ((name, store, schema.modalities[name]) for name, store in self._stores.items())
+        ]
+        self._splits: dict[tuple[tuple[str, ...], tuple[str, ...]], _Split] = {}
 
     def __call__(self, context: Columns, candidates: Columns) -> RequestRows:
         """The features of one request.
@@ -70,40 +91,64 @@ class RequestAssembler:
         Every column that a feature reads is in one of the two. Raises InputError where one is in neither or in both, is
         not known, or holds what ``build_row_block`` refuses.
         """
-        self._check_names(context, candidates)
-        blocks = [self._block(columns, where) for columns, where in ((context, "context"), (candidates, "candidates"))]
+        split = self._split(context, candidates)
+        blocks = [
+            self._block(fields, columns, where)
+            for fields, columns, where in (
+                (split.context, context, "context"),
+                (split.candidates, candidates, "candidates"),
+            )
+        ]
         count = blocks[1].rows
-        dense = np.empty((count, len(self._schema.dense)), np.float32)
-        for i, feature in enumerate(self._schema.dense):
-            dense[:, i] = as_array(self._column(blocks, feature_field(feature)))
-        ids, shared = {}, set()
-        for feature in self._schema.features:
-            if feature.table is None:
-                continue
-            bags = self._bags(blocks, feature)
+        columns = blocks[0].columns | blocks[1].columns
+        dense = np.empty((count, len(self._dense)), np.float32)
+        for i, field in enumerate(self._dense):
+            dense[:, i] = as_array(columns[field])
+        ids = {}
+        for name, field, table in self._tabled:
+            bags = _bags(columns[field])
             rows = np.empty(bags.values.size, np.int64)
-            table_rows(bags.values, self._schema.table_of(feature), out=rows)
-            ids[feature.name] = Ragged(rows, bags.offsets)
-            if feature_field(feature) in blocks[0].columns:
-                shared.add(feature.name)
+            table_rows(bags.values, table, out=rows)
+            ids[name] = Ragged(rows, bags.offsets)
+        zeros = torch.zeros(count, dtype=torch.int64)
         frozen, missing = {}, {}
-        for name, store in self._stores.items():
-            frozen[name] = self._frozen(blocks, name, store, count)
-            missing[name] = frozen[name].target.numpy() < 0
-        truncated: dict[str, int] = {}
-        for feature in self._schema.features:
-            for block in blocks:
-                cut = block.truncated.get(feature_field(feature))
-                if cut is not None and (number := int(np.count_nonzero(cut))):
-                    truncated[feature.name] = number
-        return RequestRows(count, torch.from_numpy(dense), ids, frozen, frozenset(shared), missing, truncated)
+        for name, store, of_target, of_history in self._modalities:
+            history = as_ragged(columns[of_history])
+            target = store.rows(as_array(columns[of_target]))
+            if target.size != count:
+                target = np.broadcast_to(target, (count,)).copy()
+            behaviours, offsets = torch.from_numpy(store.rows(history.values)), torch.from_numpy(history.offsets)
+            own = zeros if of_history in blocks[0].columns else None
+            frozen[name] = FrozenRows(torch.from_numpy(target), behaviours, offsets, own)
+            missing[name] = target < 0
+        truncated = {}
+        for name, field in self._cut:
+            cut = blocks[0].truncated[field] if field in blocks[0].truncated else blocks[1].truncated[field]
+            if number := int(np.count_nonzero(cut)):
+                truncated[name] = number
+        return RequestRows(count, torch.from_numpy(dense), ids, frozen, zeros, split.shared, missing, truncated)
+
+    def _split(self, context: Columns, candidates: Columns) -> _Split:
+        """Raises InputError where the columns are not those that features read."""
+        key = tuple(context), tuple(candidates)
+        split = self._splits.get(key)
+        if split is None:
+            self._check_names(context, candidates)
+            shared = frozenset(name for name, field, _ in self._tabled if field.column in context)
+            of_context, own = (
+                [field for field in self.fields if field.column in columns] for columns in (context, candidates)
+            )
+            if len(self._splits) >= _MOST_SPLITS:
+                self._splits.clear()
+            split = self._splits[key] = _Split(of_context, own, shared)
+        return split
 
     def _check_names(self, context: Columns, candidates: Columns) -> None:
         for side, columns in (("context", context), ("candidates", candidates)):
             for name in columns:
                 if name not in self.columns and name not in self._ignored:
                     raise InputError(
-                        f"{side}: no feature reads a column '{name}'{nearest(name, self.columns)}; allowed: "
+                        f"{side}: no feature reads a column {shown(name)}{nearest(name, self.columns)}; allowed: "
                         f"{listed(self.columns)}"
                     )
         for name in self.columns:
@@ -116,35 +161,20 @@ class RequestAssembler:
         if not any(name in self.columns for name in candidates):
             raise InputError("candidates has no columns that a feature reads; give at least that of the target item")
 
-    def _block(self, columns: Columns, where: str) -> RowBlock:
-        fields = [field for field in self.fields if field.column in columns]
+    def _block(self, fields: list[Field], columns: Columns, where: str) -> RowBlock:
         if not fields:
             return RowBlock(0, {}, {})
-        lengths = {name: len(columns[name]) for name in columns}
         first = fields[0].column
-        wanted, why = (1, "") if where == "context" else (lengths[first], f", as '{first}' has")
-        for name, length in lengths.items():
-            if length != wanted:
-                raise InputError(f"{where}: column '{name}' has {length} rows, wanted {wanted}{why}")
+        wanted = 1 if where == "context" else len(columns[first])
+        for name, column in columns.items():
+            if len(column) != wanted:
+                why = "" if where == "context" else f", as '{first}' has"
+                raise InputError(f"{where}: column {shown(name)} has {len(column)} rows, wanted {wanted}{why}")
         return build_row_block(self._schema, fields, columns, where, identity_ids_alone=False)
 
-    @staticmethod
-    def _column(blocks: list[RowBlock], field: Field) -> np.ndarray | Ragged:
-        return next(block.columns[field] for block in blocks if field in block.columns)
 
-    def _bags(self, blocks: list[RowBlock], feature: Feature) -> Ragged:
-        """Bags of raw ids; a single id is a bag of one."""
-        column = self._column(blocks, feature_field(feature))
-        if isinstance(column, Ragged):
-            return column
-        return Ragged(column, np.arange(column.size + 1))
-
-    def _frozen(self, blocks: list[RowBlock], name: str, store: FrozenStore, count: int) -> FrozenRows:
-        modality = self._schema.modalities[name]
-        targets = as_array(self._column(blocks, feature_field(self._schema.feature(modality.target))))
-        field = feature_field(self._schema.feature(modality.history))
-        history = as_ragged(self._column(blocks, field))
-        target = np.broadcast_to(store.rows(targets), (count,)).copy()
-        bag_index = torch.zeros(count, dtype=torch.int64) if field in blocks[0].columns else None
-        rows, offsets = torch.from_numpy(store.rows(history.values)), torch.from_numpy(history.offsets)
-        return FrozenRows(torch.from_numpy(target), rows, offsets, bag_index)
+def _bags(column: np.ndarray | Ragged) -> Ragged:
+    """Bags of raw ids; a single id is a bag of one."""
+    if isinstance(column, Ragged):
+        return column
+    return Ragged(column, np.arange(column.size + 1))

@@ -25,6 +25,7 @@ class DINArch(Arch):
         super().__init__(schema, config, tables, frozen)
         self.schema = schema
         self.widths = widths = {f: t.embedding_dim for t in tables for f in t.features}
+        self.pooled_features = schema.pooled
         self.sequences = [f for f in schema.sequential if f.kind == "sequence"]
         self.ids = [f for f in schema.sequential if f.kind == "id"]
         # sequence name -> modalities whose cosines join its behaviours, and those whose cosines mix with the weights
@@ -71,7 +72,7 @@ class DINArch(Arch):
                 cosines[module.modality] = of_behaviours
         features = [batch.dense]
         if pooled is not None:
-            features += pooled_embeddings(pooled, batch.pooled, self.schema.pooled)
+            features += pooled_embeddings(pooled, batch.pooled, self.pooled_features)
         if sequences is not None:
             features += [sequences[f.name].values() for f in self.ids]
             features += [

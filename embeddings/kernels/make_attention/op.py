@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from embeddings.kernels.check_arguments import check_bags, named
+from embeddings.kernels.registry import called_directly
 from embeddings.kernels.registry import implementation as find
 
 _BAGS = "Tensor table, Tensor? scale, Tensor target_rows, Tensor history_rows, Tensor offsets, Tensor? bag_index"
@@ -41,7 +42,8 @@ def make_attention(
     """
     if table.requires_grad or (scale is not None and scale.requires_grad):
         raise ValueError("make_attention: the frozen table requires a gradient, and none is computed; detach() it")
-    return torch.ops.recsys.make_attention(
+    make_attention = _computed if called_directly() else torch.ops.recsys.make_attention
+    return make_attention(
         table, scale, target_rows, history_rows, offsets, bag_index, weight, bias, slope, score, implementation
     )
 
@@ -53,13 +55,20 @@ def make_attention_backward(
     return torch.ops.recsys.make_attention_backward(gradient, *arguments, implementation)
 
 
-@torch.library.custom_op("recsys::make_attention", mutates_args=(), schema=f"({_BAGS}, {_PARAMETERS}) -> Tensor")
-def _make_attention(*arguments: Any) -> torch.Tensor:
+def _computed(*arguments: Any) -> torch.Tensor:
     _check(*arguments)
     *tensors, name = arguments
     device = tensors[0].device
+    call = find("make_attention", name, device)
+    if not torch.is_autocast_enabled(device.type):
+        return call(*tensors)
     with torch.autocast(device.type, enabled=False):
-        return find("make_attention", name, device)(*tensors)
+        return call(*tensors)
+
+
+_make_attention = torch.library.custom_op(
+    "recsys::make_attention", _computed, mutates_args=(), schema=f"({_BAGS}, {_PARAMETERS}) -> Tensor"
+)
 
 
 @_make_attention.register_fake

@@ -48,12 +48,6 @@ namespace {
 
 constexpr int64_t kPad = portable::kLanes;  // hidden units are padded to a multiple of it
 
-at::Tensor padded_transpose(const at::Tensor& weight, int64_t padded) {  // [H, M] to [M, padded]
-  at::Tensor out = at::zeros({weight.size(1), padded}, at::kFloat);
-  out.narrow(1, 0, weight.size(0)).copy_(weight.t());
-  return out;
-}
-
 at::Tensor padded_vector(const at::Tensor& vector, int64_t padded) {
   at::Tensor out = at::zeros({padded}, at::kFloat);
   out.narrow(0, 0, vector.size(0)).copy_(vector);
@@ -67,10 +61,22 @@ struct Parameters {
 
   Parameters(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& slope, const at::Tensor& score)
       : hidden(bias.size(0)), width(weight.size(1) / 4), padded((hidden + kPad - 1) / kPad * kPad) {
-    const std::vector<at::Tensor> w = weight.chunk(4, 1);
-    of_query = padded_transpose(w[0] + w[2], padded);
-    of_key = padded_transpose(w[1] - w[2], padded);
-    of_product = padded_transpose(w[3], padded);
+    // [H, 4M] to three of [M, padded], by loops: torch's functions for it take longer than the kernel does for one target
+    const at::Tensor whole = weight.contiguous();
+    at::Tensor all = at::zeros({3, width, padded}, at::kFloat);
+    float* to = all.mutable_data_ptr<float>();
+    for (int64_t h = 0; h < hidden; ++h) {
+      const float *a = whole.const_data_ptr<float>() + h * 4 * width, *b = a + width, *c = b + width, *d = c + width;
+      for (int64_t m = 0; m < width; ++m) {
+        float* place = to + m * padded + h;
+        place[0] = a[m] + c[m];
+        place[width * padded] = b[m] - c[m];
+        place[2 * width * padded] = d[m];
+      }
+    }
+    of_query = all[0];
+    of_key = all[1];
+    of_product = all[2];
     this->bias = padded_vector(bias, padded);
     this->slope = padded_vector(slope, padded);
     this->score = padded_vector(score, padded);

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from embeddings.kernels.check_arguments import check_bags
+from embeddings.kernels.registry import called_directly
 from embeddings.kernels.registry import implementation as find
 
 MAX_TIERS = 256
@@ -43,9 +44,8 @@ def simtier(
     Raises ValueError for a wrong shape, dtype, device, number of tiers or implementation. Rows and offsets out of
     range are a defect of the caller, which indexing asserts.
     """
-    return torch.ops.recsys.simtier(
-        table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, implementation
-    )
+    simtier = _simtier_computed if called_directly() else torch.ops.recsys.simtier
+    return simtier(table, scale, target_rows, history_rows, offsets, bag_index, num_tiers, implementation)
 
 
 def simtier_cosines(*arguments: Any, implementation: str = "auto") -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,14 +58,19 @@ def simtier_cosines(*arguments: Any, implementation: str = "auto") -> tuple[torc
 
     With bag_index on CUDA, P is read back: one synchronisation. Everything else as in ``simtier``.
     """
-    return torch.ops.recsys.simtier_cosines(*arguments, implementation)
+    simtier_cosines = _cosines_computed if called_directly() else torch.ops.recsys.simtier_cosines
+    return simtier_cosines(*arguments, implementation)
 
 
-@torch.library.custom_op("recsys::simtier", mutates_args=(), schema=f"({_ARGUMENTS}) -> Tensor")
-def _simtier(*arguments: Any) -> torch.Tensor:
+def _simtier_computed(*arguments: Any) -> torch.Tensor:
     *given, implementation = arguments
     _check(*given)
     return find("simtier", implementation, given[0].device)(*given)
+
+
+_simtier = torch.library.custom_op(
+    "recsys::simtier", _simtier_computed, mutates_args=(), schema=f"({_ARGUMENTS}) -> Tensor"
+)
 
 
 @_simtier.register_fake
@@ -76,8 +81,7 @@ def _simtier_fake(*arguments: Any) -> torch.Tensor:
     return table.new_empty((target_rows.shape[0], num_tiers), dtype=torch.float32)
 
 
-@torch.library.custom_op("recsys::simtier_cosines", mutates_args=(), schema=f"({_ARGUMENTS}) -> (Tensor, Tensor)")
-def _simtier_cosines(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def _cosines_computed(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
     *given, implementation = arguments
     _check(*given)
     table, _, _, history_rows, offsets, bag_index, _ = given
@@ -87,6 +91,11 @@ def _simtier_cosines(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
         pairs = int(offsets.diff().index_select(0, bag_index).sum())
     cosines = torch.zeros(pairs, device=table.device)
     return find("simtier", implementation, table.device)(*given, cosines), cosines
+
+
+_simtier_cosines = torch.library.custom_op(
+    "recsys::simtier_cosines", _cosines_computed, mutates_args=(), schema=f"({_ARGUMENTS}) -> (Tensor, Tensor)"
+)
 
 
 @_simtier_cosines.register_fake

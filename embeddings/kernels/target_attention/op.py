@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from embeddings.kernels.check_arguments import check_bag_of_each, check_devices, check_indices, named
+from embeddings.kernels.registry import called_directly
 from embeddings.kernels.registry import implementation as find
 
 _SCHEMA = (
@@ -53,7 +54,8 @@ def target_attention(
     Raises ValueError for a wrong shape, dtype, device or implementation, and where a gradient is wanted. Offsets and
     bags out of range are a defect of the caller, which indexing asserts.
     """
-    return torch.ops.recsys.target_attention(
+    target_attention = _target_attention if called_directly() else torch.ops.recsys.target_attention
+    return target_attention(
         target, behaviours, offsets, bag_index, query, query_bias, pair, weights, biases, gamma, cosines, softmax,
         implementation,
     )  # fmt: skip

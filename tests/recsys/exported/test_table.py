@@ -70,19 +70,19 @@ def test_rows_are_looked_up_and_those_outside_are_zeros(tmp_path, dtype):
     rows = np.random.default_rng(0).normal(size=(11, 3)).astype(np.float32)
     table = written(tmp_path, rows, dtype)
     ids = torch.tensor([10, -1, 0, 11, 10, -(2**63), 2**63 - 1, 5])
-    got = table.embeddings(ids)
+    got = table.embeddings(ids.numpy())
     assert got.dtype == torch.float32
     inside = (ids >= 0) & (ids < 11)
     assert got[inside].numpy().tobytes() == restored(rows, dtype)[[10, 0, 10, 5]].tobytes()
     assert not got[~inside].any() and got[inside].any(dim=1).all()
-    assert table.embeddings(torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
+    assert table.embeddings(np.zeros(0, np.int64)).shape == (0, 3)
 
 
 def test_a_lookup_changes_no_file(tmp_path):
     rows = np.ones((4, 2), np.float32)
     table = written(tmp_path, rows, "float32")
     before = (tmp_path / "tables" / "t.npy").read_bytes()
-    table.embeddings(torch.tensor([0, 1])).mul_(7)
+    table.embeddings(np.array([0, 1])).mul_(7)
     table._rows.mul_(3)
     assert (tmp_path / "tables" / "t.npy").read_bytes() == before
 
