@@ -83,7 +83,8 @@ def test_a_lookup_changes_no_file(tmp_path):
     table = written(tmp_path, rows, "float32")
     before = (tmp_path / "tables" / "t.npy").read_bytes()
     table.embeddings(np.array([0, 1])).mul_(7)
-    table._rows.mul_(3)
+    with pytest.raises(ValueError, match="read-only"):
+        table._rows[0] = 3
     assert (tmp_path / "tables" / "t.npy").read_bytes() == before
 
 
