@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.fuzz.fork_server import TEMPORARY, command, run
+from tests.fuzz.score_in_process import SCORER
 
 CONFIG = """data: {path: data, batch_size: 32, eval_batch_size: 64, shuffle_rows: 40}
 model:
@@ -73,6 +74,7 @@ def make_corpus(folder: Path) -> None:
     for name in ("image", "words"):
         shutil.move(folder / "runs" / name / "encoder", folder / "encoders" / name)
         shutil.rmtree(folder / "runs" / name)
+    train("export", "runs/run", "--out", "models/m", "--table", "user=int8", "--table", "tag=float16")
     step(_earlier, "checkpoints as earlier versions wrote them")
     for made in (*folder.rglob("*.out"), *folder.rglob("tensorboard")):
         shutil.rmtree(made) if made.is_dir() else made.unlink()
@@ -96,6 +98,8 @@ def _readers(folder: Path) -> list[list[object]]:
         [*ctr, "run.name=taken", "train.max_steps=1", *take],
         *(["evaluate", f"runs/{name}", "--checkpoint", "step-00000003"] for name in ("run", "early")),
         ["predict", "runs/run", "--out", "scores"],
+        ["predict", "--model", "models/m", "--data", "data", "--out", "model-scores"],
+        [SCORER, "models/m"],
         ["report", "runs/run", "runs/other"],
         [*plan, "--hardware", "l4", "--plan", "plan.json"],
         [*plan, "--hardware", "hardware.yaml", "--assume", "assume.yaml"],

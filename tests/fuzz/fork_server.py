@@ -18,8 +18,10 @@ from pathlib import Path
 
 import embeddings
 import recsys
+import serve
 import train
 from embeddings.errors import InputError
+from tests.fuzz.score_in_process import SCORER, score_in_process
 from tests.fuzz.watch import watch
 
 SECONDS, BYTES, HARD_BYTES = 30.0, 1 << 30, 2 << 30
@@ -54,7 +56,7 @@ def import_everything() -> None:
     from recsys.scl.encoders import timm_models, transformers_models
 
     torch.set_num_threads(1)
-    for package in (embeddings, recsys, train):
+    for package in (embeddings, recsys, serve, train):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             with contextlib.suppress(ImportError):  # a library that is not installed, or none of Python
                 importlib.import_module(found.name)
@@ -69,9 +71,11 @@ def import_everything() -> None:
 
 
 def command(arguments: Sequence[object]) -> Callable[[], int]:
-    """``python -m train ARGUMENTS``."""
+    """``python -m train ARGUMENTS``; ``scorer FOLDER`` scores a request in process."""
 
     def action() -> int:
+        if arguments[0] == SCORER:
+            return score_in_process(str(arguments[1]))
         from train import __main__ as program
 
         sys.argv = ["train", *map(str, arguments)]

@@ -216,5 +216,5 @@ def test_formats_take_turns_and_share_the_cases():
 def test_every_format_of_the_project_is_there():
     assert set(FORMATS) == {
         *("config", "overrides", "schema", "plan", "hardware", "assumptions", "store", "checkpoint", "progress"),
-        *("encoder", "make", "run", "metrics", "parquet", "pairs"),
+        *("encoder", "make", "run", "metrics", "parquet", "pairs", "exported"),
     }

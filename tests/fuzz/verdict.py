@@ -77,7 +77,7 @@ def cause(done: Outcome) -> str:
     """Where a traceback ends: the deepest line of ours, and the class of the exception; empty where there is none."""
     if "Traceback (most recent call last)" not in done.err:
         return ""
-    ours = re.findall(r'File "[^"]*?/((?:embeddings|recsys|train)/[^"]+)", line (\d+), in (\S+)', done.err)
+    ours = re.findall(r'File "[^"]*?/((?:embeddings|recsys|serve|train)/[^"]+)", line (\d+), in (\S+)', done.err)
     raised = [line for line in done.err.splitlines() if _RAISED.match(line)]
     name = raised[-1].partition(":")[0] if raised else last_line(done.err)[:80]
     return f"{name} at {':'.join(ours[-1][:2])} {ours[-1][2]}" if ours else f"{name} outside our code"

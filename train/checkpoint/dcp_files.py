@@ -54,6 +54,7 @@ class DCPFiles:
     def _shard(self, key: str, tensor: SavedTensor, shard: SavedShard) -> torch.Tensor:
         if self._last is not None and self._last[0] == (key, shard.offsets):
             return self._last[1]
+        self._last = None  # never two in memory
         _, offset, length = self._places[key, shard.offsets]
         if length > math.prod(shard.size) * DTYPES[tensor.dtype].itemsize + _MOST_AROUND:
             raise ValueError(f"'{key}' has {length} bytes in '{shard.file}'")

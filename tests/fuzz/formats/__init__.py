@@ -6,6 +6,7 @@ from tests.fuzz.formats import (
     checkpoint,
     config,
     encoder_folder,
+    exported,
     hardware,
     make_folder,
     metrics,
@@ -22,5 +23,5 @@ from tests.fuzz.formats import (
 FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
     for module in (config, overrides, schema, plan, hardware, assumptions, store, checkpoint, progress, encoder_folder,
-                   make_folder, run_folder, metrics, parquet, pairs)
+                   make_folder, run_folder, metrics, parquet, pairs, exported)
 }  # fmt: skip

@@ -13,7 +13,7 @@ from embeddings.errors import InputError
 from tests.train.checkpoint import earlier
 from tests.train.checkpoint.test_shard_files import SHARDS, TABLE
 from train.checkpoint.dcp_files import DCPFiles
-from train.checkpoint.shard_reader import read_shards
+from train.checkpoint.shard_reader import ShardReader, read_shards
 from train.checkpoint.shards import TensorShard, whole_tensor
 
 
@@ -35,6 +35,25 @@ def test_they_are_read_under_another_cut(folder):
     read_shards(folder, [*columns, number, odd, whole_tensor("empty", torch.zeros(0, 3))])
     assert torch.cat([s.tensor for s in columns], dim=1).equal(TABLE)
     assert number.tensor.tolist() == [7] and odd.tensor.tolist() == [True, False, True]
+
+
+def test_a_shard_is_read_once_for_many_parts_of_it(folder, monkeypatch):
+    read = []
+    content = DCPFiles._content
+
+    def counted(self: DCPFiles, name: str, offset: int, length: int) -> bytes:
+        read.append(offset)
+        return content(self, name, offset, length)
+
+    monkeypatch.setattr(DCPFiles, "_content", counted)
+    reader, rows = ShardReader(folder), []
+    for row in range(4):
+        rows.append(TensorShard("t", (4, 6), (row, 0), torch.zeros(1, 6)))
+        reader.read([rows[-1]])
+    assert torch.cat([row.tensor for row in rows]).equal(TABLE)
+    shards = [s for s in SHARDS if s.key == "t"]
+    bands = {(s.offsets[0], s.offsets[0] + s.tensor.shape[0]) for s in shards}
+    assert len(read) == len(shards) or len(bands) < len(shards), "parts side by side take turns"
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
