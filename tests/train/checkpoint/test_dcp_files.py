@@ -51,9 +51,7 @@ def test_a_shard_is_read_once_for_many_parts_of_it(folder, monkeypatch):
         rows.append(TensorShard("t", (4, 6), (row, 0), torch.zeros(1, 6)))
         reader.read([rows[-1]])
     assert torch.cat([row.tensor for row in rows]).equal(TABLE)
-    shards = [s for s in SHARDS if s.key == "t"]
-    bands = {(s.offsets[0], s.offsets[0] + s.tensor.shape[0]) for s in shards}
-    assert len(read) == len(shards) or len(bands) < len(shards), "parts side by side take turns"
+    assert len(read) == 2, "each of the two shards once"
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
