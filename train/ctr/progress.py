@@ -16,7 +16,9 @@ class _Data(BaseModel, extra="allow"):
 
 
 class _Train(BaseModel, extra="allow"):
-    select: str = "gauc"  # its default, in configs of old
+    select: str = "gauc"  # the defaults, in configs of old
+    seed: int = 0
+    reset_tables: str = "never"
 
 
 class _SavedConfig(BaseModel, extra="allow"):

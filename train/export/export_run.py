@@ -92,7 +92,7 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
     model = _for_inference(config.model)
     tables = _table_entries(schema, model, dtypes, dtype)
     state, reader = TrainerState.of(progress), ShardReader(path)
-    initial = InitialWeights(config.train.seed, _last_reset(config, state))
+    initial = _initial_weights(progress, state)
     requests = _warmup(config, schema)
     try:
         with versions.writing(state.step, keep) as (version, folder):
@@ -127,9 +127,11 @@ def _checkpoint(config: Config, name: str) -> tuple[Path, dict[str, Any]]:
     return path, progress
 
 
-def _last_reset(config: Config, state: TrainerState) -> int:
-    """The epoch whose initial weights the tables began with."""
-    return max(state.epochs_begun - 1, 0) if config.train.reset_tables == "each_epoch" else 0
+def _initial_weights(progress: dict[str, Any], state: TrainerState) -> InitialWeights:
+    """What the tables began with, by the config that they were trained with, whatever the one of today says."""
+    train = progress["config"].get("train", {})
+    anew = train.get("reset_tables") == "each_epoch"
+    return InitialWeights(train.get("seed", 0), max(state.epochs_begun - 1, 0) if anew else 0)
 
 
 def _for_inference(model: ArchConfig) -> ArchConfig:

@@ -62,7 +62,9 @@ def test_a_slash_a_link_and_the_home_folder(run, tmp_path, monkeypatch):
     assert not (tmp_path / "x").exists() and (tmp_path / "link").is_symlink()
 
 
-def test_places_that_are_something_else(run, tmp_path):
+def test_places_that_are_something_else(run, tmp_path, monkeypatch):
+    """Which is said before the checkpoint's files are read."""
+    monkeypatch.setattr(export_run, "_checkpoint", lambda *_: pytest.fail("it was read"))
     (tmp_path / "file").write_text("mine")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "todo.txt").write_text("mine")

@@ -54,6 +54,12 @@ def test_rows_that_training_never_read_are_known_as_such(trained, sparse_data, t
     assert got == wanted and {len(ids) for ids in wanted.values()}.isdisjoint({40, 60, 100})
 
 
+def test_the_seed_of_training_says_what_rows_were_like_before(trained, sparse_data, tmp_path):
+    run = trained("train.seed=11")
+    other = exported(run, tmp_path / "m", "train.seed=12", "train.reset_tables=each_epoch")
+    assert bits(other) == trained_ids(sparse_data)
+
+
 @pytest.mark.parametrize("checkpoint", ["newest", "step-00000006"])
 def test_so_they_are_where_tables_begin_anew_with_each_epoch(trained, sparse_data, tmp_path, checkpoint):
     """Their initial weights are another epoch's: the second's, and for the first epoch's checkpoint the first's."""

@@ -58,6 +58,7 @@ def written(reader: ShardReader, folder: Path, dtype: str = "float32", seen: lis
 def test_any_shards_in_blocks_of_any_size(tmp_path, monkeypatch, cut, numbers):
     """The smallest block is of 8 rows, whose bits are a byte."""
     monkeypatch.setattr(table_files, "BLOCK_NUMBERS", numbers)
+    monkeypatch.setattr(table_files, "_IN_CACHE", 20)
     seen: list[int] = []
     table = written(checkpoint(tmp_path / "c", weights(), cut), tmp_path / "v", seen=seen)
     assert table.embeddings(np.arange(ROWS)).equal(weights())
