@@ -6,6 +6,7 @@ import sys
 import click
 
 from embeddings.command_line import LazyCommands, exit_status
+from embeddings.standard_streams import make_lasting
 
 # command -> (module, one-line help)
 COMMANDS = {
@@ -21,6 +22,7 @@ def main() -> None:
 
 def run() -> int:
     """Run the command line and return the exit status: 0 done, 2 bad input, 130 ^C."""
+    make_lasting()
     try:
         return exit_status(main, "python -m serve")
     except (KeyboardInterrupt, click.Abort):

@@ -41,6 +41,10 @@ class Answer:
     truncated: Mapping[str, int] = field(default_factory=dict)
 
 
+class NotFinite(ArithmeticError):
+    """A model whose logits of a request are not all finite: its weights are spoilt, or too large for float32."""
+
+
 class _Opened:
     """A version with what a request needs of it."""
 
@@ -106,7 +110,7 @@ class Scorer:
             context: column -> what all candidates share: a number, or a list of integers such as a history.
             candidates: column -> a list with a value for each candidate.
 
-        Raises InputError where a column is missing or holds what it may not, and where the policy refuses.
+        Raises InputError where a column is missing or holds what it may not, and where the policy refuses; NotFinite.
         """
         opened = self._opened  # a version that comes meanwhile scores the next one
         columns = context_columns(opened.fields, context), candidate_columns(opened.fields, candidates)
@@ -152,7 +156,11 @@ class Scorer:
         opened = _Opened(model, _warmup(folder / WARMUP))
         for request in opened.warmup:  # whatever the policy and the limits of requests from outside
             context = context_columns(opened.fields, request.context)
-            model.score(opened.assemble(context, candidate_columns(opened.fields, request.candidates)))
+            logits = model.score(opened.assemble(context, candidate_columns(opened.fields, request.candidates)))
+            try:
+                _check_finite(version, logits)
+            except NotFinite as error:
+                raise InputError(f"'{folder}' is of no use: {error}; export another checkpoint") from None
         return opened
 
     def _scored(self, opened: _Opened, context: Columns, candidates: Columns) -> Answer:
@@ -165,8 +173,9 @@ class Scorer:
         unknown.refuse(self.policy.item == "refuse", self.policy.user == "refuse", self.policy.vector == "refuse")
         unknown.zero(rows, self.policy.item == "zero", self.policy.user == "zero")
         logits = opened.model.score(rows)
-        scores = torch.sigmoid(logits).numpy()
         version = opened.model.manifest.version
+        _check_finite(version, logits)
+        scores = torch.sigmoid(logits).numpy()
         return Answer(logits.numpy(), scores, version, opened.stores, unknown, rows.truncated), rows
 
     def _check_size(self, context: Columns, candidates: Columns) -> None:
@@ -183,6 +192,13 @@ class Scorer:
                         f"column {shown(name)} has {values.size:,} values in lists; allowed: at most "
                         f"{self.limits.list_values:,}; send the newest"
                     )
+
+
+def _check_finite(version: str, logits: torch.Tensor) -> None:
+    finite = logits.isfinite()
+    if not finite.all():
+        wrong = f"{int((~finite).sum())} of {logits.numel()} logits"
+        raise NotFinite(f"version {version} makes {wrong} that are not finite, {logits[~finite][0]} the first")
 
 
 def _warmup(path: Path) -> list[WarmupRequest]:

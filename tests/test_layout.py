@@ -28,8 +28,7 @@ INSIDE_TRAIN: dict[str, tuple[str, ...]] = {
     "report": ("config", "ctr", "run"),
     "export": (*GENERIC, "ctr"),
     "commands": (*GENERIC, "config_docs", "ctr", "scl", "encoding", "report", "export"),
-    "standard_streams": (),
-    "__main__": ("commands", "distributed", "standard_streams"),
+    "__main__": ("commands", "distributed"),
 }
 # Commands, not modules: what starts here may look up at the run that it is about, and nothing imports it.
 FRONT_DOORS = {"embeddings.plan"}

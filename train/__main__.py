@@ -8,10 +8,10 @@ import click
 
 from embeddings.command_line import LazyCommands, exit_status
 from embeddings.launched_rank import rank_prefix
+from embeddings.standard_streams import make_lasting
 from recsys.datasets import DATASETS
 from train.distributed.launcher_watch import watch_launcher
 from train.distributed.signals import signals_as_interrupt
-from train.standard_streams import make_lasting
 
 # command -> (module, one-line help). The module has a click command named `command`.
 COMMANDS = {

@@ -90,7 +90,13 @@ from serve.policy import OfIds, OfVectors
     "again.",
 )
 @click.option("--page/--no-page", default=True, show_default=True, help="Whether GET / is a page for people.")
-@click.option("--host-name", "hosts", multiple=True, help="Host names that requests may ask for; default: any.")
+@click.option(
+    "--host-name",
+    "hosts",
+    multiple=True,
+    help="Name that the header Host may have; may be given again. Default: "
+    "those of this machine where it listens on loopback, else any.",
+)
 def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: OfIds, unknown_user: OfIds,
             missing_vector: OfVectors, max_candidates: int, max_list: int, max_body_mib: int, max_waiting: int,
             token_file: str | None, items: tuple[str, ...], hosts: tuple[str, ...], **same: Any) -> None:  # fmt: skip
@@ -101,25 +107,27 @@ def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_
     are answered.
     """
     from embeddings.host_cores import host_cores
+    from serve.http.log import log
     from serve.http.settings import Settings
     from serve.http.supervisor import Supervisor
     from serve.policy import Limits, Policy
 
-    Supervisor(
-        Settings(
-            model=local_path(model),
-            stores=_stores(stores),
-            policy=Policy(unknown_item, unknown_user, missing_vector),
-            limits=Limits(max_candidates, max_list),
-            processes=processes or max(1, int(host_cores())),
-            body_bytes=max_body_mib << 20,
-            waiting=max_waiting,
-            token=_token(token_file),
-            items=tuple(map(local_path, items)),
-            hosts=hosts,
-            **same,
-        )
-    ).run()
+    settings = Settings(
+        model=local_path(model),
+        stores=_stores(stores),
+        policy=Policy(unknown_item, unknown_user, missing_vector),
+        limits=Limits(max_candidates, max_list),
+        processes=processes or max(1, int(host_cores())),
+        body_bytes=max_body_mib << 20,
+        waiting=max_waiting,
+        token=_token(token_file),
+        items=tuple(map(local_path, items)),
+        hosts=hosts,
+        **same,
+    )
+    if not settings.is_local and settings.token is None:
+        log(f"note: whoever reaches {settings.host} may ask; --token-file names a token that requests have to bring")
+    Supervisor(settings).run()
 
 
 def _stores(given: tuple[str, ...]) -> dict[str, str]:

@@ -1,17 +1,21 @@
-"""The scorer's HTTP application: routes, bounded reading of bodies, errors as JSON, token and Host checks."""
+"""The scorer's HTTP application: routes, limits, errors as JSON, token and Host checks."""
 
 import asyncio
 import collections
 import hmac
 import json
-import sys
+import re
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import web, web_response
 
 from embeddings.errors import InputError, one_line
+from recsys.features.columns import feature_field
+from serve.http.body import BodyReader
+from serve.http.log import log
 from serve.http.metrics import Metrics
 from serve.http.page_routes import OPEN as PAGE
 from serve.http.page_routes import PageRoutes
@@ -21,12 +25,16 @@ from serve.page.items import Items
 from serve.request.answers import arrow_answer, json_answer
 from serve.request.arrow_request import arrow_columns
 from serve.request.json_request import parse_request
-from serve.scorer import Answer, Scorer
+from serve.scorer import Answer, NotFinite, Scorer
 from serve.unknown import Unwanted
 
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 MOST_SLOW = 100  # requests that are remembered
-OPEN = {"/health", "/ready"} | PAGE  # what asks for no token: a cluster's probes have none, nor a browser at first
+PROBES = {"/health", "/ready"}  # what anybody may ask: a cluster's probes have no token, and ask by address
+HEADER_BYTES, HEADERS = 8190, 64
+HEADERS_S = 15.0  # that the headers of a request may take, and that a connection may idle
+LINGER_S = 1.0  # that a refused body is still read and dropped, for its sender to see the answer
+_HOST = re.compile(r"\[(?P<v6>[^\]]*)\](:\d*)?|(?P<name>[^:]*)(:\d*)?")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -35,10 +43,12 @@ class Application:
 
     def __init__(self, scorer: Scorer, settings: Settings, metrics: Metrics, items: Items) -> None:
         self._scorer, self._settings, self._metrics = scorer, settings, metrics
+        self._hosts = settings.allowed_hosts
+        self._bodies = BodyReader(settings.body_bytes, settings.timeout_s, settings.waiting * settings.body_bytes)
         self.queue = ScoreQueue(settings.waiting, settings.timeout_s)
         self.ready = False
         self.slow: collections.deque[dict[str, Any]] = collections.deque(maxlen=MOST_SLOW)
-        self.web = web.Application(client_max_size=settings.body_bytes, middlewares=[self._guarded])
+        self.web = web.Application(middlewares=[self._guarded])
         self.web.add_routes(
             [
                 web.post("/v1/score", self._score),
@@ -50,9 +60,25 @@ class Application:
                 web.get("/openapi.json", self._openapi),
             ]
         )
-        self._page = PageRoutes(scorer, settings, items, self.queue, self._body, self._metrics_text, self.slow)
+        read = self._bodies.read
+        self._page = PageRoutes(scorer, settings, items, self.queue, read, self._metrics_text, self.slow)
         if settings.page:
             self.web.add_routes(self._page.routes())
+
+    def runner(self) -> web.AppRunner:
+        """What serves the application, within its limits."""
+        setattr(web_response, "SERVER_SOFTWARE", "tierwise")  # noqa: B010, it tells the versions of Python and aiohttp
+        return web.AppRunner(
+            self.web,
+            access_log=None,
+            keepalive_timeout=HEADERS_S,
+            lingering_time=LINGER_S,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+            max_headers=HEADERS,
+            auto_decompress=False,
+            shutdown_timeout=self._settings.grace_s,
+        )
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -66,25 +92,39 @@ class Application:
             response = _error(400, str(error))
         except web.HTTPException as error:
             response = _error(error.status, error.text or error.reason, error.headers)
-        self._metrics.status(response.status)
+        except NotFinite as error:
+            log(one_line(str(error)))
+            response = _error(500, str(error))
+        except (asyncio.CancelledError, ConnectionError):  # the client has gone
+            self._metrics.status("gone")
+            raise
+        except Exception:  # a defect of ours
+            log(traceback.format_exc())
+            response = _error(500, "a defect of the scorer; its log has the traceback")
+        self._metrics.status(str(response.status))
+        if not request.content.is_eof():
+            response.force_close()  # what is left of the body is no request
         return response
 
     def _check_sender(self, request: web.Request) -> None:
-        hosts = self._settings.hosts
-        if hosts and request.host.rpartition(":")[0] not in hosts and request.host not in hosts:
+        if request.path in PROBES:
+            return
+        if self._hosts and _host(request) not in self._hosts:
             raise web.HTTPMisdirectedRequest(text="this host is not served here; name it by --host-name")
         token = self._settings.token
-        if token is not None and request.path not in OPEN:
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-                raise web.HTTPUnauthorized(text="Authorization: Bearer TOKEN is missing or wrong")
+        if token is None or request.path in PAGE:  # a browser has none at first
+            return
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        got = given.strip().encode(errors="surrogateescape")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(got, token.encode()):
+            raise web.HTTPUnauthorized(text="Authorization: Bearer TOKEN is missing or wrong")
 
     async def _score(self, request: web.Request) -> web.Response:
         start = time.perf_counter()
         kind = request.content_type
         if kind not in (JSON, ARROW):
             raise web.HTTPUnsupportedMediaType(text=f"Content-Type is {kind}; wanted {JSON} or {ARROW}")
-        body = await self._body(request)
+        body = await self._bodies.read(request)
         work = self._of_json if kind == JSON else self._of_arrow
         (content, answer), waited = await self.queue.run(request, lambda: work(body))
         seconds = time.perf_counter() - start
@@ -98,23 +138,8 @@ class Application:
         return json_answer(answer), answer
 
     def _of_arrow(self, body: bytes) -> tuple[bytes, Answer]:
-        answer = self._scorer.score_with(lambda fields: arrow_columns(fields, body))
+        answer = self._scorer.score_with(lambda fields: arrow_columns(fields, body, self._settings.limits.candidates))
         return arrow_answer(answer), answer
-
-    async def _body(self, request: web.Request) -> bytes:
-        """The body, refused before it is read where it says that it is too large, and ended where it does not come."""
-        most, length = self._settings.body_bytes, request.content_length
-        if "Content-Encoding" in request.headers:
-            raise web.HTTPUnsupportedMediaType(text="Content-Encoding is not taken; send the body as it is")
-        if length is not None and length > most:
-            raise web.HTTPRequestEntityTooLarge(most, length, headers={"Connection": "close"})
-        if request.content.is_eof():
-            return await request.read()
-        late = asyncio.get_running_loop().call_later(self._settings.timeout_s, _abort, request)
-        try:
-            return await request.read()
-        finally:
-            late.cancel()
 
     def _remember(self, answer: Answer, body_bytes: int, seconds: float, waited_s: float) -> None:
         slow = {
@@ -126,22 +151,19 @@ class Application:
             "version": answer.version,
         }
         self.slow.append(slow)
-        print(json.dumps(slow), file=sys.stderr, flush=True)
+        log(json.dumps(slow))
 
     async def _model(self, request: web.Request) -> web.Response:
-        manifest = self._scorer.model.manifest
-        stores = {name: entry.model_dump(exclude={"path"}) for name, entry in manifest.stores.items()}
+        model = self._scorer.model  # once: another one may come at any time
+        manifest, fields = model.manifest, [feature_field(feature) for feature in model.schema.features]
         about = {
             "version": manifest.version,
             "created": manifest.created,
             "step": manifest.source.step,
             "epoch": manifest.source.epoch,
             "tables": {name: entry.model_dump() for name, entry in manifest.tables.items()},
-            "stores": stores,
-            "columns": {
-                name: {"kind": field.kind, "max_length": field.max_length}
-                for name, field in self._scorer.fields.items()
-            },
+            "stores": {name: entry.model_dump(exclude={"path"}) for name, entry in manifest.stores.items()},
+            "columns": {field.column: {"kind": field.kind, "max_length": field.max_length} for field in fields},
         }
         return web.json_response(about)
 
@@ -167,13 +189,14 @@ class Application:
         return self._metrics.text()
 
 
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+def _host(request: web.Request) -> str:
+    """The name in the header Host, without its port; "" where there is none, as HTTP/1.0 allows."""
+    match = _HOST.fullmatch(request.headers.get("Host", "").lower())
+    return (match["v6"] or match["name"] or "").removesuffix(".") if match else ""
 
 
 def _error(status: int, text: str, headers: Any = None) -> web.Response:
-    kept = {key: value for key, value in (headers or {}).items() if key in ("Retry-After", "Connection", "Allow")}
+    kept = {key: value for key, value in (headers or {}).items() if key in ("Retry-After", "Allow")}
     if status == 401:
         kept["WWW-Authenticate"] = "Bearer"
     return web.json_response({"error": one_line(text)}, status=status, headers=kept)

@@ -1,19 +1,56 @@
-"""Prometheus metrics of all worker processes together."""
+"""Prometheus metrics of all processes together, in a folder that they share."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from serve.scorer import Answer
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from embeddings.errors import InputError, first_line
+
+if TYPE_CHECKING:  # which imports torch, and the supervisor none
+    from serve.scorer import Answer
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the environment's variable by which prometheus_client finds the folder
+_MEMORY = Path("/dev/shm")  # where no full disk ends a process that counts, and nobody tidies up
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0)
 _CANDIDATES = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
-class Metrics:
-    """What is counted. The folder in PROMETHEUS_MULTIPROC_DIR holds every process's numbers."""
+class Refusals:
+    """Counts new versions that a process refuses.
 
-    def __init__(self) -> None:
-        own = CollectorRegistry()
+    Args:
+        place: the process's, such as a worker's number. One that takes another's place counts on where that ended.
+    """
+
+    def __init__(self, place: str, registry: CollectorRegistry | None = None) -> None:
+        shared = FOLDER in os.environ
+        values.ValueClass = values.MultiProcessValue(lambda: place) if shared else values.MutexValue
+        self._refused = Counter(
+            "tierwise_version_refusals", "New versions refused, by processes.", registry=registry or CollectorRegistry()
+        )
+
+    def refusal(self) -> None:
+        """Count one."""
+        self._refused.inc()
+
+
+class Metrics(Refusals):
+    """What a worker counts. ``FOLDER`` of the environment holds every process's numbers; without it, its own are all.
+
+    Args:
+        place: as in ``Refusals``.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._own = own = CollectorRegistry()
+        super().__init__(place, own)
         self._requests = Counter("tierwise_requests", "Requests by status.", ["status"], registry=own)
         self._seconds = Histogram("tierwise_request_seconds", "Read to answered.", buckets=_SECONDS, registry=own)
         self._waited = Histogram("tierwise_wait_seconds", "Read to scored.", buckets=_SECONDS, registry=own)
@@ -23,14 +60,13 @@ class Metrics:
         self._vectors = Counter("tierwise_missing_vectors", "Candidates without one.", ["modality"], registry=own)
         self._truncated = Counter("tierwise_truncated", "Lists cut to max_length.", ["feature"], registry=own)
         self._swaps = Counter("tierwise_version_swaps", "New versions taken, by processes.", registry=own)
-        self._refused = Counter("tierwise_version_refusals", "New versions refused, by processes.", registry=own)
         self._version = Gauge(
             "tierwise_version", "Newest version that scores.", multiprocess_mode="livemax", registry=own
         )
         self._oldest = Gauge("tierwise_oldest_version", "Oldest one.", multiprocess_mode="livemin", registry=own)
         self._waiting = Gauge("tierwise_waiting", "Requests that wait.", multiprocess_mode="livesum", registry=own)
 
-    def answered(self, answer: Answer, seconds: float, waited_s: float) -> None:
+    def answered(self, answer: "Answer", seconds: float, waited_s: float) -> None:
         """Count one request that was scored."""
         self._seconds.observe(seconds)
         self._waited.observe(waited_s)
@@ -45,9 +81,9 @@ class Metrics:
         for name, count in answer.truncated.items():
             self._truncated.labels(name).inc(count)
 
-    def status(self, status: int) -> None:
-        """Count one request's status."""
-        self._requests.labels(str(status)).inc()
+    def status(self, status: str) -> None:
+        """Count one request's status, or that its client has gone."""
+        self._requests.labels(status).inc()
 
     def version(self, version: str, swapped: bool) -> None:
         """Say which version scores from now on."""
@@ -56,17 +92,41 @@ class Metrics:
         if swapped:
             self._swaps.inc()
 
-    def refusal(self) -> None:
-        """Count a version that was refused."""
-        self._refused.inc()
-
     def waiting(self, requests: int) -> None:
         """Say how many requests wait."""
         self._waiting.set(requests)
 
-    @staticmethod
-    def text() -> bytes:
+    def text(self) -> bytes:
         """Everything of every process, as Prometheus reads it."""
+        if FOLDER not in os.environ:
+            return generate_latest(self._own)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
         return generate_latest(registry)
+
+
+@contextlib.contextmanager
+def metrics_folder() -> Iterator[None]:
+    """A folder for what this process and those that it starts count. Raises InputError where none can be made."""
+    memory = _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK | os.X_OK) else None
+    try:
+        folder = tempfile.mkdtemp(prefix="tierwise-metrics-", dir=memory)
+    except OSError as error:
+        raise InputError(f"no folder for metrics can be made ({first_line(error)}); name one in TMPDIR") from None
+    os.environ[FOLDER] = folder
+    try:
+        yield
+    finally:
+        del os.environ[FOLDER]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def has_ended(place: str) -> None:
+    """Have the gauges of a process that ended count no more."""
+    mark_process_dead(place)
+
+
+def remove_metrics_folder() -> None:
+    """Remove the folder for a supervisor that was killed."""
+    if FOLDER in os.environ:
+        shutil.rmtree(os.environ[FOLDER], ignore_errors=True)

@@ -205,7 +205,8 @@ class PageRoutes:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text=f"Content-Type is {request.content_type}; wanted application/json")
         context, candidates = parse_request(await self._read_body(request))
-        count = max((len(v) for v in candidates.values() if isinstance(v, list)), default=0) if candidates else 0
+        columns = candidates.values() if isinstance(candidates, dict) else ()
+        count = max((len(v) for v in columns if isinstance(v, list)), default=0)
         if count > MOST_EXPLAINED:
             raise InputError(f"candidates: {count} of them; explained are at most {MOST_EXPLAINED}; give fewer")
         explained, _ = await self._queue.run(request, lambda: _explanation(explain(self._scorer, context, candidates)))

@@ -9,18 +9,20 @@ import collections
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 Result = TypeVar("Result")
 
 
-@dataclass
-class _Job(Generic[Result]):
-    work: Callable[[], Result]
+@dataclass(frozen=True)
+class _Job:
+    """``work`` for ``request``; ``future`` is its result and the seconds that it waited."""
+
+    work: Callable[[], Any]
     request: web.Request
-    future: asyncio.Future[Result]
+    future: asyncio.Future[tuple[Any, float]]
     since: float
 
 
@@ -38,36 +40,39 @@ class ScoreQueue:
     async def run(self, request: web.Request, work: Callable[[], Result]) -> tuple[Result, float]:
         """What ``work`` returns, in its turn, and the seconds that it waited.
 
-        Raises web.HTTPTooManyRequests where too many wait, web.HTTPServiceUnavailable where it waited too long, and
-        what ``work`` raises.
+        Raises web.HTTPTooManyRequests where too many wait, web.HTTPServiceUnavailable where it waited too long,
+        asyncio.CancelledError where the client has gone, and what ``work`` raises.
         """
         if len(self._jobs) >= self._most:
             raise web.HTTPTooManyRequests(text=f"{self._most} requests wait already", headers={"Retry-After": "1"})
         job = _Job(work, request, asyncio.get_running_loop().create_future(), time.perf_counter())
         self._jobs.append(job)
         self._wake.set()
-        result = await job.future
-        return result, job.since
+        return await job.future
 
     async def work(self) -> None:
-        """Do jobs as they come, for ever."""
+        """Do jobs as they come, for ever. What ends it ends the process: nothing would be answered any more."""
         while True:
             while not self._jobs:
                 self._wake.clear()
                 await self._wake.wait()
             job = self._jobs.popleft()
             transport = job.request.transport
-            waited = time.perf_counter() - job.since
             if job.future.done() or transport is None or transport.is_closing():
                 job.future.cancel()  # nobody waits for it
                 continue
-            if waited > self._timeout_s:
-                text = f"it waited {waited:.1f} s to be scored; allowed: {self._timeout_s:g} s"
-                job.future.set_exception(web.HTTPServiceUnavailable(text=text, headers={"Retry-After": "1"}))
-                continue
-            job.since = waited
-            try:
-                job.future.set_result(job.work())
-            except Exception as error:
-                job.future.set_exception(error)
+            self._do(job)
             await asyncio.sleep(0)
+
+    def _do(self, job: _Job) -> None:
+        waited = time.perf_counter() - job.since
+        if waited > self._timeout_s:
+            text = f"it waited {waited:.1f} s to be scored; allowed: {self._timeout_s:g} s"
+            job.future.set_exception(web.HTTPServiceUnavailable(text=text, headers={"Retry-After": "1"}))
+            return
+        try:
+            job.future.set_result((job.work(), waited))
+        except StopIteration as error:  # which no future takes
+            job.future.set_exception(RuntimeError(f"StopIteration {error}"))
+        except Exception as error:
+            job.future.set_exception(error)

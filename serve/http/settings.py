@@ -1,9 +1,12 @@
 """Settings of a scorer over HTTP, as the command line gives them to its processes."""
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,13 +16,14 @@ class Settings:
     stores      modality -> folder of its frozen store, where it is not where it lay at the export
     body_bytes  of a request, at most; more is refused before it is read
     waiting     requests that a process lets wait, at most; 429 beyond
-    timeout_s   that a request may wait to be scored, 503 beyond; and that its body may take to come, and its headers
+    timeout_s   that a request may wait to be scored, 503 beyond; and that its body may take to come, 408 beyond
+    grace_s     for requests that are under way when the scorer is told to end
     poll_s      between looks for a new version
     slow_ms     from which a request is logged
     token       that requests have to bring, if any
     items       parquet files, or folders of them, with facts of items for the page
     page        whether there is one
-    hosts       names that a request's Host may have besides the bound address; empty: any
+    hosts       names that a request's Host may have; empty: see ``allowed_hosts``
     """
 
     model: str
@@ -39,3 +43,20 @@ class Settings:
     items: tuple[str, ...] = ()
     page: bool = True
     hosts: tuple[str, ...] = ()
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """``hosts`` or, on a loopback address, the names of that: a page of elsewhere could make its own name point
+        here, and have a browser on this machine ask. Empty: any.
+        """
+        if self.hosts:
+            return frozenset(host.lower().strip("[]") for host in self.hosts)
+        return _LOOPBACK | {self.host} if self.is_local else frozenset()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody outside of this machine can ask."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

@@ -1,6 +1,7 @@
 """A worker process of the scorer: opens the model, answers on the shared port, takes new versions, ends gracefully."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import multiprocessing
@@ -8,102 +9,158 @@ import os
 import signal
 import sys
 import threading
-import time
+import traceback
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING
 
-from embeddings.errors import InputError, for_terminal
+from embeddings.errors import InputError, first_line, for_terminal
+from embeddings.standard_streams import make_lasting
+from serve.http.log import log
 from serve.http.settings import Settings
+from serve.http.versions_shared import SharedVersions
 
-HEADER_BYTES, HEADERS = 8190, 64
-BACKLOG = 1024
-
-
-def main(settings: Settings, version: Any, ready: Connection) -> None:
-    """Run until SIGTERM, or until the supervisor is gone.
-
-    Args:
-        version: shared number of the version that the supervisor has checked.
-        ready: is sent the process's id once it answers, or the error that keeps it from that.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C goes to all; the supervisor says when to stop
-    import torch
-    import uvloop
-
-    torch.set_num_threads(1)
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a traceback for every bad byte that somebody sends
-    uvloop.run(_serve(settings, version, ready))
-
-
-async def _serve(settings: Settings, version: Any, ready: Connection) -> None:
-    from aiohttp import web
-
-    from serve.http.application import Application
+if TYPE_CHECKING:  # what imports torch comes once the process runs
     from serve.http.metrics import Metrics
     from serve.page.items import Items
     from serve.scorer import Scorer
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    try:
-        scorer = Scorer(
+BACKLOG = 1024
+NEVER_HERE = (signal.SIGINT, signal.SIGHUP)  # a terminal sends them to all; the supervisor says when to stop
+_LOOK_S = 0.2  # at a number in memory, between looks for a new version
+_SWITCH_S = 0.0005  # that a thread which opens a version may keep the interpreter while a request waits for it
+
+
+def main(settings: Settings, addresses: list[str], place: int, versions: SharedVersions, ready: Connection) -> None:
+    """Run until SIGTERM, or until the supervisor is gone. Ends with status 1 where it could not begin or go on.
+
+    Args:
+        addresses: to listen on.
+        place: the worker's number.
+        ready: is sent the process's id once it answers, or the error that keeps it from that.
+    """
+    for number in NEVER_HERE:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NEVER_HERE)  # the supervisor blocks them while it starts a process
+    make_lasting()
+    import torch
+    import uvloop
+
+    torch.set_num_threads(1)
+    sys.setswitchinterval(_SWITCH_S)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a traceback for every bad byte that somebody sends
+    from serve.http.metrics import Metrics
+    from serve.page.items import Items
+
+    metrics = Metrics(str(place))
+    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone
+        try:
+            scorer = open_scorer(settings, versions, metrics)
+            schema = scorer.model.schema
+            items = Items(settings.items if settings.page else (), schema.feature(schema.target).source)
+            uvloop.run(serve(scorer, items, settings, addresses, versions, metrics, ready))
+            return
+        except InputError as error:
+            ready.send(str(error))
+    sys.exit(1)
+
+
+def open_scorer(settings: Settings, versions: SharedVersions, metrics: "Metrics") -> "Scorer":
+    """A scorer of the wanted version or, where that cannot be opened, of the last one that a worker took.
+
+    Raises InputError where neither can.
+    """
+    from serve.scorer import Scorer
+
+    def opened(version: str) -> Scorer:
+        return Scorer(
             settings.model,
             settings.stores,
-            version=f"{version.value:06d}",
+            version=version,
             policy=settings.policy,
             limits=settings.limits,
             check=False,
         )
-        schema = scorer.model.schema
-        items = Items(settings.items if settings.page else (), schema.feature(schema.target).source)
+
+    wanted, taken = versions.wanted, versions.taken
+    try:
+        scorer = opened(wanted)
     except InputError as error:
-        ready.send(str(error))
-        return
-    metrics = Metrics()
+        if taken in (None, wanted):
+            raise
+        metrics.refusal()
+        log(f"version {wanted} is refused: {for_terminal(str(error))}")
+        scorer = opened(taken)
+    versions.taken = scorer.version
     metrics.version(scorer.version, swapped=False)
+    return scorer
+
+
+async def serve(
+    scorer: "Scorer",
+    items: "Items",
+    settings: Settings,
+    addresses: list[str],
+    versions: SharedVersions,
+    metrics: "Metrics",
+    ready: Connection,
+) -> None:
+    """Answer requests until SIGTERM. Raises InputError where an address cannot be listened on."""
+    from aiohttp import web
+
+    from serve.http.application import Application
+    from serve.http.metrics import remove_metrics_folder
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    loop.add_reader(parent.sentinel, stop.set)  # it reads as ended once the supervisor is gone
     application = Application(scorer, settings, metrics, items)
-    runner = web.AppRunner(
-        application.web,
-        access_log=None,
-        keepalive_timeout=max(15.0, settings.timeout_s),  # also the time that a request's headers may take
-        lingering_time=0,
-        max_line_size=HEADER_BYTES,
-        max_field_size=HEADER_BYTES,
-        max_headers=HEADERS,
-        auto_decompress=False,
-        shutdown_timeout=settings.grace_s,
-    )
+    runner = application.runner()
     await runner.setup()
-    await web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=BACKLOG).start()
+    for address in addresses:
+        try:
+            await web.TCPSite(runner, address, settings.port, reuse_port=True, backlog=BACKLOG).start()
+        except OSError as error:
+            raise InputError(f"{address}:{settings.port} cannot be listened on: {first_line(error)}") from None
     working = asyncio.create_task(application.queue.work())
+    working.add_done_callback(lambda _: stop.set())
     gc.collect()
     gc.freeze()  # what was loaded stays; a collection is then as quick as what came since
-    watch = threading.Thread(target=_watch, args=(scorer, settings, metrics, version, loop, stop), daemon=True)
-    watch.start()
+    done = threading.Event()
+    taking = threading.Thread(target=take_new_versions, args=(scorer, versions, metrics, done), daemon=True)
+    taking.start()
     application.ready = True
     ready.send(os.getpid())
     await stop.wait()
     application.ready = False
+    done.set()
+    loop.remove_reader(parent.sentinel)
+    if not parent.is_alive():
+        remove_metrics_folder()
     await runner.cleanup()
-    working.cancel()
+    if not working.done():
+        working.cancel()
+        return
+    working.result()  # which raises what ended it
 
 
-def _watch(
-    scorer: Any, settings: Settings, metrics: Any, version: Any, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
-) -> None:
-    """Take each version that the supervisor has checked; end where the supervisor has."""
-    parent = multiprocessing.parent_process()
+def take_new_versions(scorer: "Scorer", versions: SharedVersions, metrics: "Metrics", done: threading.Event) -> None:
+    """Take each version that the supervisor wants, once it is open and warm, until ``done``."""
     refused = None
-    while parent is not None and parent.is_alive():
-        wanted = f"{version.value:06d}"
-        if wanted not in (scorer.version, refused):
-            try:
-                scorer.take(wanted, check=False)
-                metrics.version(wanted, swapped=True)
-            except InputError as error:
-                refused = wanted
-                metrics.refusal()
-                print(f"version {wanted} is refused: {for_terminal(str(error))}", file=sys.stderr, flush=True)
-        time.sleep(settings.poll_s / 4)
-    loop.call_soon_threadsafe(stop.set)
+    while not done.wait(_LOOK_S):
+        wanted = versions.wanted
+        if wanted in (scorer.version, refused):
+            continue
+        try:
+            scorer.take(wanted, check=False)
+        except Exception as error:  # whatever it is, the version before goes on
+            refused = wanted
+            metrics.refusal()
+            said = for_terminal(str(error)) if isinstance(error, InputError) else traceback.format_exc()
+            log(f"version {wanted} is refused, {scorer.version} goes on: {said}")
+            continue
+        versions.taken = wanted
+        metrics.version(wanted, swapped=True)
+        gc.collect()  # what of the version before only its cycles keep
+        gc.freeze()

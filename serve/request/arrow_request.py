@@ -1,7 +1,8 @@
 """Arrow IPC requests: two streams end to end, the context's one row and the candidates' N, into columns.
 
-The bytes come from anybody. Compressed buffers are refused, as a few bytes of them may say that they hold gigabytes;
-offsets are validated, as the reader does not look at them.
+The bytes come from anybody. Names and types are looked at before any data are; compressed buffers and dictionaries are
+refused, as a few bytes of them may say that they hold gigabytes; so are more rows than allowed, as a column of nulls or
+of lists of nothing has any number of them in no bytes. Offsets are validated, as the reader does not look at them.
 """
 
 from collections.abc import Mapping
@@ -16,25 +17,26 @@ from recsys.features.columns import Field
 from recsys.features.ragged import Ragged
 
 _COMPRESSION = 3  # the field of a RecordBatch
-_MOST_BATCHES = 1000  # of a stream
+_MOST_MESSAGES = 1000  # of a stream
 _FORMAT = "two Arrow IPC streams, the context's and the candidates'"
 
 
 def arrow_columns(
-    fields: Mapping[str, Field], body: bytes
+    fields: Mapping[str, Field], body: bytes, most_rows: int
 ) -> tuple[dict[str, np.ndarray | Ragged], dict[str, np.ndarray | Ragged]]:
     """Columns of the context and of the candidates.
 
     Args:
-        fields: column -> how features read it; other columns are left as they are, for their names to be refused.
+        fields: column -> how features read it; other columns are left unread, for their names to be refused.
+        most_rows: of the candidates.
 
     Raises InputError where ``body`` is not what is wanted.
     """
     source = pa.BufferReader(body)
     sides = []
-    for side in ("context", "candidates"):
+    for side, most in (("context", 1), ("candidates", most_rows)):
         try:
-            sides.append(_columns(fields, side, _stream(source)))
+            sides.append(_stream(fields, side, source, most))
         except (pa.ArrowException, OSError, ValueError, IndexError) as error:
             if isinstance(error, InputError):
                 raise
@@ -44,8 +46,37 @@ def arrow_columns(
     return sides[0], sides[1]
 
 
-def _stream(source: pa.BufferReader) -> pa.Table:
+def _stream(
+    fields: Mapping[str, Field], side: str, source: pa.BufferReader, most_rows: int
+) -> dict[str, np.ndarray | Ragged]:
+    """Columns of the stream that begins where ``source`` is, which is then at its end."""
     start = source.tell()
+    _check_messages(side, source)
+    end = source.tell()
+    source.seek(start)
+    schema = pa.ipc.open_stream(source).schema
+    _check_columns(fields, side, schema)
+    wanted = [i for i, name in enumerate(schema.names) if name in fields]
+    source.seek(start)
+    batches, rows = [], 0
+    for batch in pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=wanted)):
+        rows += batch.num_rows
+        if not 0 <= rows <= most_rows:
+            raise InputError(f"{side}: it has {rows:,} rows or more; allowed: {most_rows:,}")
+        batch.validate(full=True)
+        batches.append(batch)
+    source.seek(end)
+    names = [schema.names[i] for i in wanted]
+    table = pa.Table.from_batches(batches, pa.schema([schema.field(i) for i in wanted])).combine_chunks()
+    columns: dict[str, np.ndarray | Ragged] = {name: np.zeros(rows, np.int64) for name in schema.names}
+    for name, column in zip(names, table.columns, strict=True):
+        array = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        columns[name] = arrow_values(name, array, side, partial(_nulls, array))
+    return columns
+
+
+def _check_messages(side: str, source: pa.BufferReader) -> None:
+    """Read one stream's messages, without their content. Raises InputError for those that requests may not have."""
     messages = pa.ipc.MessageReader.open_stream(source)
     count = 0
     while True:
@@ -54,34 +85,27 @@ def _stream(source: pa.BufferReader) -> pa.Table:
         except StopIteration:
             break
         count += 1
-        if count > _MOST_BATCHES:
-            raise InputError(f"a stream has more than {_MOST_BATCHES:,} messages; wanted {_FORMAT}")
+        if count > _MOST_MESSAGES:
+            raise InputError(f"{side}: a stream of more than {_MOST_MESSAGES:,} messages; wanted {_FORMAT}")
+        if message.type not in ("schema", "record batch"):
+            raise InputError(f"{side}: a message is a {message.type}; write columns plainly, without dictionaries")
         if message.type == "record batch" and _is_compressed(message.metadata):
-            raise InputError("a record batch is compressed, which requests may not be; write it without")
-    end = source.tell()
+            raise InputError(f"{side}: a record batch is compressed, which requests may not be; write it without")
     if not count:
-        raise InputError(f"a stream is missing; wanted {_FORMAT}")
-    source.seek(start)
-    table = pa.ipc.open_stream(source).read_all()
-    source.seek(end)
-    table.validate(full=True)
-    return table.combine_chunks()
+        raise InputError(f"{side}: its stream is missing; wanted {_FORMAT}")
 
 
-def _columns(fields: Mapping[str, Field], side: str, table: pa.Table) -> dict[str, np.ndarray | Ragged]:
-    columns: dict[str, np.ndarray | Ragged] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if name in columns:
-            raise InputError(f"{side}: column {shown(name)} is there twice")
-        field = fields.get(name)
-        if field is None:
-            columns[name] = np.zeros(table.num_rows, np.int64)
-            continue
-        if not readable_as(column.type, field.kind):
-            raise InputError(f"{side}: column '{name}' is {shown(str(column.type))}; wanted {WANTED[field.kind]}")
-        array = column.chunk(0) if column.num_chunks else pa.array([], column.type)
-        columns[name] = arrow_values(name, array, side, partial(_nulls, array))
-    return columns
+def _check_columns(fields: Mapping[str, Field], side: str, schema: pa.Schema) -> None:
+    seen = set()
+    for column in schema:
+        if column.name in seen:
+            raise InputError(f"{side}: column {shown(column.name)} is there twice")
+        seen.add(column.name)
+        field = fields.get(column.name)
+        if field is not None and not readable_as(column.type, field.kind):
+            raise InputError(
+                f"{side}: column '{column.name}' is {shown(str(column.type))}; wanted {WANTED[field.kind]}"
+            )
 
 
 def _nulls(array: pa.Array, _: str) -> int:

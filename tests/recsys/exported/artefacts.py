@@ -95,8 +95,10 @@ def export(
     seed: int = 0,
     dtype: str = "float32",
     requests: tuple[dict[str, Any], ...] = (),
+    keep: int = 3,
+    scale: float = 1.0,
 ) -> Artefact:
-    """Write the next version of a model with random weights, and publish it."""
+    """Write the next version of a model with random weights, and publish it; the dense ones times ``scale``."""
     schema, config = rich_schema(), arch_config({"embedding_dim": DIM, **settings})
     stores = open_stores(schema, config, str(data))
     torch.manual_seed(seed)
@@ -107,12 +109,12 @@ def export(
         torch.nn.init.normal_(parameter)
     weights = {name.split(".")[-2]: value.detach().numpy() for name, value in model.sparse.named_parameters()}
     entries = {t.name: TableEntry(rows=t.num_embeddings, width=DIM, dtype=dtype) for t in tables}
-    with Versions(root).writing(step=seed, keep=3) as (version, folder):
+    with Versions(root).writing(step=seed, keep=keep) as (version, folder):
         save_schema(schema, str(folder))
         (folder / "tables").mkdir()
         for name in entries:
             _write_table(folder, name, weights[module_name(name)], dtype)
-        arch = {name: value.clone() for name, value in model.dense.arch.state_dict().items()}
+        arch = {name: value * scale for name, value in model.dense.arch.state_dict().items()}
         (folder / DENSE).write_bytes(save(arch))
         write_json(folder / WARMUP, {"requests": list(requests)})
         facts = {

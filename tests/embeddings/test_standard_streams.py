@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 SAY = """
 import os, sys
-from train.standard_streams import make_lasting
+from embeddings.standard_streams import make_lasting
 make_lasting()
 make_lasting()
 file = open(sys.argv[1], "w", buffering=1)
@@ -59,9 +59,9 @@ def test_streams_that_are_read_get_everything_in_order(tmp_path):
 
 
 def test_output_that_is_not_to_be_buffered_is_not():
-    code = "import os, train.standard_streams as s; s.make_lasting(); print('said', end=''); os.write(1, b' at once')"
+    code = "import os, embeddings.standard_streams as s; s.make_lasting(); print('a', end=''); os.write(1, b' at once')"
     done = subprocess.run([sys.executable, "-u", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "said at once"
+    assert done.stdout == "a at once"
 
 
 def test_a_full_disk_is_not_passed_over(tmp_path):
