@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import multiprocessing
+import os
 import resource
 import signal
 import threading
@@ -23,6 +24,7 @@ from serve.http.versions_shared import SharedVersions
 from serve.http.worker_slot import WorkerSlot
 
 _MORE_S = 2.0  # that a worker may take to end beyond the grace
+_NICE = 10
 _SAME_S = 1.0  # within which signals are one: a launcher passes on what its whole group gets
 
 
@@ -112,6 +114,8 @@ class Supervisor:
         return process, ours
 
     def _watch(self, watch: VersionWatch) -> None:
+        with contextlib.suppress(OSError):  # what reads a version whole gives way to what answers
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while not self._stopping.wait(self._settings.poll_s):
             try:
                 watch.look()

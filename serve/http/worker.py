@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # what imports torch comes once the process runs
 BACKLOG = 1024
 NEVER_HERE = (signal.SIGINT, signal.SIGHUP)  # a terminal sends them to all; the supervisor says when to stop
 _LOOK_S = 0.2  # at a number in memory, between looks for a new version
-_SWITCH_S = 0.0005  # that a thread which opens a version may keep the interpreter while a request waits for it
 
 
 def main(settings: Settings, addresses: list[str], place: int, versions: SharedVersions, ready: Connection) -> None:
@@ -46,7 +45,6 @@ def main(settings: Settings, addresses: list[str], place: int, versions: SharedV
     import uvloop
 
     torch.set_num_threads(1)
-    sys.setswitchinterval(_SWITCH_S)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a traceback for every bad byte that somebody sends
     from serve.http.metrics import Metrics
     from serve.page.items import Items

@@ -68,5 +68,5 @@ def test_a_folder_goes_with_the_workers_of_a_supervisor_that_was_killed():
 def test_no_place_for_the_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(metrics, "_MEMORY", tmp_path / "none")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    with pytest.raises(InputError, match="no folder for metrics can be made .*TMPDIR"):
+    with pytest.raises(InputError, match=r"no folder for metrics can be made .*TMPDIR"):
         metrics_folder().__enter__()

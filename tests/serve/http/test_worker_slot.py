@@ -112,7 +112,7 @@ def test_what_a_worker_says_before_it_ends_is_logged(slot, clock, capsys):
 def test_what_keeps_the_first_from_answering_ends_all(slot):
     slot.start()
     slot.started[0][1].send("the store is gone")
-    with pytest.raises(InputError, match="^the store is gone$"):
+    with pytest.raises(InputError, match=r"^the store is gone$"):
         slot.wait_ready(threading.Event())
 
 
