@@ -84,3 +84,10 @@ def arrow_body(request: dict[str, Any] = REQUEST) -> bytes:
     """A request as two Arrow streams."""
     context = {name: [value] for name, value in request["context"].items()}
     return stream(context) + stream(request["candidates"])
+
+
+def head(*lines: str, length: int | None = None) -> bytes:
+    """The first line and headers of a request to score JSON, and more of them."""
+    more = [f"Content-Length: {length}"] if length is not None else []
+    first = ["POST /v1/score HTTP/1.1", "Host: localhost", f"Content-Type: {JSON}"]
+    return "\r\n".join([*first, *lines, *more, "", ""]).encode(errors="surrogateescape")
