@@ -60,10 +60,7 @@ class Metrics(Refusals):
         self._vectors = Counter("tierwise_missing_vectors", "Candidates without one.", ["modality"], registry=own)
         self._truncated = Counter("tierwise_truncated", "Lists cut to max_length.", ["feature"], registry=own)
         self._swaps = Counter("tierwise_version_swaps", "New versions taken, by processes.", registry=own)
-        self._version = Gauge(
-            "tierwise_version", "Newest version that scores.", multiprocess_mode="livemax", registry=own
-        )
-        self._oldest = Gauge("tierwise_oldest_version", "Oldest one.", multiprocess_mode="livemin", registry=own)
+        self._versions: tuple[Gauge, Gauge] | None = None  # none before one scores: they would say 0
         self._waiting = Gauge("tierwise_waiting", "Requests that wait.", multiprocess_mode="livesum", registry=own)
 
     def answered(self, answer: "Answer", seconds: float, waited_s: float) -> None:
@@ -87,8 +84,14 @@ class Metrics(Refusals):
 
     def version(self, version: str, swapped: bool) -> None:
         """Say which version scores from now on."""
-        self._version.set(int(version))
-        self._oldest.set(int(version))
+        if self._versions is None:
+            newest, oldest = ("tierwise_version", "Newest version that scores."), ("tierwise_oldest_version", "Oldest.")
+            self._versions = (
+                Gauge(*newest, multiprocess_mode="livemax", registry=self._own),
+                Gauge(*oldest, multiprocess_mode="livemin", registry=self._own),
+            )
+        for gauge in self._versions:
+            gauge.set(int(version))
         if swapped:
             self._swaps.inc()
 

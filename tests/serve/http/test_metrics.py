@@ -23,6 +23,7 @@ def test_all_processes_are_counted_together_and_the_next_in_a_place_counts_on(sc
         folder = Path(os.environ[FOLDER])
         assert folder.stat().st_mode & 0o777 == 0o700
         first, second = Metrics("0"), Metrics("1")
+        assert "tierwise_oldest_version" not in lines(first.text())  # a worker that still opens its model is not 0
         first.version("000001", swapped=False)
         second.version("000002", swapped=True)
         for one in (first, second):

@@ -86,8 +86,8 @@ def test_a_worker_that_is_killed_comes_back_and_sigterm_loses_no_request(own_mod
         until(lambda: not Path(f"/proc/{first[0]}").exists(), "it is gone, and all of its threads")
         assert asked(port)[0] == 200  # by the other
         until(lambda: len(workers(server)) == 2, "another one is there")
-        until(lambda: len(list(folder.glob("gauge_livemax_?.db"))) == 2, "it counts")
-        assert b"tierwise_oldest_version 1.0" in asked(port, "/metrics")[1]
+        until(lambda: len(list(folder.glob("gauge_livemax_?.db"))) == 2, "it counts, and answers")
+        until(lambda: b"tierwise_oldest_version 1.0" in asked(port, "/metrics")[1], "it says its version")
         # a request whose body is half there at SIGTERM is still answered
         body = json.dumps(REQUEST).encode()
         with socket.create_connection(("127.0.0.1", port), timeout=30) as half:
