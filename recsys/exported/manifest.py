@@ -7,7 +7,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from embeddings.errors import InputError, first_line
 from embeddings.files.file_entry import FileEntry, sha256
-from embeddings.files.json_file import read_json
+from embeddings.files.json_file import read_json, write_json
 from embeddings.frozen.quantise import StoredDtype
 from embeddings.planner.table_constraint import MOST_COLUMNS, MOST_TABLE_ROWS
 from embeddings.validation import Count, FileName, Strict, validated
@@ -106,6 +106,12 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.version != folder.name:
         raise InputError(f"'{folder}' is called {folder.name}, but its {MANIFEST} says {manifest.version}; name it so")
     return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write manifest.json of a version whose other files are there, then READY. Raises OSError."""
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    (folder / READY).write_text(sha256(folder / MANIFEST) + "\n")
 
 
 def check_content(folder: Path, manifest: Manifest, *, digests: bool = True) -> None:

@@ -1,7 +1,6 @@
 """Exports a trained run: one of its checkpoints becomes a version of a model that can be served elsewhere."""
 
 import datetime
-import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -19,14 +18,13 @@ from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from recsys.exported.manifest import (
     DENSE,
-    MANIFEST,
-    READY,
     TABLES,
     WARMUP,
     Manifest,
     Source,
     StoreEntry,
     TableEntry,
+    write_manifest,
 )
 from recsys.exported.model import build_arch
 from recsys.exported.versions import Versions
@@ -206,8 +204,7 @@ def _write_manifest(
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     manifest = Manifest(created=created, tierwise=installed("tierwise") or "", stores=entries, files=files, **facts)
     assert SCHEMA_FILE in files
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
-    (folder / READY).write_text(hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest() + "\n")
+    write_manifest(folder, manifest)
     return manifest
 
 

@@ -1,0 +1,108 @@
+"""The exported model's forward in plain PyTorch, as it is written without this project's kernels; eager or compiled.
+
+The same parameters, features and HTTP stack. Histories are neither padded nor repeated: the user's embeddings and
+vectors are looked up once and broadcast over the candidates, and MAKE's first layer is split by its linearity, so that
+no tensor of [N, L, 4M] is made. That is the careful way to write it, a stronger peer than the usual concatenation.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from embeddings.frozen.table import FrozenTable
+from recsys.exported.model import ExportedModel
+from recsys.features.request_rows import RequestRows
+from recsys.models.din import DINArch
+from recsys.models.make import MAKE, MAKEFeatures
+from recsys.models.module_types import modules_of
+from recsys.models.multimodal import ModalityFeatures, TierFeatures
+from recsys.models.target_attention import TargetAttention
+
+Tables = dict[str, torch.Tensor]
+
+
+class PlainScorer:
+    """Logits of a request's candidates, for the modes simtier and simtier+make of the architecture din."""
+
+    def __init__(self, model: ExportedModel, compiled: bool) -> None:
+        arch = model.arch
+        assert isinstance(arch, DINArch)
+        self._model, self._arch = model, arch
+        rows = {name: np.arange(entry.rows) for name, entry in model.manifest.tables.items()}
+        self._tables = {name: table.embeddings(rows[name]) for name, table in model.tables.items()}
+        forward: Callable[..., torch.Tensor] = self._forward
+        self._call = torch.compile(forward, dynamic=True) if compiled else forward
+
+    @torch.inference_mode()
+    def score(self, rows: RequestRows) -> torch.Tensor:
+        """As ``ExportedModel.score``."""
+        ids = {name: torch.from_numpy(bags.values) for name, bags in rows.ids.items()}
+        frozen = {name: (r.target, r.history) for name, r in rows.frozen.items()}
+        return self._call(rows.dense, ids, frozen)
+
+    def _forward(
+        self, dense: torch.Tensor, ids: dict[str, torch.Tensor], frozen: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    ) -> torch.Tensor:
+        schema, arch, count = self._model.schema, self._arch, dense.shape[0]
+
+        def embedded(name: str) -> torch.Tensor:
+            table = schema.feature(name).table
+            assert table is not None
+            return nn.functional.embedding(ids[name], self._tables[table])
+
+        features = [dense]
+        features += [embedded(f.name).expand(count, -1) for f in schema.pooled]
+        features += [embedded(f.name).expand(count, -1) for f in arch.ids]
+        for f, attention in zip(arch.sequences, arch.attention.values(), strict=True):
+            assert isinstance(attention, TargetAttention) and f.target is not None
+            features.append(_attended(attention, embedded(f.target), embedded(f.name)))
+        for module in modules_of(ModalityFeatures, arch.multimodal.values()):
+            table = module.table
+            assert isinstance(table, FrozenTable) and table.scale is None
+            targets, history = (_vectors(table.table, r) for r in frozen[module.modality])
+            known = (frozen[module.modality][0] >= 0).unsqueeze(1) & (frozen[module.modality][1] >= 0)
+            for part in module.parts:
+                if isinstance(part, MAKEFeatures):
+                    features.append(_make(part.make, targets, history, known))
+                else:
+                    assert isinstance(part, TierFeatures)
+                    features.append(_tiers(targets @ history.T, known, part.width))
+        return arch.over.layers(torch.cat(features, dim=1)).squeeze(1)
+
+
+def _attended(unit: TargetAttention, target: torch.Tensor, behaviours: torch.Tensor) -> torch.Tensor:
+    """target [N, D], behaviours [L, D]: [N, D]."""
+    keys = behaviours.unsqueeze(0).expand(target.shape[0], -1, -1)
+    pairs = torch.cat([keys, keys * target.unsqueeze(1)], dim=2)
+    weights = unit.score(unit.pair(pairs) + unit.query(target).unsqueeze(1))
+    return weights.squeeze(2) @ behaviours
+
+
+def _vectors(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    return table.index_select(0, rows.clamp(min=0)) * (rows >= 0).unsqueeze(1)
+
+
+def _tiers(cosines: torch.Tensor, known: torch.Tensor, count: int) -> torch.Tensor:
+    """log(1 + behaviours a tier): [N, count]."""
+    tier = ((cosines + 1) * (count / 2)).long().clamp(0, count - 1)
+    return torch.zeros(cosines.shape[0], count).scatter_add_(1, tier, known.float()).log1p()
+
+
+def _make(make: MAKE, targets: torch.Tensor, history: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """v_MAKE, the activations of every layer, the logit: [N, M + sum of H_i + 1]."""
+    unit = make.attention
+    of_query, of_key, of_difference, of_product = (unit.weight * unit.spread).chunk(4, dim=1)
+    query = targets @ (of_query + of_difference).T + unit.bias
+    key = history @ (of_key - of_difference).T
+    products = (targets.unsqueeze(1) * history.unsqueeze(0)) @ of_product.T
+    hidden = query.unsqueeze(1) + key.unsqueeze(0) + products
+    weights = (torch.where(hidden > 0, hidden, unit.slope * hidden) @ unit.score) * known
+    scale = make.table.width**0.5
+    pooled = weights @ history * scale
+    flow, outputs = torch.cat([pooled, targets * scale, pooled * targets * scale], dim=1), [pooled]
+    for layer in make.layers:
+        flow = nn.functional.silu(layer(flow))
+        outputs.append(flow)
+    return torch.cat([*outputs, make.logit(flow)], dim=1)

@@ -1,0 +1,131 @@
+"""Starts a scorer over HTTP: ours, or a peer behind the same HTTP stack, features and workers.
+
+    python -m benchmarks.serving.contender ours|eager|compiled|noop|parsed MODEL PORT PROCESSES
+
+noop answers without having looked at the body, parsed with all but the model: what HTTP alone takes, and HTTP, parsing
+and features together.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from benchmarks import ROOT
+from embeddings.errors import InputError
+from serve.http import supervisor, worker
+from serve.http.settings import Settings
+
+CONTENDERS = ("ours", "eager", "compiled", "noop", "parsed")
+START_S = 300  # torch.compile takes minutes
+
+
+@contextlib.contextmanager
+def serving(name: str, model: str, port: int, processes: int) -> Iterator[float]:
+    """A contender that answers at http://127.0.0.1:``port`` inside the block; the seconds until it did."""
+    words = ["-m", "benchmarks.serving.contender", name, model, str(port), str(processes)]
+    begun = time.monotonic()
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        while not _answers(port):
+            if process.poll() is not None:
+                said = process.stderr.read().decode()[-300:] if process.stderr else ""
+                raise InputError(f"{name} ended with {process.returncode} before it served: {said}")
+            if time.monotonic() - begun > START_S:
+                raise InputError(f"{name} did not serve within {START_S} s")
+            time.sleep(0.1)
+        yield time.monotonic() - begun
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def post(port: int, body: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one request as JSON."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/score", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=START_S) as answer:
+        return json.load(answer)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def eager(*arguments: Any) -> None:
+    """A worker whose model is plain PyTorch, eager."""
+    _plain(False)
+    worker.main(*arguments)
+
+
+def compiled(*arguments: Any) -> None:
+    """A worker whose model is plain PyTorch, compiled."""
+    _plain(True)
+    worker.main(*arguments)
+
+
+def noop(*arguments: Any) -> None:
+    """A worker that reads each request's body and answers as it did the first one."""
+    from serve.http.application import Application
+
+    scored = Application._of_json
+    first: dict[int, Any] = {}
+
+    def answer(self: Application, body: bytes) -> Any:
+        if not first:
+            first[0] = scored(self, body)
+        return first[0]
+
+    Application._of_json = answer  # type: ignore[method-assign]  # the same application without its work
+    worker.main(*arguments)
+
+
+def parsed(*arguments: Any) -> None:
+    """A worker that does all but the model: every logit is 0."""
+    import torch
+
+    from recsys.exported.model import ExportedModel
+
+    def score(self: ExportedModel, rows: Any) -> Any:
+        return torch.zeros(rows.candidates)
+
+    ExportedModel.score = score  # type: ignore[method-assign]  # the same scorer without its model
+    worker.main(*arguments)
+
+
+def _plain(compile_it: bool) -> None:
+    from benchmarks.peers.plain_scorer import PlainScorer
+    from recsys.exported.model import ExportedModel
+    from recsys.features.request_rows import RequestRows
+
+    plain: dict[int, PlainScorer] = {}
+
+    def score(self: ExportedModel, rows: RequestRows) -> Any:
+        if id(self) not in plain:
+            plain[id(self)] = PlainScorer(self, compile_it)
+        return plain[id(self)].score(rows)
+
+    ExportedModel.score = score  # type: ignore[method-assign]  # the peer is the same scorer with another forward
+
+
+def main(name: str, model: str, port: str, processes: str) -> None:
+    """Serve until SIGTERM."""
+    workers = {"ours": worker.main, "eager": eager, "compiled": compiled, "noop": noop, "parsed": parsed}
+    mock.patch.object(supervisor, "worker", SimpleNamespace(main=workers[name])).start()
+    settings = Settings(model=model, port=int(port), processes=int(processes), waiting=1000, timeout_s=60, slow_ms=1e9)
+    supervisor.Supervisor(settings).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,46 @@
+"""Measures the scorer: python -m benchmarks.serving --case speed|parity|swap|memory."""
+
+from pathlib import Path
+
+import click
+
+from benchmarks.harness import results_option
+from benchmarks.serving import memory, parity, speed, swap
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--case", type=click.Choice(["speed", "parity", "swap", "memory"]), required=True)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("runs/serving"),
+    show_default=True,
+    help="speed, swap, memory: where the model is, or is made; it stays there.",
+)
+@click.option("--run", help="parity: the run whose scores are compared.")
+@click.option("--rows", default=100_000, show_default=True, help="parity: rows of its test split, at most.")
+@click.option(
+    "--shapes",
+    default="1x50,100x50,1000x50,1x1000,100x1000,1000x1000",
+    show_default=True,
+    help="speed: candidates x history of the requests.",
+)
+@click.option("--contenders", default="ours,eager,compiled,noop,parsed", show_default=True, help="speed: of these.")
+@click.option("--processes", default=2, show_default=True)
+@click.option("--connections", default=8, show_default=True)
+@click.option("--seconds", default=10.0, show_default=True, help="Of each measurement.")
+@click.option("--repeats", default=3, show_default=True, help="speed: rounds over all contenders.")
+@click.option("--swaps", default=100, show_default=True)
+@results_option("--out")
+def main(case: str, folder: Path, run: str | None, rows: int, shapes: str, contenders: str, processes: int,
+         connections: int, seconds: float, repeats: int, swaps: int, results: Path) -> None:  # fmt: skip
+    """Measure the scorer on this machine. Appends rows to serving.jsonl."""
+    if case == "parity":
+        parity.measure(run, rows, results)
+    elif case == "speed":
+        wanted = [(int(n), int(length)) for n, _, length in (shape.partition("x") for shape in shapes.split(","))]
+        speed.measure(folder, wanted, contenders.split(","), processes, connections, seconds, repeats, results)
+    elif case == "swap":
+        swap.measure(folder, swaps, processes, connections, results)
+    else:
+        memory.measure(folder, processes, results)
