@@ -31,7 +31,8 @@ class Refusals:
 
     def __init__(self, place: str, registry: CollectorRegistry | None = None) -> None:
         shared = FOLDER in os.environ
-        values.ValueClass = values.MultiProcessValue(lambda: place) if shared else values.MutexValue
+        self._values = values.MultiProcessValue(lambda: place) if shared else values.MutexValue
+        values.ValueClass = self._values
         self._refused = Counter(
             "tierwise_version_refusals", "New versions refused, by processes.", registry=registry or CollectorRegistry()
         )
@@ -85,6 +86,7 @@ class Metrics(Refusals):
     def version(self, version: str, swapped: bool) -> None:
         """Say which version scores from now on."""
         if self._versions is None:
+            values.ValueClass = self._values
             newest, oldest = ("tierwise_version", "Newest version that scores."), ("tierwise_oldest_version", "Oldest.")
             self._versions = (
                 Gauge(*newest, multiprocess_mode="livemax", registry=self._own),

@@ -4,10 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from prometheus_client import values
 
 from embeddings.errors import InputError
 from serve.http import metrics
 from serve.http.metrics import FOLDER, Metrics, Refusals, has_ended, metrics_folder, remove_metrics_folder
+
+
+@pytest.fixture(autouse=True)
+def others_count_for_themselves(monkeypatch):
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
 
 
 def lines(text: bytes) -> dict[str, float]:

@@ -79,7 +79,7 @@ def alive(process: int) -> bool:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_comes_back_and_sigterm_loses_no_request(own_model):
-    with serving(own_model, "--processes", "2") as (server, port):
+    with serving(own_model, "--processes", "2", "--timeout-s", "60") as (server, port):
         first = workers(server)
         folder = metrics_of(first[0])
         os.kill(first[0], signal.SIGKILL)
