@@ -11,7 +11,23 @@ from torchx_components import job
 
 def bench(
     *arguments: str,
-    benchmark: kernels, training.step, training.checkpoint, serving, data.memory, data.conversion,
+    benchmark: str,
+    h: Optional[str] = None,
+    name: str = "bench",
+    image: str = job.IMAGE,
+    cpu: int = 2,
+    gpu: int = 0,
+    memMB: int = 8192,
+    env: Optional[Dict[str, str]] = None,
+    mounts: Optional[List[str]] = None,
+    max_retries: int = 0,
+    logs: str = "runs/bench/logs",
+) -> specs.AppDef:
+    """Measure: torchx run -s local_cwd torchx_components/bench.py:bench --benchmark kernels
+
+    Args:
+        arguments: what python -m benchmarks.BENCHMARK takes, after a bare --
+        benchmark: kernels, training.step, training.checkpoint, serving, data.memory, data.conversion,
             data.large_tables, frozen, frozen.precision, planner, planner.scaling, paper, paper.chain,
             peers.fuxictr.peer or render
         h: named resource of the scheduler, instead of cpu, gpu and memMB; a local run needs none
