@@ -43,10 +43,10 @@ def explain(scorer: Scorer, context: Mapping[str, Any], candidates: Mapping[str,
     answer, model, rows = scorer.score_and_rows(context, candidates)
     tiers, cosines = {}, {}
     for name, store in model.stores.items():
-        table, frozen, settings = FrozenTable(store), rows.frozen[name], model.manifest.model.modality_config(name)
+        table, frozen, config = FrozenTable(store), rows.frozen[name], model.manifest.model
         cosines[name] = _cosines(table, frozen)
-        if "simtier" in settings.parts:
-            tiers[name] = table.tier_counts(frozen, settings.num_tiers).numpy()
+        if "simtier" in config.parts(name):
+            tiers[name] = table.tier_counts(frozen, config.modality_config(name).num_tiers).numpy()
     without = {name: model.score(changed).numpy() for name, changed in _variants(model, rows).items()}
     return Explanation(answer, without, tiers, cosines, _make_logits(model, rows))
 
