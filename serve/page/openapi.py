@@ -19,6 +19,7 @@ STATUSES = {
     "421": "The Host is none that is served.",
     "422": "The model does not know an item, the user or a vector, and the scorer's settings refuse that.",
     "429": "Too many requests wait; send it again after Retry-After seconds.",
+    "500": "The model's logits are not finite, or the scorer has a defect; its log says more.",
     "503": "It waited too long, or the scorer starts or stops; send it again after Retry-After seconds.",
 }
 _OF_ALL = ("401", "421")

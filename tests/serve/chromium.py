@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 FOUND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_START_S, _ANSWER_S = 60.0, 60.0
+_START_S, _ANSWER_S = 60.0, 30.0
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
           "--no-first-run", "--disable-background-networking", "--remote-debugging-port=0")  # fmt: skip
 

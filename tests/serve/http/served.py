@@ -58,7 +58,9 @@ class Served:
 @contextlib.asynccontextmanager
 async def served(scorer: Scorer, *, works: bool = True, **settings: Any) -> AsyncIterator[Served]:
     """An application of ``settings``, ready, with its queue's task where it ``works``."""
-    application = Application(scorer, Settings(model="", **settings), Metrics("0"), Items((), "item"))
+    application = Application(
+        scorer, Settings(model="", **settings), Metrics("0"), Items(settings.get("items", ()), "item")
+    )
     application.ready = True
     runner = application.runner()
     await runner.setup()
