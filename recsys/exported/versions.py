@@ -78,17 +78,25 @@ class Versions:
         with folder_lock(self.root, "exported model", "name another --out", check=self.refuse_other):
             there = self.root.is_dir()
             self.root.mkdir(parents=True, exist_ok=True)
+            self._clear()
+            version = f"{self._newest() + 1:06d}"
             try:
-                self._clear()
-                version = f"{self._newest() + 1:06d}"
                 with atomic_folder(self.folder(version)) as folder:
                     yield version, folder
                 self.publish(version, step, keep)
             except BaseException:
-                if not there:
-                    with contextlib.suppress(OSError):  # it holds something
-                        self.root.rmdir()
+                self._discard(version, there)
                 raise
+
+    def _discard(self, version: str, there: bool) -> None:
+        """Remove a version that did not become current, and the folder of all where it was not ``there`` before."""
+        with contextlib.suppress(InputError):  # there is no current.json
+            if self.current() == version:
+                return
+        shutil.rmtree(self.folder(version), ignore_errors=True)
+        if not there:
+            with contextlib.suppress(OSError):  # it holds something
+                self.root.rmdir()
 
     def _newest(self) -> int:
         """The highest number that was given; scorers know a version by it, even one that is gone."""

@@ -1,5 +1,6 @@
 """Versions: one is current, some are kept; writing one that fails or is killed leaves those that are there."""
 
+import errno
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from embeddings.errors import InputError
+from recsys.exported import versions as versions_module
 from recsys.exported.versions import Versions
 from tests.conftest import ROOT
 from tests.embeddings.files.held_folder import held_elsewhere
@@ -191,3 +193,27 @@ def test_a_number_is_given_once(tmp_path):
     (tmp_path / "000002" / "file").unlink()
     (tmp_path / "000002").rmdir()
     assert publish(tmp_path) == "000003"
+
+
+def test_a_version_that_cannot_become_current_does_not_stay(tmp_path, monkeypatch):
+    publish(tmp_path / "m")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(versions_module, "write_json", full)
+        for root in (tmp_path / "m", tmp_path / "new"):
+            with pytest.raises(OSError, match="No space left"):
+                publish(root)
+    assert names(tmp_path / "m") == ["000001", "current.json"] and not (tmp_path / "new").exists()
+    move = os.rename
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            versions_module.os, "rename", lambda *paths: full() if "removed" in str(paths[1]) else move(*paths)
+        )
+        with pytest.raises(OSError, match="No space left"):
+            publish(tmp_path / "m", keep=1)
+    assert Versions(tmp_path / "m").current() == "000002", "it was current already when an old one could not be removed"
+    assert (tmp_path / "m" / "000002" / "file").is_file()
+    assert publish(tmp_path / "m", keep=1) == "000003" and names(tmp_path / "m") == ["000003", "current.json"]
