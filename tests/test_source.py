@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.test_layout import MODULES, name
 
 # The same model in plain PyTorch, so DIN alone by purpose.
-OF_ONE_ARCHITECTURE = {"benchmarks/peers/pytorch_baseline.py"}
+OF_ONE_ARCHITECTURE = {"benchmarks/peers/pytorch_baseline.py", "benchmarks/peers/plain_scorer.py"}
 
 
 def questions_of_architecture(source: str) -> list[int]:

@@ -1,5 +1,6 @@
 """Plain values of a request, as JSON and Python have them, into columns: numbers to arrays, lists to ragged arrays."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -74,10 +75,10 @@ def _array(side: str, name: str, values: Any, field: Field) -> np.ndarray:
     right, numpys = _TYPES[field.kind], _NUMPY[field.kind]
     if wrong := [kind for kind in set(map(type, values)) if kind not in right and not issubclass(kind, numpys)]:
         raise _refused(side, name, next(value for value in values if type(value) in wrong), field)
-    try:
-        array = np.asarray(values, np.float64 if field.kind == "float" else None)
-    except OverflowError:  # integers beyond any float
-        array = np.zeros(0, object)
+    array = np.asarray(values)
+    if array.dtype == object and field.kind == "float":  # integers beyond 64 bits
+        with contextlib.suppress(OverflowError):  # beyond any float
+            array = np.asarray(values, np.float64)
     if array.dtype.kind not in _KINDS[field.kind]:  # numpy has no integers beyond 64 bits, nor any type for -1 and 2^63
         raise _refused(side, name, max(values, key=abs), field)
     return array

@@ -32,6 +32,11 @@ def test_numbers_and_lists():
     assert got["tags"].values.tolist() == [3, 4, 5] and got["tags"].lengths.tolist() == [0, 1, 2]
 
 
+def test_whole_numbers_stay_whole_for_features_that_read_the_column_as_ids_too():
+    got = candidate_columns(FIELDS, {"price": [2**62 + 1, 3]})["price"]
+    assert got.dtype == np.int64 and got.tolist() == [2**62 + 1, 3]
+
+
 def test_a_context_is_one_row():
     got = context_columns(FIELDS, {"item": 7, "price": 0.25, "tags": [1, 2, 3, 4]})
     assert got["item"].tolist() == [7] and got["price"].tolist() == [0.25]
