@@ -33,6 +33,7 @@ MOST_SLOW = 100  # requests that are remembered
 PROBES = {"/health", "/ready"}  # what anybody may ask: a cluster's probes have no token, and ask by address
 HEADER_BYTES, HEADERS = 8190, 64
 HEADERS_S = 15.0  # that the headers of a request may take, and that a connection may idle
+CANCELLED_S = 1.0  # that a request which outlasted the grace is given to end
 LINGER_S = 1.0  # that a refused body is still read and dropped, for its sender to see the answer
 _HOST = re.compile(r"\[(?P<v6>[^\]]*)\](:\d*)?|(?P<name>[^:]*)(:\d*)?")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,6 +48,7 @@ class Application:
         self._bodies = BodyReader(settings.body_bytes, settings.timeout_s, settings.waiting * settings.body_bytes)
         self.queue = ScoreQueue(settings.waiting, settings.timeout_s)
         self.ready = False
+        self._under_way = 0
         self.slow: collections.deque[dict[str, Any]] = collections.deque(maxlen=MOST_SLOW)
         self.web = web.Application(middlewares=[self._guarded])
         self.web.add_routes(
@@ -77,12 +79,24 @@ class Application:
             max_field_size=HEADER_BYTES,
             max_headers=HEADERS,
             auto_decompress=False,
-            shutdown_timeout=self._settings.grace_s,
+            shutdown_timeout=CANCELLED_S,
         )
+
+    async def drain(self) -> None:
+        """Be not ready any more, and wait until what is under way is answered; not longer than the grace.
+
+        A runner that cleans up reads nothing any more, so bodies that are still coming would be lost.
+        """
+        self.ready = False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.grace_s
+        while self._under_way and loop.time() < until:
+            await asyncio.sleep(0.02)
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Errors as JSON, statuses counted; who may not ask is refused before anything is read."""
+        self._under_way += 1
         try:
             self._check_sender(request)
             response = await handler(request)
@@ -101,9 +115,11 @@ class Application:
         except Exception:  # a defect of ours
             log(traceback.format_exc())
             response = _error(500, "a defect of the scorer; its log has the traceback")
+        finally:
+            self._under_way -= 1
         self._metrics.status(str(response.status))
-        if not request.content.is_eof():
-            response.force_close()  # what is left of the body is no request
+        if not self.ready or not request.content.is_eof():
+            response.force_close()  # it stops, or what is left of the body is no request
         return response
 
     def _check_sender(self, request: web.Request) -> None:

@@ -131,11 +131,13 @@ async def serve(
     application.ready = True
     ready.send(os.getpid())
     await stop.wait()
-    application.ready = False
     done.set()
     loop.remove_reader(parent.sentinel)
     if not parent.is_alive():
         remove_metrics_folder()
+    for site in list(runner.sites):
+        await site.stop()  # which takes no connections any more, and keeps those that there are
+    await application.drain()
     await runner.cleanup()
     if not working.done():
         working.cancel()

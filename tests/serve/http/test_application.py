@@ -14,7 +14,7 @@ from embeddings.errors import InputError
 from serve.http.application import ARROW, JSON
 from serve.policy import Limits, Policy
 from serve.scorer import NotFinite, Scorer
-from tests.serve.http.served import BODY, arrow_body, served
+from tests.serve.http.served import BODY, arrow_body, head, served
 from tests.serve.tiny_model import REQUEST
 
 TOKEN = "a-token-of-enough-letters"
@@ -136,6 +136,40 @@ def test_the_model_metrics_and_readiness(scorer, model):
     assert 'tierwise_requests_total{status="200"} 2.0' in metrics and 'status="400"} 1.0' in metrics
     assert "tierwise_candidates_sum 3.0" in metrics
     assert status == 503 and not_ready == {"error": "it is starting or stopping"}
+
+
+def test_a_body_that_still_comes_when_it_stops_is_read_and_scored(scorer):
+    async def ask():
+        async with served(scorer, timeout_s=60.0, grace_s=60.0) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(head(length=len(BODY)) + BODY[:20])
+            while not server.application._under_way:
+                await asyncio.sleep(0.01)
+            draining = asyncio.create_task(server.application.drain())
+            await asyncio.sleep(0.05)
+            assert not draining.done() and (await server.ask("/ready", "GET"))[0] == 503
+            writer.write(BODY[20:])
+            answer = (await reader.read()).decode()  # to the end of the connection
+            await draining
+            writer.close()
+            return answer
+
+    answer = asyncio.run(ask())
+    assert answer.startswith("HTTP/1.1 200") and "Connection: close" in answer
+
+
+def test_a_body_that_never_comes_is_not_waited_for_beyond_the_grace(scorer):
+    async def ask():
+        async with served(scorer, timeout_s=60.0, grace_s=0.1) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(head(length=len(BODY)) + BODY[:20])
+            while not server.application._under_way:
+                await asyncio.sleep(0.01)
+            await asyncio.wait_for(server.application.drain(), 30)
+        assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(ask())
 
 
 def test_a_slow_request_is_logged_without_what_it_holds(scorer, capsys):
