@@ -1,0 +1,37 @@
+"""The fuzzer of requests: its short form, and that it notices what it is to notice."""
+
+from pathlib import Path
+
+import pytest
+
+from serve.http import application
+from tests.serve.fuzz_requests import FORMATS, case, run
+
+
+def test_several_hundred_hostile_requests_have_no_answer_of_ours_to_blame(tmp_path: Path):
+    outcome = run(tmp_path, 1, range(300))
+    assert not outcome.failed and sum(outcome.statuses.values()) == 300
+    assert outcome.statuses["arrow_types", "200"] and outcome.statuses["json_values", "400"]
+
+
+@pytest.mark.parametrize("number", range(len(FORMATS)))
+def test_a_number_makes_the_same_case(number):
+    assert case(1, number) == case(1, number) != case(2, number)
+
+
+def test_a_defect_is_noticed(tmp_path: Path, monkeypatch):
+    def broken(body):
+        if b"tags" not in body:
+            raise RuntimeError("a defect")
+        return parse(body)
+
+    parse = application.parse_request
+    monkeypatch.setattr(application, "parse_request", broken)
+    failed = run(tmp_path, 1, range(1, 120, len(FORMATS))).failed
+    assert "HTTP/1.1 500" in failed[0] and "RuntimeError: a defect" in failed[-1]
+
+
+def test_a_wrong_score_is_noticed(tmp_path: Path, monkeypatch):
+    answer = application.json_answer
+    monkeypatch.setattr(application, "json_answer", lambda one: answer(one).replace(b'"logits":[0', b'"logits":[1'))
+    assert "a right request got 200" in run(tmp_path, 1, range(1)).failed[0]
