@@ -69,6 +69,7 @@ test-sanitize: setup-test ## run the C++ kernels' tests under the address and un
 
 test-fuzz: setup-test  ## damaged and hostile files through the commands, each case reproducible by its number
 	@python -m tests.fuzz --cases $(FUZZ_CASES) --seed $(FUZZ_SEED) --minutes $(FUZZ_MINUTES)
+	@python -m tests.serve.fuzz_requests --cases $(FUZZ_CASES) --seed $(FUZZ_SEED)
 
 lint: setup-test       ## check style, layout and types of the code
 	@ruff check $(CODE)

@@ -109,7 +109,10 @@ def arrow_types(rng: random.Random) -> bytes:
 def _as_long(array: pa.Array, rows: int) -> pa.Array:
     if len(array) == rows:
         return array
-    return array.take(pa.array([0] * rows)) if len(array) else pa.nulls(rows, array.type)
+    try:
+        return array.take(pa.array([0] * rows)) if len(array) else pa.nulls(rows, array.type)
+    except pa.ArrowException:  # of a type that it cannot take from
+        return pa.nulls(rows)
 
 
 def queries(rng: random.Random) -> bytes:
