@@ -130,17 +130,22 @@ class PageRoutes:
                     for name, store in model.stores.items()
                 },
                 "items": len(self._items),
+                "sortable": self._items.sortable,
                 "most_candidates": MOST_EXPLAINED,
                 "processes": self._settings.processes,
             }
         )  # fmt: skip
 
     async def _found(self, request: web.Request) -> web.Response:
-        """Items by ids, or by an id or a part of a title."""
+        """Items by ids, by their places in the order of a column, or by an id or a part of a title."""
         if (given := request.query.get("ids")) is not None:
             ids = [_id(text) for text in given.split(",") if text]
             if len(ids) > MOST_IDS:
                 raise InputError(f"ids: {len(ids)} of them; allowed: {MOST_IDS}; ask for fewer")
+        elif (column := request.query.get("most")) is not None:
+            if column not in self._items.sortable:
+                raise InputError(f"most is {shown(column)}; allowed: {', '.join(self._items.sortable) or 'none'}")
+            ids = await asyncio.to_thread(self._items.largest, column, MOST_FOUND)
         else:
             words = request.query.get("q", "").strip()
             ids = [int(words)] if _INT64.fullmatch(words) and _fits(int(words)) else []

@@ -80,6 +80,24 @@ class Items:
                     found += table.ids[pc.fill_null(matches(titles, words, ignore_case=True), False)].tolist()
         return list(dict.fromkeys(found))[:most]
 
+    @property
+    def sortable(self) -> list[str]:
+        """Columns of numbers and of times, by which items have an order: clicks, say, or a day of launch."""
+        names = [
+            field.name
+            for table in self._tables
+            for field in table.rows.schema
+            if pt.is_integer(field.type) or pt.is_floating(field.type) or pt.is_temporal(field.type)
+        ]
+        return list(dict.fromkeys(names))
+
+    def largest(self, column: str, most: int) -> list[int]:
+        """Items with the largest values in a ``sortable`` column, the largest first: most popular, or newest."""
+        table = next(table for table in self._tables if column in table.rows.column_names)
+        order = pc.sort_indices(table.rows, [(column, "descending")])  # nulls at the end
+        places = order[: min(most, len(order) - table.rows[column].null_count)].to_numpy()
+        return table.ids[places].tolist()
+
     def __len__(self) -> int:
         return max((len(table.ids) for table in self._tables), default=0)
 

@@ -117,7 +117,11 @@ def test_items_are_looked_up_and_used(scorer, items, tmp_path):
         await tab.run("[...document.querySelectorAll('#item button')].at(-1).click()")
         await tab.until("location.hash === '#score'")
         assert await tab.run("document.querySelector('[name=history]').value") == "1 2 3 59 2"
-        await tab.run("location.hash = '#items'; document.getElementById('words').value = 'no such'")
+        await tab.run("location.hash = '#items'; document.getElementById('most').value = 'clicks'")
+        await tab.run("document.getElementById('most').dispatchEvent(new Event('change'))")
+        await tab.until("document.querySelectorAll('#found a').length === 4")
+        assert "clicks 4" in await tab.run(text("#found a"))
+        await tab.run("document.getElementById('words').value = 'no such'")
         await tab.run(click("#look .main"))
         await tab.until("document.getElementById('found-state').textContent.includes('Nothing is called')")
 

@@ -10,6 +10,9 @@ export function startItems(settings, addTo) {
   [about, add] = [settings, addTo];
   if (!about.items) $("words").placeholder = "id";
   $("look").addEventListener("submit", told(search));
+  $("most").append(...about.sortable.map((name) => el("option", { value: name }, `most ${name}`)));
+  $("most").closest("label").hidden = !about.sortable.length;
+  $("most").addEventListener("change", told(browse));
   state(about.items
     ? `${about.items.toLocaleString("en")} items are described by a file.`
     : "No file describes the items, so they are known by id alone; --items of python -m serve score names one.");
@@ -34,6 +37,16 @@ async function search() {
   state(found.length ? `${found.length} found` : `Nothing is called "${words}".`);
   $("item").replaceChildren();
   $("found").replaceChildren(...found.map((item) => card(item)));
+}
+
+// The items with the largest values of a column.
+async function browse() {
+  const name = $("most").value;
+  if (!name) return;
+  const found = await get(`/v1/page/items?most=${encodeURIComponent(name)}`);
+  state(`Items with the largest ${name}, the largest first`);
+  $("item").replaceChildren();
+  $("found").replaceChildren(...found.map((item) => card(item, `${name} ${item.facts[name]}`)));
 }
 
 // Show one item.

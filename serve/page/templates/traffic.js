@@ -38,7 +38,7 @@ export function startTraffic(ready) {
   $("traffic").replaceChildren(
     el("div", { className: "numbers" }, number("requests/s", "rate"), number("p50 of a minute", "p50"), number("p99 of a minute", "p99"),
       number("waiting", "waiting"), number("version", "version"), number("swaps", "swaps"), number("refused versions", "refused")),
-    el("div", { className: "card" }, el("h3", {}, "Scored requests a second"), line, el("p", { className: "quiet", id: "most" }, "\u00a0")),
+    el("div", { className: "card" }, el("h3", {}, "Scored requests a second"), line, el("p", { className: "quiet", id: "peak" }, "\u00a0")),
     el("div", { className: "two" },
       el("div", { className: "card" }, el("h3", {}, "Answers by status"), el("div", { className: "scroll", id: "statuses" })),
       el("div", { className: "card" }, el("h3", {}, "Slow requests"), el("div", { className: "scroll", id: "slow" }))),
@@ -81,7 +81,7 @@ function show() {
   const most = Math.max(...line, 1);
   const points = line.map((value, i) => `${(100 * (MOST_LOOKS - line.length + i)) / (MOST_LOOKS - 1)},${98 - (95 * value) / most}`);
   document.querySelector("#traffic polyline").setAttribute("points", points.join(" "));
-  $("most").textContent = `at most ${most.toFixed(0)}; the last ${(EVERY_MS * MOST_LOOKS) / 60000} minutes while this tab is seen`;
+  $("peak").textContent = `at most ${most.toFixed(0)}; the last ${(EVERY_MS * MOST_LOOKS) / 60000} minutes while this tab is seen`;
   $("statuses").replaceChildren(table(["status", "answers"], Object.entries(now.statuses).sort(), "None yet."));
   const slow = now.slow.map((one) => [one.slow_request, one.ms, one.waited_ms, one.candidates, one.version]).reverse();
   $("slow").replaceChildren(table(["time", "ms", "waited ms", "candidates", "version"], slow, "None in this process; --slow-ms says from when one is."));

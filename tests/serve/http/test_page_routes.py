@@ -107,6 +107,12 @@ def test_items_by_ids_and_by_titles(scorer, items):
     assert [item["id"] for item in number] == ["5"] and nothing == missing == []
 
 
+def test_items_with_the_most_of_a_column(scorer, items):
+    status, _, found = get(scorer, "/v1/page/items?most=clicks", items=(items,))
+    assert status == 200 and [item["id"] for item in found] == ["5", "4", "3", "2"]
+    assert get(scorer, "/v1/page/about", items=(items,))[2]["sortable"] == ["clicks"]
+
+
 def test_pictures_by_id_with_their_type(scorer, items):
     asked = [(f"/v1/page/picture?id={item}", None) for item in (2, 3, 4, 5, 99)]
     got = answers(scorer, asked, items=(items,))
@@ -120,7 +126,8 @@ def test_pictures_by_id_with_their_type(scorer, items):
 
 @pytest.mark.parametrize("path", ["/v1/page/picture?id=", "/v1/page/picture", "/v1/page/picture?id=../x",
                                   "/v1/page/picture?id=9223372036854775808", "/v1/page/items?ids=1,x",
-                                  "/v1/page/nearest?id=1", "/v1/page/nearest?id=1&modality=nothing",
+                                  "/v1/page/items?most=title", "/v1/page/nearest?id=1",
+                                  "/v1/page/nearest?id=1&modality=nothing",
                                   "/v1/page/items?ids=" + ",".join(["1"] * 201)])  # fmt: skip
 def test_what_is_wrong_is_said(scorer, items, path):
     status, _, body = get(scorer, path, items=(items,))

@@ -39,6 +39,17 @@ def test_titles_are_found_in_any_case_those_that_begin_so_first(tmp_path):
     assert Items([], "item").titled("red", 20) == []
 
 
+def test_items_are_ordered_by_columns_of_numbers_and_times(tmp_path):
+    day = datetime.date
+    first = write(tmp_path / "x.parquet", item=[1, 2, 3], title=["a", "b", "c"], clicks=[5, None, 7])
+    second = write(tmp_path / "y.parquet", item=[4, 5], day=[day(2024, 1, 2), day(2025, 1, 1)], clicks=[8, 9])
+    items = Items([first, second], "item")
+    assert items.sortable == ["clicks", "day"]
+    assert items.largest("clicks", 20) == [3, 1] and items.largest("clicks", 1) == [3]
+    assert items.largest("day", 20) == [5, 4]
+    assert Items([], "item").sortable == []
+
+
 def test_values_become_what_json_and_javascript_have(tmp_path):
     path = write(
         tmp_path / "x.parquet", item=[1], big=[2**60], small=[2], text=["x" * 1000], tags=[list(range(50))],
