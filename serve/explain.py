@@ -39,7 +39,7 @@ class Explanation:
 
 @torch.inference_mode()
 def explain(scorer: Scorer, context: Mapping[str, Any], candidates: Mapping[str, Any]) -> Explanation:
-    """Score a request and look at how, in some six times the time. Raises what ``Scorer.score`` raises."""
+    """Score a request and look at how, in several times the time. Raises what ``Scorer.score`` raises."""
     answer, model, rows = scorer.score_and_rows(context, candidates)
     tiers, cosines = {}, {}
     for name, store in model.stores.items():

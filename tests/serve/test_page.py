@@ -136,8 +136,10 @@ def test_traffic_and_a_new_version_are_seen(scorer, tmp_path):
             how = "{method: 'POST', body: '{}', headers: {'Content-Type': 'application/json'}}"
             await tab.run(f"fetch('/v1/score', {how}).then(() => 1)")
         await tab.until("document.getElementById('statuses').textContent.includes('4003')")
+        await tab.run("document.getElementById('model').textContent = ''")
         application._metrics.version("000007", swapped=True)
         await tab.until("document.getElementById('now-version').textContent === '7'")
+        await tab.until("document.getElementById('model').textContent.includes('runs/x')")  # asked for anew
         assert await tab.run("document.documentElement.scrollWidth") <= 390, "a phone scrolls sideways"
 
     assert all("400" in problem for problem in seen(scorer, tmp_path, work).problems)

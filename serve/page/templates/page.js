@@ -18,14 +18,18 @@ const show = told(async () => {
   if (name === "items" && item) await showItem(decodeURIComponent(item));
 });
 
+function name(about) {
+  document.getElementById("model").textContent = `${about.run}, step ${about.step.toLocaleString("en")}`;
+}
+
 async function start() {
   const about = await get("/v1/page/about");
-  document.getElementById("model").textContent = `${about.run}, step ${about.step.toLocaleString("en")}`;
+  name(about);
   startItems(about, addTo);
   await startScore(about);
   addEventListener("hashchange", show);
   await show();
-  await startTraffic(() => document.body.setAttribute("data-ready", ""));
+  await startTraffic(() => document.body.setAttribute("data-ready", ""), async () => name(await get("/v1/page/about")));
 }
 
 addEventListener("keydown", (event) => {

@@ -27,7 +27,8 @@ const rate = (now, before) => Math.max(total(now) - total(before), 0) / Math.max
 
 const number = (name, id) => el("div", { className: "card" }, el("span", { className: "quiet" }, name), el("b", { id }, "-"));
 
-export function startTraffic(ready) {
+// Args: ``ready`` is called after the first look, ``swapped`` where another version scores than at the look before.
+export function startTraffic(ready, swapped) {
   const line = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   line.setAttribute("viewBox", "0 0 100 100");
   line.setAttribute("preserveAspectRatio", "none");
@@ -49,6 +50,8 @@ export function startTraffic(ready) {
         looks.push({ ...(await get("/v1/page/traffic")), at: performance.now() });
         if (looks.length > MOST_LOOKS) looks.shift();
         show();
+        const [before, now] = looks.slice(-2).map((one) => one.numbers.version);
+        if (now !== undefined && now !== before) await swapped();
       } catch {
         $("now-rate").textContent = "no answer";
       }
