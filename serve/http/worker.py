@@ -133,12 +133,12 @@ async def serve(
     await stop.wait()
     done.set()
     loop.remove_reader(parent.sentinel)
-    if not parent.is_alive():
-        remove_metrics_folder()
     for site in list(runner.sites):
         await site.stop()  # which takes no connections any more, and keeps those that there are
     await application.drain()
     await runner.cleanup()
+    if not parent.is_alive():  # nobody else is left to do it
+        remove_metrics_folder()
     if not working.done():
         working.cancel()
         return

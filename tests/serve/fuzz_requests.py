@@ -163,7 +163,7 @@ async def _ask(server: Served, seed: int, number: int, outcome: Outcome) -> None
         outcome.slowest_s = max(outcome.slowest_s, time.perf_counter() - start)
     finally:
         writer.transport.abort()
-    status = got[9:12].decode() if got.startswith(b"HTTP/1.") else ""
+    status = got[9:12].decode() if got.startswith(b"HTTP/") else ""
     outcome.statuses[FORMATS[number % len(FORMATS)].__name__, status] += 1
     if status.startswith("5") or b"Traceback" in got or (got and not status):
         outcome.failed.append(f"case {number}: {got[:500]!r}")

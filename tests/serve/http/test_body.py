@@ -3,11 +3,15 @@
 import asyncio
 import http.client
 import json
+from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
+from aiohttp.http_exceptions import TransferEncodingError
 
 from serve.http import application
 from serve.http.application import JSON
+from serve.http.body import BodyReader
 from tests.serve.http.served import head, served
 
 TOKEN = "a-token-of-enough-letters"
@@ -55,6 +59,42 @@ def test_bytes_that_are_no_request(scorer, case, monkeypatch, capfd):
     if status not in ("", "400"):
         assert list(json.loads(got.partition("\r\n\r\n")[2])) == ["error"] and "Server: tierwise\r\n" in got
     assert capfd.readouterr() == ("", "")
+
+
+def test_chunks_that_break_while_they_are_read(scorer):
+    """aiohttp's parser in C ends there and tells nobody, so time has to; the one in Python raises."""
+
+    async def ask():
+        async with served(scorer, timeout_s=0.5) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(head("Transfer-Encoding: chunked") + b"5\r\nabcde\r\n")
+            while not server.application._under_way:
+                await asyncio.sleep(0.01)
+            writer.write(b"no length\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    assert asyncio.run(ask())[9:12] in (b"400", b"408")
+
+
+@pytest.mark.parametrize("error", [web.RequestPayloadError("broken"), TransferEncodingError("broken")])
+def test_what_a_parser_says_of_a_body_is_400(error):
+    class Broken:
+        def is_eof(self):
+            return False
+
+        async def readany(self):
+            raise error
+
+    async def read():
+        request = SimpleNamespace(content_length=None, headers={}, content=Broken())
+        request.content.set_exception = None
+        await BodyReader(10, 5.0, 10).read(request)
+
+    with pytest.raises(web.HTTPBadRequest) as got:
+        asyncio.run(read())
+    assert got.value.text == "the body is not as its headers say: its length or its chunks"
 
 
 def test_the_sender_of_a_body_too_large_sees_why(scorer):
