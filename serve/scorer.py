@@ -21,6 +21,8 @@ from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
 from serve.unknown import Unknown, look_for_unknown
 
+_UNREAD = 3  # columns of rows that requests may have though no feature reads them: label, user, timestamp
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -113,7 +115,7 @@ class Scorer:
         Raises InputError where a column is missing or holds what it may not, and where the policy refuses; NotFinite.
         """
         opened = self._opened  # a version that comes meanwhile scores the next one
-        columns = context_columns(opened.fields, context), candidate_columns(opened.fields, candidates)
+        columns = self._columns(opened.fields, context, candidates)
         return self._scored(opened, *columns)
 
     def score_and_rows(
@@ -121,7 +123,7 @@ class Scorer:
     ) -> tuple[Answer, ExportedModel, RequestRows]:
         """The same, and the version that scored it, and the rows that it saw."""
         opened = self._opened
-        columns = context_columns(opened.fields, context), candidate_columns(opened.fields, candidates)
+        columns = self._columns(opened.fields, context, candidates)
         answer, rows = self._scored_rows(opened, *columns)
         return answer, opened.model, rows
 
@@ -178,14 +180,29 @@ class Scorer:
         scores = torch.sigmoid(logits).numpy()
         return Answer(logits.numpy(), scores, version, opened.stores, unknown, rows.truncated), rows
 
+    def _columns(self, fields: Mapping[str, Field], context: Any, candidates: Any) -> tuple[Columns, Columns]:
+        """Columns of plain values, whose number is looked at first: to look at each of millions takes seconds."""
+        for side, given in (("context", context), ("candidates", candidates)):
+            if isinstance(given, Mapping) and len(given) > len(fields) + _UNREAD:
+                raise InputError(
+                    f"{side} has {len(given):,} columns; features read {len(fields)}; leave out the others"
+                )
+        for name, values in candidates.items() if isinstance(candidates, Mapping) else ():
+            if isinstance(values, (list, tuple, np.ndarray)) and len(values) > self.limits.candidates:
+                raise self._too_many(name, len(values))
+        return context_columns(fields, context), candidate_columns(fields, candidates)
+
+    def _too_many(self, name: object, rows: int) -> InputError:
+        return InputError(
+            f"candidates: column {shown(name)} has {rows:,} rows; allowed: at most {self.limits.candidates:,}; send "
+            f"several requests"
+        )
+
     def _check_size(self, context: Columns, candidates: Columns) -> None:
         for columns in (context, candidates):
             for name, column in columns.items():
                 if len(column) > self.limits.candidates:
-                    raise InputError(
-                        f"candidates: column {shown(name)} has {len(column):,} rows; allowed: at most "
-                        f"{self.limits.candidates:,}; send several requests"
-                    )
+                    raise self._too_many(name, len(column))
                 values = getattr(column, "values", None)
                 if values is not None and values.size > self.limits.list_values:
                     raise InputError(

@@ -98,6 +98,20 @@ def test_limits(whole):
         scorer.score(*request(2, history=[[1] * 21] * 2))
 
 
+def test_what_is_far_too_much_is_not_looked_at(scorer, monkeypatch):
+    """Each value's type, each column's name: of millions that takes seconds."""
+    for name in ("context_columns", "candidate_columns"):
+        monkeypatch.setattr(f"serve.scorer.{name}", lambda *_: pytest.fail("they were looked at"))
+    context, candidates = request(2)
+    with pytest.raises(InputError, match="column 'item' has 10,001 rows; allowed: at most 10,000"):
+        scorer.score(context, {**candidates, "item": [None] * 10_001})
+    for side in (0, 1):
+        sides = [dict(context), dict(candidates)]
+        sides[side] |= {str(i): [] for i in range(20)}
+        with pytest.raises(InputError, match=r"(context|candidates) has \d+ columns; features read 9; leave out the"):
+            scorer.score(*sides)
+
+
 def test_warm_up_requests_know_neither_policy_nor_limits(data, tmp_path):
     """They are the trainer's own rows, and more than some server may take."""
     root = export(tmp_path / "m", data, MODEL, requests=(warmup(30),)).root
