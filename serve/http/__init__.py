@@ -1,5 +1,7 @@
 """The scorer over HTTP: aiohttp, one process a core on one port, a supervisor that starts them again.
 
-supervisor   checks new versions once for all, starts worker processes, and starts those anew that ended
-worker       opens the model, answers; one task scores, in turn, what handlers have read
+supervisor   holds the port, starts worker processes, each in a slot, and those anew that ended
+             version_watch checks new versions once for all; versions_shared tells them to the workers
+worker       opens the model, answers, takes new versions while it does
+application  routes, limits, errors; body reads what comes, score_queue has one task score it in turn
 """
