@@ -34,8 +34,6 @@ def held_port(host: str, port: int) -> Iterator[list[str]]:
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple]]:
     """A name such as localhost has one or two."""
-    if not host:
-        raise OSError("no host")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
