@@ -195,3 +195,9 @@ def test_openapi_is_of_the_model(scorer):
     content = described["paths"]["/v1/score"]["post"]["requestBody"]["content"]["application/json"]
     assert status == 200 and content["example"] == REQUEST
     assert described["components"]["schemas"]["Context"]["properties"].keys() == scorer.fields.keys()
+
+
+def test_candidates_that_are_no_columns_are_refused(scorer):
+    for candidates in ([1, 2], "text", 7, None, {"item": 5}):
+        status, _, body = answers(scorer, [("/v1/page/explain", {**REQUEST, "candidates": candidates})])[0]
+        assert status == 400 and "wanted" in body["error"]

@@ -139,6 +139,7 @@ def test_a_second_signal_hurries_unless_it_is_the_same_passed_on(own_model, monk
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     with one._signals():
         os.kill(os.getpid(), signal.SIGINT)
+        now[0] += 0.5
         os.kill(os.getpid(), signal.SIGTERM)
         assert one._stopping.is_set() and not one._hurry.is_set()
         now[0] += 2
