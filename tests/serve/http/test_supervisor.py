@@ -125,7 +125,10 @@ def test_what_keeps_workers_from_answering_is_one_line(tmp_path, data, own_model
     root = tmp_path / "huge"
     write_version(root, data, seed=1, scale=1e30)
     server = started(root, "--port", str(free_port()), "--processes", "2")
-    out, err = server.communicate(timeout=WAIT_S)
+    try:
+        out, err = server.communicate(timeout=WAIT_S)
+    finally:
+        server.kill()
     assert (server.returncode, out, err.count("\n")) == (2, "", 1) and "that are not finite" in err
 
 
