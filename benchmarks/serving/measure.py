@@ -18,7 +18,8 @@ from benchmarks.serving import memory, parity, speed, swap
     help="speed, swap, memory: where the model is, or is made; it stays there.",
 )
 @click.option("--run", help="parity: the run whose scores are compared.")
-@click.option("--rows", default=100_000, show_default=True, help="parity: rows of its test split, at most.")
+@click.option("--rows", default=100_000, show_default=True, help="parity: rows of --split, at most.")
+@click.option("--split", default="test", show_default=True, help="parity: of the run's data.")
 @click.option(
     "--shapes",
     default="1x50,100x50,1000x50,1x1000,100x1000,1000x1000",
@@ -32,11 +33,11 @@ from benchmarks.serving import memory, parity, speed, swap
 @click.option("--repeats", default=3, show_default=True, help="speed: rounds over all contenders.")
 @click.option("--swaps", default=100, show_default=True)
 @results_option("--out")
-def main(case: str, folder: Path, run: str | None, rows: int, shapes: str, contenders: str, processes: int,
+def main(case: str, folder: Path, run: str | None, rows: int, split: str, shapes: str, contenders: str, processes: int,
          connections: int, seconds: float, repeats: int, swaps: int, results: Path) -> None:  # fmt: skip
     """Measure the scorer on this machine. Appends rows to serving.jsonl."""
     if case == "parity":
-        parity.measure(run, rows, results)
+        parity.measure(run, split, rows, results)
     elif case == "speed":
         wanted = [(int(n), int(length)) for n, _, length in (shape.partition("x") for shape in shapes.split(","))]
         speed.measure(folder, wanted, contenders.split(","), processes, connections, seconds, repeats, results)

@@ -13,7 +13,7 @@ from recsys.features.ragged import Ragged
 DTYPES = ("float32", "float16", "int8")
 
 
-def measure(run: str | None, rows: int, results: Path) -> None:
+def measure(run: str | None, split: str, rows: int, results: Path) -> None:
     """One row a dtype: largest and mean difference of logits, by rows of files and by requests, and GAUC."""
     if run is None:
         raise InputError("--case parity needs --run, a run folder")
@@ -25,14 +25,15 @@ def measure(run: str | None, rows: int, results: Path) -> None:
     from train.export.export_run import export_run
 
     config = run_config(run, ())
-    split = config.data.test
-    if split is None:
-        raise InputError(f"'{run}' has no data.test, whose rows are compared")
     with process_group(config.process, Path(tempfile.gettempdir())) as ranks, tempfile.TemporaryDirectory() as folder:
         opened = open_run(config, split, "best", ranks, in_order=True)
         trained = _trained(opened, ranks.device, rows)
         about: dict[str, Any] = {"case": "parity", "run": Path(run).name, "data": Path(config.data.path).name}
-        about |= {"mode": config.model.run_mode(opened.schema.modalities), "rows": trained["labels"].size}
+        about |= {
+            "mode": config.model.run_mode(opened.schema.modalities),
+            "split": split,
+            "rows": trained["labels"].size,
+        }
         for dtype in DTYPES:
             export_run(config, "best", f"{folder}/{dtype}", {}, dtype, 1)
             versions = Versions(f"{folder}/{dtype}")
@@ -47,6 +48,7 @@ def measure(run: str | None, rows: int, results: Path) -> None:
                 "dtype": dtype,
                 "rows_largest": float(np.abs(of_rows - trained["logits"]).max()),
                 "requests_largest": float(np.abs(of_requests - trained["logits"]).max()),
+                "logit_there": float(trained["logits"][np.abs(of_requests - trained["logits"]).argmax()]),
                 "requests_mean": float(np.abs(of_requests - trained["logits"]).mean()),
                 "gauc": gauc,
                 "gauc_change": gauc["scorer"] - gauc["trainer"],

@@ -105,13 +105,12 @@ class TargetAttention(nn.Module):
         bag_index   [B]     int64, bag of each target; None where each has the bag of its own number: U = B, P = T
         returns     [B, D]  zeros for an empty bag
 
-        Shared bags go through the fused op where it computes all that is asked: on CPU, in float32, with no gradient
-        wanted. Elsewhere they are spread out. Without bag_index nothing is fused, so that a run's evaluations stay bit
-        for bit what they were.
+        Where it computes all that is asked (on CPU, in float32, no gradient wanted) the fused op does it, for a run's
+        evaluation as for a request, so that both give one score. Elsewhere shared bags are spread out.
         """
+        if _fused(target, behaviours):
+            return self._pooled(target, behaviours, lengths, cosines, bag_index)
         if bag_index is not None:
-            if _fused(target, behaviours):
-                return self._pooled(target, behaviours, lengths, cosines, bag_index)
             behaviours, lengths = spread_bags(behaviours, lengths, bag_index)
         bags = segment_ids(lengths, behaviours.shape[0])
         pairs = torch.cat([behaviours, behaviours * target.index_select(0, bags)], dim=1)
@@ -131,7 +130,7 @@ class TargetAttention(nn.Module):
         behaviours: torch.Tensor,
         lengths: torch.Tensor,
         cosines: torch.Tensor | None,
-        bag_index: torch.Tensor,
+        bag_index: torch.Tensor | None,
     ) -> torch.Tensor:
         """As forward, by the op."""
         layers = [layer for layer in self.score if isinstance(layer, nn.Linear)]

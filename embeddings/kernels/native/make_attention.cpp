@@ -109,10 +109,9 @@ at::Tensor make_attention(const at::Tensor& table, const std::optional<at::Tenso
                           const at::Tensor& slope, const at::Tensor& score) {
   const Call call(table, scale, target_rows, history_rows, offsets, bag_index);
   const Parameters parameters(weight, bias, slope, score);
-  Weights w = parameters.weights();
+  const Weights w = parameters.weights();
   const Work work = call.divide(1);
   const Isa kind = isa();
-  TIERWISE_CALL(kind, choose_tiles(work.total(), target_rows.numel(), &w))
   at::Tensor out = at::zeros({target_rows.numel(), w.width}, table.options().dtype(at::kFloat));
   float* result = out.mutable_data_ptr<float>();
   const int64_t* targets = call.targets.const_data_ptr<int64_t>();
@@ -124,7 +123,9 @@ at::Tensor make_attention(const at::Tensor& table, const std::optional<at::Tenso
       portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
       float* v = whole ? result + b * w.width : s.v.data();
       if (!whole) std::fill(s.v.begin(), s.v.end(), 0.0f);
-      TIERWISE_CALL(kind, attend(rows, history, low, high, w, s.query.data(), s, v))
+      Weights own = w;  // chosen by its own bag alone: a target's numbers do not depend on those beside it
+      TIERWISE_CALL(kind, choose_tiles(item.high - item.low, 1, &own))
+      TIERWISE_CALL(kind, attend(rows, history, low, high, own, s.query.data(), s, v))
       if (!whole) add_shared(result + b * w.width, v, w.width);
     });
   });
