@@ -22,12 +22,13 @@ from benchmarks.markdown import ResultTable, Rows
 from benchmarks.paper import tables as paper
 from benchmarks.peers.fuxictr import tables as fuxictr
 from benchmarks.planner import tables as planner
+from benchmarks.serving import tables as serving
 from benchmarks.training import tables as training
 from embeddings.errors import InputError, nearest
 
 TABLES: dict[str, ResultTable] = {
     name: table
-    for area in (training, fuxictr, data, kernels, frozen, planner, paper)
+    for area in (training, fuxictr, data, kernels, frozen, planner, paper, serving)
     for name, table in area.TABLES.items()
 }
 _MARKER = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n")

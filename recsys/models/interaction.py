@@ -25,9 +25,8 @@ class InteractionArch(nn.Module):
         self.cross = LowRankCrossNet(width, cross_layers, cross_rank) if cross_layers else None
         self.width = 2 * width if cross_layers else width
 
-    def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
-        """Features [B, F_i] to [B, width]."""
-        flat = torch.cat(features, dim=1)
+    def forward(self, flat: torch.Tensor) -> torch.Tensor:
+        """Features side by side, [B, F], to [B, width]."""
         return flat if self.cross is None else torch.cat([flat, self.cross(flat)], dim=1)
 
     def cost(self) -> Cost:

@@ -18,6 +18,7 @@ from recsys.features.ragged import Ragged
 
 _COMPRESSION = 3  # the field of a RecordBatch
 _MOST_MESSAGES = 1000  # of a stream
+_UNREAD_COLUMNS = 8  # that a request may have besides: label, user, timestamp, or a typing error to be named
 _FORMAT = "two Arrow IPC streams, the context's and the candidates'"
 
 
@@ -68,7 +69,8 @@ def _stream(
     source.seek(end)
     names = [schema.names[i] for i in wanted]
     table = pa.Table.from_batches(batches, pa.schema([schema.field(i) for i in wanted])).combine_chunks()
-    columns: dict[str, np.ndarray | Ragged] = {name: np.zeros(rows, np.int64) for name in schema.names}
+    unread = np.zeros(rows, np.int64)  # the same for all, whose names are refused or ignored later
+    columns: dict[str, np.ndarray | Ragged] = dict.fromkeys(schema.names, unread)
     for name, column in zip(names, table.columns, strict=True):
         array = column.chunk(0) if column.num_chunks else pa.array([], column.type)
         columns[name] = arrow_values(name, array, side, partial(_nulls, array))
@@ -96,6 +98,11 @@ def _check_messages(side: str, source: pa.BufferReader) -> None:
 
 
 def _check_columns(fields: Mapping[str, Field], side: str, schema: pa.Schema) -> None:
+    if len(schema) > len(fields) + _UNREAD_COLUMNS:
+        raise InputError(
+            f"{side}: it has {len(schema):,} columns; allowed: the {len(fields)} that features read, and "
+            f"{_UNREAD_COLUMNS} more"
+        )
     seen = set()
     for column in schema:
         if column.name in seen:

@@ -12,7 +12,7 @@ from serve.commands.score import command
 from tests.conftest import ROOT
 from tests.torchx_components.rendering import rendered, words
 
-MANIFEST = ROOT / "configs" / "serve-kubernetes.yaml"
+MANIFEST = ROOT / "configs" / "kubernetes" / "scorer.yaml"
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ DTYPES = click.Choice(("float32", "float16", "int8"))
 @click.option("--checkpoint", default="best", show_default=True, help="best, newest, or a folder of RUN/checkpoints.")
 @click.option("--dtype", type=DTYPES, default="float32", show_default=True, help="Of the ID tables.")
 @click.option("--table", "tables", multiple=True, metavar="NAME=DTYPE", help="Of one table; may be given again.")
-@click.option("--keep", type=click.IntRange(1), default=3, show_default=True, help="Versions that stay, the newest.")
+@click.option(
+    "--keep", type=click.IntRange(1, 10_000), default=3, show_default=True, help="Versions that stay, the newest."
+)
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 def command(
     run: str, out: str, checkpoint: str, dtype: str, tables: tuple[str, ...], keep: int, overrides: tuple[str, ...]

@@ -146,3 +146,9 @@ def test_every_cut_is_refused():
     for size in range(0, len(body) - 8, 3):  # the last 8 bytes say that the stream ends, which may be left out
         with pytest.raises(InputError):
             read(body[:size])
+
+
+def test_many_columns_are_refused_before_memory_is_taken():
+    wide = {"i": [1] * 10, **{f"c{i}": pa.nulls(10) for i in range(4000)}}
+    with pytest.raises(InputError, match=r"it has 4,001 columns; allowed: the 4 that features read, and 8 more"):
+        read(stream(CONTEXT) + stream(wide))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.embeddings.frozen.stores import change_store
 from tests.train.launch import cli, one_line
-from train.ctr import scoring, task, write_predictions
+from train.ctr import scoring, task
 
 
 def spoil(array: np.ndarray, value: float) -> np.ndarray:
@@ -67,8 +67,7 @@ def test_a_store_overwritten_under_scoring(
         yield from scored(*arguments)
         overwrite(own_data, 0.25)
 
-    for module in (scoring, write_predictions):
-        monkeypatch.setattr(module, "scored", while_overwritten)
+    monkeypatch.setattr(scoring, "scored", while_overwritten)
     done = cli(command, tmp_path / "runs" / "run", "--split", "test", *out)
     one_line(done, "frozen/text/vectors.npy' was overwritten in place at ")
     assert not (tmp_path / "scores").exists() and not (tmp_path / "runs" / "run" / "evaluation" / "test.json").exists()
