@@ -39,7 +39,7 @@ def measure(folder: Path, swaps: int, processes: int, connections: int, results:
         asking.start()
         loading.start()
         for number in range(1, swaps + 1):
-            _publish(versions, first, int(first) + number)
+            _publish(Versions(model).folder(first), versions, int(first) + number)
             time.sleep(PER_SWAP_S)
         loading.join()
         done.set()
@@ -71,12 +71,12 @@ def _ask(body: dict, answers: dict[str, set[tuple[float, ...]]], done: threading
         time.sleep(0.02)
 
 
-def _publish(versions: Versions, first: str, number: int) -> None:
+def _publish(source: Path, versions: Versions, number: int) -> None:
     """A version whose item table is the first one's times a number of its own, so that its answers are its own."""
     from embeddings.files.file_entry import FileEntry
     from recsys.exported.manifest import Manifest, read_manifest, write_manifest
 
-    source, manifest = versions.folder(first), read_manifest(versions.folder(first))
+    manifest = read_manifest(source)
     with versions.writing(manifest.source.step, 3) as (version, folder):
         assert int(version) == number
         shutil.copytree(source, folder, dirs_exist_ok=True)

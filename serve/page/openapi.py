@@ -13,7 +13,7 @@ _ERROR = {"$ref": "#/components/schemas/Error"}
 STATUSES = {
     "400": "The request is not what the model's schema wants; the error says what is.",
     "401": "A token is wanted, and none or another one came.",
-    "408": "The headers did not come in time.",
+    "408": "The body did not come in time.",
     "413": "The body is too large.",
     "415": "The Content-Type is none of the two, or the body is encoded.",
     "421": "The Host is none that is served.",
