@@ -13,7 +13,7 @@ from recsys.batch import FrozenRows
 from recsys.models.config import MAKEConfig
 from recsys.models.cost import Cost, flops_per_weight, held, linear_cost
 from recsys.models.module_types import FeaturesPart
-from recsys.models.row_blocks import whole_blocks
+from recsys.models.row_blocks import first_rows, whole_blocks
 
 
 class MAKEAttention(nn.Module):
@@ -74,13 +74,13 @@ class MAKE(nn.Module):
         """Rows to v_MAKE [B, M], the activations of every hidden layer [B, H_i], and the logit [B, 1]."""
         pooled = self.attention(rows) * self.table.width**0.5
         target = self.table.targets(rows) * self.table.width**0.5
-        rows = pooled.shape[0]
+        count = pooled.shape[0]
         flow = whole_blocks(torch.cat([pooled, target, pooled * target], dim=1))
         activations = []
         for layer in self.layers:
             flow = nn.functional.silu(layer(flow))
-            activations.append(flow[:rows])
-        return pooled, activations, self.logit(flow)[:rows]
+            activations.append(first_rows(flow, count))
+        return pooled, activations, first_rows(self.logit(flow), count)
 
     def cost(self, length: float) -> Cost:
         """Of a history of ``length`` behaviours: the attention, and the MLP once."""
