@@ -15,7 +15,7 @@ from embeddings.validation import validated
 from recsys.exported.manifest import EXPORT_AGAIN, WARMUP, Warmup, WarmupRequest
 from recsys.exported.model import ExportedModel
 from recsys.exported.versions import Versions
-from recsys.features.columns import Field, feature_field
+from recsys.features.columns import Field
 from recsys.features.request_rows import Columns, RequestAssembler, RequestRows
 from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
@@ -33,6 +33,7 @@ class Answer:
     version  of the model
     stores   modality -> checksum of its frozen store
     unknown  what the model did not know
+    truncated  feature -> lists that were cut to max_length
     """
 
     logits: np.ndarray
@@ -53,7 +54,7 @@ class _Opened:
     def __init__(self, model: ExportedModel, warmup: list[WarmupRequest]) -> None:
         self.model, self.warmup = model, warmup
         self.assemble = RequestAssembler(model.schema, model.stores)
-        self.fields = {feature_field(f).column: feature_field(f) for f in model.schema.features}
+        self.fields = model.fields
         self.stores = {name: store.checksum for name, store in model.stores.items()}
 
 
@@ -102,7 +103,7 @@ class Scorer:
 
     @property
     def model(self) -> ExportedModel:
-        """The same, opened."""
+        """The version that the next request is scored by, opened."""
         return self._opened.model
 
     def score(self, context: Mapping[str, Any], candidates: Mapping[str, Any]) -> Answer:
@@ -114,23 +115,20 @@ class Scorer:
 
         Raises InputError where a column is missing or holds what it may not, and where the policy refuses; NotFinite.
         """
-        opened = self._opened  # a version that comes meanwhile scores the next one
-        columns = self._columns(opened.fields, context, candidates)
-        return self._scored(opened, *columns)
+        return self.score_and_rows(context, candidates)[0]
 
     def score_and_rows(
         self, context: Mapping[str, Any], candidates: Mapping[str, Any]
     ) -> tuple[Answer, ExportedModel, RequestRows]:
         """The same, and the version that scored it, and the rows that it saw."""
-        opened = self._opened
-        columns = self._columns(opened.fields, context, candidates)
-        answer, rows = self._scored_rows(opened, *columns)
+        opened = self._opened  # a version that comes meanwhile scores the next one
+        answer, rows = self._scored(opened, *self._columns(opened.fields, context, candidates))
         return answer, opened.model, rows
 
     def score_with(self, read: Callable[[Mapping[str, Field]], tuple[Columns, Columns]]) -> Answer:
         """The same of columns that are arrays: ``read`` makes context, of one row, and candidates of the ``fields``."""
         opened = self._opened
-        return self._scored(opened, *read(opened.fields))
+        return self._scored(opened, *read(opened.fields))[0]
 
     def refresh(self) -> bool:
         """Take the current version, where it is another one. Whether it did. Raises what ``take`` raises."""
@@ -165,10 +163,7 @@ class Scorer:
                 raise InputError(f"'{folder}' is of no use: {error}; export another checkpoint") from None
         return opened
 
-    def _scored(self, opened: _Opened, context: Columns, candidates: Columns) -> Answer:
-        return self._scored_rows(opened, context, candidates)[0]
-
-    def _scored_rows(self, opened: _Opened, context: Columns, candidates: Columns) -> tuple[Answer, RequestRows]:
+    def _scored(self, opened: _Opened, context: Columns, candidates: Columns) -> tuple[Answer, RequestRows]:
         self._check_size(context, candidates)
         rows = opened.assemble(context, candidates)
         unknown = look_for_unknown(opened.model, rows)

@@ -17,6 +17,7 @@ from recsys.batch import Batch
 from recsys.exported.consistency import refuse_inconsistent
 from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, StoreEntry, check_content, read_manifest
 from recsys.exported.table import ExportedTable
+from recsys.features.columns import feature_fields
 from recsys.features.ragged import Ragged
 from recsys.features.request_rows import RequestRows
 from recsys.models.arch import Arch
@@ -43,7 +44,10 @@ class _Sequence:
 
 
 class ExportedModel:
-    """A version, ready to score; ``open`` makes one."""
+    """A version, ready to score; ``open`` makes one.
+
+    fields  column -> how features read it
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class ExportedModel:
         arch: Arch,
     ) -> None:
         self.manifest, self.schema, self.stores, self.tables, self.arch = manifest, schema, stores, tables, arch
+        self.fields = {field.column: field for field in feature_fields(schema)}
         self._pooled_features = schema.pooled if tables else []  # the schema looks for them anew each time
         self._sequential_features = schema.sequential if tables else []
 

@@ -30,6 +30,11 @@ def feature_field(feature: Feature) -> Field:
     return Field(feature.source, "id" if feature.kind == "id" else "float")
 
 
+def feature_fields(schema: Schema) -> list[Field]:
+    """The fields that features are read from, each once."""
+    return list(dict.fromkeys(map(feature_field, schema.features)))
+
+
 def label_field(schema: Schema) -> Field:
     """The field of the label."""
     return Field(schema.label, "label")
@@ -42,7 +47,7 @@ def id_field(column: str) -> Field:
 
 def needed_fields(schema: Schema, with_labels: bool) -> list[Field]:
     """Every field that one batch needs, each once."""
-    fields = [id_field(schema.user)] + [feature_field(f) for f in schema.features]
+    fields = [id_field(schema.user), *feature_fields(schema)]
     if with_labels:
         fields.insert(0, label_field(schema))
     if schema.timestamp:

@@ -13,7 +13,7 @@ import torch
 from embeddings.errors import InputError, listed, nearest, shown
 from embeddings.frozen.store import FrozenStore
 from recsys.batch import FrozenRows
-from recsys.features.columns import Field, feature_field
+from recsys.features.columns import Field, feature_field, feature_fields
 from recsys.features.ragged import Ragged, as_array, as_ragged
 from recsys.features.raw_columns import build_row_block
 from recsys.features.row_block import RowBlock
@@ -67,7 +67,7 @@ class RequestAssembler:
 
     def __init__(self, schema: Schema, stores: Mapping[str, FrozenStore]) -> None:
         self._schema, self._stores = schema, dict(stores)
-        self.fields = list(dict.fromkeys(feature_field(f) for f in schema.features))
+        self.fields = feature_fields(schema)
         self.columns = list(dict.fromkeys(field.column for field in self.fields))
         # columns of rows that no feature reads
         unread = {schema.label, schema.user, *([schema.timestamp] if schema.timestamp else [])}

@@ -96,8 +96,7 @@ class DINArch(Arch):
         lengths = sequences[name].lengths()
         if scores := [cosines[m] for m in self.scored[name]]:
             if bag_index is not None:  # the cosines make the bags each target's own
-                behaviours, lengths = spread_bags(behaviours, lengths, bag_index)
-                bag_index = torch.arange(len(query), device=query.device)
+                (behaviours, lengths), bag_index = spread_bags(behaviours, lengths, bag_index), None
             behaviours = torch.cat([behaviours, *scores], dim=1)
             query = torch.cat([query, query.new_ones(query.shape[0], len(scores))], dim=1)
         mixed = [cosines[m] for m in self.mixed[name]]

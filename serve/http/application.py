@@ -13,7 +13,6 @@ from typing import Any
 from aiohttp import web, web_response
 
 from embeddings.errors import InputError, one_line
-from recsys.features.columns import feature_field
 from serve.http.body import BodyReader
 from serve.http.log import log
 from serve.http.metrics import Metrics
@@ -25,10 +24,10 @@ from serve.page.items import Items
 from serve.request.answers import arrow_answer, json_answer
 from serve.request.arrow_request import arrow_columns
 from serve.request.json_request import parse_request
+from serve.request.media_types import ARROW, JSON
 from serve.scorer import Answer, NotFinite, Scorer
 from serve.unknown import Unwanted
 
-JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 MOST_SLOW = 100  # requests that are remembered
 PROBES = {"/health", "/ready"}  # what anybody may ask: a cluster's probes have no token, and ask by address
 HEADER_BYTES, HEADERS = 8190, 64
@@ -171,7 +170,7 @@ class Application:
 
     async def _model(self, request: web.Request) -> web.Response:
         model = self._scorer.model  # once: another one may come at any time
-        manifest, fields = model.manifest, [feature_field(feature) for feature in model.schema.features]
+        manifest, fields = model.manifest, model.fields.values()
         about = {
             "version": manifest.version,
             "created": manifest.created,

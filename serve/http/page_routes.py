@@ -13,7 +13,6 @@ from aiohttp import web
 from embeddings.errors import InputError, shown
 from embeddings.frozen.nearest import nearest_rows
 from recsys.exported.model import ExportedModel
-from recsys.features.columns import Field, feature_field
 from recsys.features.table_rows import table_rows
 from serve.explain import Explanation, explain
 from serve.http.score_queue import ScoreQueue
@@ -23,6 +22,7 @@ from serve.page.openapi import openapi
 from serve.page.traffic import traffic
 from serve.request.answers import json_answer
 from serve.request.json_request import parse_request
+from serve.request.media_types import JSON
 from serve.scorer import Scorer
 
 MOST_EXPLAINED = 50  # candidates
@@ -101,7 +101,7 @@ class PageRoutes:
 
     async def _about(self, request: web.Request) -> web.Response:
         model, example = self._scorer.model, self._scorer.example
-        schema, config, fields = model.schema, model.manifest.model, _fields(model)
+        schema, config, fields = model.schema, model.manifest.model, model.fields
         item = schema.feature(schema.target)
         sides = {}
         for name in fields:
@@ -207,15 +207,15 @@ class PageRoutes:
         return web.Response(body=data, content_type=kind, headers=SAFE | {"Cache-Control": "private, max-age=3600"})
 
     async def _explain(self, request: web.Request) -> web.Response:
-        if request.content_type != "application/json":
-            raise web.HTTPUnsupportedMediaType(text=f"Content-Type is {request.content_type}; wanted application/json")
+        if request.content_type != JSON:
+            raise web.HTTPUnsupportedMediaType(text=f"Content-Type is {request.content_type}; wanted {JSON}")
         context, candidates = parse_request(await self._read_body(request))
         columns = candidates.values() if isinstance(candidates, dict) else ()
         count = max((len(v) for v in columns if isinstance(v, list)), default=0)
         if count > MOST_EXPLAINED:
             raise InputError(f"candidates: {count} of them; explained are at most {MOST_EXPLAINED}; give fewer")
         explained, _ = await self._queue.run(request, lambda: _explanation(explain(self._scorer, context, candidates)))
-        return web.Response(body=explained, content_type="application/json")
+        return web.Response(body=explained, content_type=JSON)
 
     async def _traffic(self, request: web.Request) -> web.Response:
         return _json({**traffic(self._metrics()), "slow": list(self._slow)[-MOST_FOUND:]})
@@ -224,7 +224,7 @@ class PageRoutes:
         """The OpenAPI description of the version that scores."""
         token = self._settings.token is not None
         limits, size = self._settings.limits, self._settings.body_bytes
-        return openapi(_fields(self._scorer.model), limits, size, token, self._scorer.example)
+        return openapi(self._scorer.model.fields, limits, size, token, self._scorer.example)
 
 
 def _explanation(explained: Explanation) -> bytes:
@@ -236,11 +236,6 @@ def _explanation(explained: Explanation) -> bytes:
     return orjson.dumps(
         scored | {part: rounded(getattr(explained, part)) for part in parts}, option=orjson.OPT_SERIALIZE_NUMPY
     )
-
-
-def _fields(model: ExportedModel) -> dict[str, Field]:
-    fields = map(feature_field, model.schema.features)
-    return {field.column: field for field in fields}
 
 
 def _sequences(model: ExportedModel) -> list[str]:
@@ -263,4 +258,4 @@ def _fits(number: int) -> bool:
 
 
 def _json(value: Any) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
+    return web.Response(body=orjson.dumps(value), content_type=JSON)

@@ -162,5 +162,5 @@ def take_new_versions(scorer: "Scorer", versions: SharedVersions, metrics: "Metr
             continue
         versions.taken = wanted
         metrics.version(wanted, swapped=True)
-        gc.collect()  # what of the version before only its cycles keep
-        gc.freeze()
+        gc.collect()
+        gc.freeze()  # as at the start

@@ -6,6 +6,7 @@ from typing import Any
 from recsys.exported.manifest import WarmupRequest
 from recsys.features.columns import Field
 from serve.policy import Limits
+from serve.request.media_types import ARROW, JSON
 
 _INT64 = {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
 _NUMBER = {"type": "number"}
@@ -60,20 +61,19 @@ def _score(body_bytes: int, example: WarmupRequest | None) -> dict[str, Any]:
     request: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/Request"}}
     if example is not None:
         request["example"] = example.model_dump()
-    arrow = {"schema": {"type": "string", "contentMediaType": "application/vnd.apache.arrow.stream"}}
-    answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
-    arrow_stream = "application/vnd.apache.arrow.stream"
+    arrow = {"schema": {"type": "string", "contentMediaType": ARROW}}
+    answer = {JSON: {"schema": {"$ref": "#/components/schemas/Answer"}}}
     return {
         "operationId": "score",
         "summary": "Score the candidates of one request.",
         "description": f"The body has at most {body_bytes:,} bytes. Arrow: two IPC streams end to end, uncompressed, "
         "the context's one row and the candidates' N rows.",
-        "requestBody": {"required": True, "content": {"application/json": request, arrow_stream: arrow}},
+        "requestBody": {"required": True, "content": {JSON: request, ARROW: arrow}},
         "responses": {
             "200": {
                 "description": "Scores in the candidates' order.",
                 "headers": {"Model-Version": {"schema": {"type": "string"}}},
-                "content": answer | {arrow_stream: arrow},
+                "content": answer | {ARROW: arrow},
             },
             **_errors(STATUSES),
         },
@@ -81,7 +81,7 @@ def _score(body_bytes: int, example: WarmupRequest | None) -> dict[str, Any]:
 
 
 def _get(
-    summary: str, kind: str, errors: dict[str, str] | None = None, *, media: str = "application/json",
+    summary: str, kind: str, errors: dict[str, str] | None = None, *, media: str = JSON,
     open_to_all: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     if errors is None:
@@ -92,7 +92,7 @@ def _get(
 
 
 def _errors(statuses: Mapping[str, str]) -> dict[str, Any]:
-    content = {"application/json": {"schema": _ERROR}}
+    content = {JSON: {"schema": _ERROR}}
     return {status: {"description": text, "content": content} for status, text in statuses.items()}
 
 

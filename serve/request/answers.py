@@ -13,7 +13,7 @@ _SCHEMA = pa.schema([("score", pa.float32()), ("logit", pa.float32())])
 
 
 def json_answer(answer: Answer) -> bytes:
-    """An object: scores and logits of the candidates in order, and ``facts``."""
+    """An object: scores and logits of the candidates in order, and the answer's facts."""
     result = {"scores": answer.scores, "logits": answer.logits, **_facts(answer)}
     return orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY)
 

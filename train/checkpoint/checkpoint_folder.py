@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from embeddings.errors import InputError, first_line
+from embeddings.errors import InputError, first_line, shown
 from embeddings.files.atomic_file import sync_path
 from embeddings.files.json_file import read_json, write_json
 from embeddings.validation import Strict, validated
@@ -107,6 +107,16 @@ class CheckpointFolder:
             raise InputError(
                 f"'{path}' is damaged ({first_line(error)}); name a checkpoint instead of 'best'"
             ) from None
+
+    def named(self, name: str) -> Path:
+        """The checkpoint that a user calls best, newest or by the name of its folder. Raises InputError for no such."""
+        there = {p.name: p for p in self.all()}
+        path = {"best": self.best, "newest": self.newest}.get(name, lambda: there.get(name))()
+        if path is None or path.name not in there:
+            names = list(there) or "none"
+            step = "; name one of them, or newest, by --checkpoint" if there else ""
+            raise InputError(f"run '{self.path.parent}' has no checkpoint {shown(name)}; there are: {names}{step}")
+        return path
 
 
 def _name(step: int) -> str:

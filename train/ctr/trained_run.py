@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from embeddings.errors import InputError, shown
+from embeddings.errors import InputError
 from embeddings.files.json_file import read_json
 from recsys.features.frozen_stores import open_stores
 from recsys.schema import Schema
@@ -70,13 +70,7 @@ def open_run(
     """
     find_files(config.data.path, split)  # a wrong name is told before the checkpoint's files are read
     checkpoints = Checkpointer(config.run_folder, ranks, config.train.keep, progress=CTRProgress)
-    folder = checkpoints.folder
-    there = {p.name: p for p in folder.all()}
-    path = {"best": folder.best, "newest": folder.newest}.get(checkpoint, lambda: there.get(checkpoint))()
-    if path is None or path.name not in there:
-        names = list(there) or "none"
-        step = "; name one of them, or newest, by --checkpoint" if there else ""
-        raise InputError(f"run '{config.run_folder}' has no checkpoint {shown(checkpoint)}; there are: {names}{step}")
+    path = checkpoints.folder.named(checkpoint)
     progress = checkpoints.progress(path)
     schema = schema_to_score(progress, config.data.path, split, progress["stores"], ranks)
     check_names(config, schema)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from embeddings.errors import DISK_FULL, InputError, first_line, listed, nearest, shown
+from embeddings.errors import DISK_FULL, InputError, first_line, listed, nearest
 from embeddings.files.file_entry import FileEntry
 from embeddings.files.json_file import write_json
 from embeddings.frozen.store import FrozenStore
@@ -112,13 +112,7 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
 
 
 def _checkpoint(config: Config, name: str) -> tuple[Path, dict[str, Any]]:
-    folder = CheckpointFolder(Path(config.run_folder) / "checkpoints", config.train.keep)
-    there = {p.name: p for p in folder.all()}
-    path = {"best": folder.best, "newest": folder.newest}.get(name, lambda: there.get(name))()
-    if path is None or path.name not in there:
-        names = list(there) or "none"
-        step = "; name one of them, or newest, by --checkpoint" if there else ""
-        raise InputError(f"run '{config.run_folder}' has no checkpoint {shown(name)}; there are: {names}{step}")
+    path = CheckpointFolder(Path(config.run_folder) / "checkpoints", config.train.keep).named(name)
     progress = read_progress(path, CTRProgress)
     if (wrong := check_files(path, progress["files"])) is not None:
         raise damaged(path, wrong)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from embeddings.files.parquet_batches import read_batches
 from embeddings.files.parquet_footer import read_footers
 from recsys.features.arrow_columns import arrow_values, nulls
-from recsys.features.columns import Field, feature_field
+from recsys.features.columns import Field, feature_fields
 from recsys.features.ragged import Ragged
 from recsys.features.raw_columns import build_row_block
 from recsys.features.row_block import Column, RowBlock
@@ -32,7 +32,7 @@ def warmup_requests(folder: str, split: str, schema: Schema) -> list[dict[str, A
     columns: dict[str, Column] = {}
     for field in sorted(block.columns, key=lambda field: field.max_length or np.inf):  # the longest of a column's lists
         columns[field.column] = block.columns[field]
-    sequences = {feature_field(f).column for f in schema.features if f.kind == "sequence"}
+    sequences = {f.source for f in schema.features if f.kind == "sequence"}
     shared = [name for name in columns if name in sequences or name == schema.user]
     requests = (_request(columns, shared, size) for size in sorted({min(size, block.rows) for size in SIZES}))
     return [request for request in requests if request is not None]
@@ -40,7 +40,7 @@ def warmup_requests(folder: str, split: str, schema: Schema) -> list[dict[str, A
 
 def _first_rows(folder: str, split: str, schema: Schema, count: int) -> RowBlock | None:
     files = read_footers(find_files(folder, split))
-    fields = list(dict.fromkeys(feature_field(f) for f in schema.features))
+    fields = feature_fields(schema)
     check_columns(files, fields, ignored=set())
     names, blocks = list(dict.fromkeys(field.column for field in fields)), []
     for file in files:

@@ -11,10 +11,11 @@ import aiohttp
 import pyarrow as pa
 from aiohttp import web
 
-from serve.http.application import ARROW, JSON, Application
+from serve.http.application import Application
 from serve.http.metrics import Metrics
 from serve.http.settings import Settings
 from serve.page.items import Items
+from serve.request.media_types import ARROW, JSON
 from serve.scorer import Scorer
 from tests.serve.tiny_model import REQUEST
 

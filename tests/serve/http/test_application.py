@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from embeddings.errors import InputError
-from serve.http.application import ARROW, JSON
 from serve.policy import Limits, Policy
+from serve.request.media_types import ARROW, JSON
 from serve.scorer import NotFinite, Scorer
 from tests.serve.http.served import BODY, arrow_body, head, served
 from tests.serve.tiny_model import REQUEST

@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import TransferEncodingError
 
 from serve.http import application
-from serve.http.application import JSON
 from serve.http.body import BodyReader
+from serve.request.media_types import JSON
 from tests.serve.http.served import head, served
 
 TOKEN = "a-token-of-enough-letters"
