@@ -15,19 +15,26 @@ class Unwanted(InputError):
 
 @dataclass(frozen=True)
 class Unknown:
-    """Of one request.
+    """Of N candidates and the U contexts that they share, one a request.
 
-    items    [N]  bool, whether training never changed the embedding of the candidate's id
-    user     whether it never changed that of the user's; False where no feature is the user's id
+    items    [N]  bool, whether the candidate's id has a row that training never changed, in the table of any feature
+             that reads the item's column
+    users    [U]  bool, the same of the user's; where users come with the candidates, of any user of that context's
     vectors  modality -> candidates without a vector, [N] bool
-    item_feature, user_feature  names of the features that were looked at, None where there is none
+    item_ids, user_ids  feature that reads the item's or the user's column -> a bool for each of its values, whether
+                        training never changed that row of the feature's table
     """
 
     items: np.ndarray
-    user: bool
+    users: np.ndarray
     vectors: dict[str, np.ndarray]
-    item_feature: str | None
-    user_feature: str | None
+    item_ids: dict[str, np.ndarray]
+    user_ids: dict[str, np.ndarray]
+
+    @property
+    def user(self) -> bool:
+        """Whether any user is unknown."""
+        return bool(self.users.any())
 
     def refuse(self, items: bool, user: bool, vectors: bool) -> None:
         """Raise InputError for what is unknown and not allowed to be."""
@@ -46,24 +53,34 @@ class Unknown:
                 )
 
     def zero(self, rows: RequestRows, items: bool, user: bool) -> None:
-        """Have unknown ids looked up as zeros instead of as rows that training never changed."""
-        if items and self.item_feature is not None and self.items.any():
-            values = rows.ids[self.item_feature].values
-            values[self.items if values.size == self.items.size else slice(None)] = -1
-        if user and self.user and self.user_feature is not None:
-            rows.ids[self.user_feature].values[:] = -1
+        """Have unknown ids looked up as zeros instead of as rows that training never changed, each in its own table."""
+        for wanted, ids in ((items, self.item_ids), (user, self.user_ids)):
+            for name, never in ids.items() if wanted else ():
+                rows.ids[name].values[never] = -1
 
 
 def look_for_unknown(model: ExportedModel, rows: RequestRows) -> Unknown:
-    """What ``model`` does not know of a request's ``rows``."""
+    """What ``model`` does not know of ``rows``."""
     schema = model.schema
-    item = schema.feature(schema.target)
-    user = next((f for f in schema.features if f.kind == "id" and f.source == schema.user), None)
-    items = np.zeros(rows.candidates, bool)
-    if model.tables and item.table is not None:
-        items[:] = ~model.tables[item.table].trained(rows.ids[item.name].values)
-    unknown_user = False
-    if model.tables and user is not None and user.table is not None:
-        unknown_user = bool((~model.tables[user.table].trained(rows.ids[user.name].values)).all())
-    names = (item.name if model.tables else None, user.name if model.tables and user else None)
-    return Unknown(items, unknown_user, rows.missing, *names)
+    item = schema.feature(schema.target).source
+    items, users = np.zeros(rows.candidates, bool), np.zeros(_contexts(rows), bool)
+    bag_index, item_ids, user_ids = rows.bag_index.numpy(), {}, {}
+    for feature in schema.features if model.tables else ():
+        if feature.kind != "id" or feature.source not in (item, schema.user):
+            continue
+        assert feature.table is not None
+        never = ~model.tables[feature.table].trained(rows.ids[feature.name].values)
+        shared = feature.name in rows.shared
+        if feature.source == item:
+            item_ids[feature.name] = never
+            items |= never[bag_index] if shared else never
+        if feature.source == schema.user:
+            user_ids[feature.name] = never
+            users |= never if shared else np.bincount(bag_index[never], minlength=users.size) > 0
+    return Unknown(items, users, rows.missing, item_ids, user_ids)
+
+
+def _contexts(rows: RequestRows) -> int:
+    """U, of which the last may have no candidates."""
+    used = int(rows.bag_index.max()) + 1 if rows.candidates else 1
+    return max([used, *(len(rows.ids[name]) for name in rows.shared)])

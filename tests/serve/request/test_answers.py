@@ -12,7 +12,7 @@ from serve.unknown import Unknown
 
 def answer(logits: np.ndarray) -> Answer:
     items, missing = np.arange(logits.size) % 3 == 0, np.arange(logits.size) % 5 == 0
-    unknown = Unknown(items, True, {"text": missing}, "item", "user")
+    unknown = Unknown(items, np.array([False, True]), {"text": missing}, {}, {})
     return Answer(logits, logits[::-1].copy(), "000012", {"text": "ab"}, unknown, {"history": 2})
 
 
