@@ -1,8 +1,8 @@
-"""Command lines: commands that are imported where they run, and errors as one line and an exit status."""
+"""Command lines: commands imported where they run, checked options, NAME=VALUE, errors as a line and an exit status."""
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -39,6 +39,37 @@ class LazyCommands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
+
+
+class CheckedText(click.ParamType):
+    """Text that a function returns as it is to be used, or refuses as an InputError, which then names the option."""
+
+    name = "text"
+
+    def __init__(self, check: Callable[[str], str]) -> None:
+        self._check = check
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> str:
+        try:
+            return self._check(str(value))
+        except InputError as error:
+            raise InputError(f"{parameter.opts[0]} {error}" if parameter else str(error)) from None
+
+
+def named_values(option: str, given: tuple[str, ...], kind: click.ParamType) -> dict[str, str]:
+    """NAME=VALUE as often as ``option`` was given: NAME -> VALUE as ``kind`` takes it. Raises InputError."""
+    result: dict[str, str] = {}
+    for text in given:
+        name, found, value = text.partition("=")
+        if not found or not name or not value:
+            raise InputError(f"{option} {shown(text)} is not of the form NAME=VALUE")
+        if name in result:
+            raise InputError(f"{option} names {shown(name)} twice; keep one")
+        try:
+            result[name] = kind.convert(value, None, None)
+        except (InputError, click.BadParameter) as error:
+            raise InputError(f"{option} {shown(text)}: {error}") from None
+    return result
 
 
 def exit_status(command: click.Command, name: str, prefix: str = "") -> int:

@@ -7,18 +7,16 @@ and features together.
 """
 
 import contextlib
-import json
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
 from benchmarks import ROOT
 from embeddings.errors import InputError
+from serve.client import ask
 from serve.http import supervisor, worker
 from serve.http.settings import Settings
 
@@ -49,17 +47,16 @@ def serving(name: str, model: str, port: int, processes: int) -> Iterator[float]
 
 def post(port: int, body: dict[str, Any]) -> dict[str, Any]:
     """The answer to one request as JSON."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/score", json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=START_S) as answer:
-        return json.load(answer)
+    status, answer = ask(f"http://127.0.0.1:{port}/v1/score", body, timeout_s=START_S)
+    if status != 200:
+        raise InputError(f"a contender answered {status}: {answer.get('error')}")
+    return answer
 
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
+        return ask(f"http://127.0.0.1:{port}/ready", timeout_s=1)[0] == 200
+    except InputError:
         return False
 
 

@@ -2,17 +2,16 @@
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
-from embeddings.errors import InputError, first_line, shown
+from embeddings.errors import InputError, shown
+from serve.client import ask
+from serve.commands.token_file import read_token
 
 SHOWN = 5  # values of a list
-_TIMEOUT_S = 10.0
 
 
 @click.command()
@@ -20,22 +19,28 @@ _TIMEOUT_S = 10.0
 @click.option(
     "--wait-s", type=click.FloatRange(0), default=0.0, show_default=True, help="Until it is ready, where it starts yet."
 )
-def command(url: str, wait_s: float) -> None:
+@click.option("--token-file", help="File with the token that the scorer wants, as for python -m serve score.")
+def command(url: str, wait_s: float, token_file: str | None) -> None:
     """Send a running scorer its own example, the same without a history, and a wrong one; print all answers."""
     if not url.startswith(("http://", "https://")):
         raise InputError(f"--url is {shown(url)}; wanted http://HOST:PORT")
-    url = url.rstrip("/")
+    url, token = url.rstrip("/"), read_token(token_file)
     _wait_ready(url, time.monotonic() + wait_s)
-    status, description = _asked(f"{url}/openapi.json")
+    status, description = ask(f"{url}/openapi.json", token=token)
+    if status == 401:
+        raise InputError(f"{url} wants a token, and {'another one' if token else 'none'} came; name it by --token-file")
     if status != 200:
         raise InputError(f"{url}/openapi.json: {description.get('error', f'status {status}')}")
-    content = description["paths"]["/v1/score"]["post"]["requestBody"]["content"]["application/json"]
+    try:
+        content = description["paths"]["/v1/score"]["post"]["requestBody"]["content"]["application/json"]
+    except (KeyError, TypeError):
+        raise InputError(f"{url}/openapi.json describes no scorer; name one by its address") from None
     if "example" not in content:
         raise InputError("the model was exported without warm-up requests, so there is no example of one to send")
     for what, request in _requests(content["example"]):
         click.echo(f"\n{what}:\n  POST {url}/v1/score\n  {_short(request)}")
         start = time.perf_counter()
-        status, answer = _asked(f"{url}/v1/score", request)
+        status, answer = ask(f"{url}/v1/score", request, token=token)
         click.echo(f"answer, status {status}, {1e3 * (time.perf_counter() - start):.1f} ms:\n  {_short(answer)}")
     click.echo(f"\nthe page for people: {url}/")
 
@@ -52,7 +57,7 @@ def _requests(example: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def _wait_ready(url: str, until: float) -> None:
     while True:
         try:
-            status, answer = _asked(f"{url}/ready")
+            status, answer = ask(f"{url}/ready")
             if status == 200:
                 return
             error = str(answer.get("error", f"status {status}"))
@@ -61,24 +66,6 @@ def _wait_ready(url: str, until: float) -> None:
         if time.monotonic() >= until:
             raise InputError(error)
         time.sleep(0.2)
-
-
-def _asked(url: str, request: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-    """Status and JSON of an answer. Raises InputError where nobody answers in JSON."""
-    body = None if request is None else json.dumps(request).encode()
-    try:
-        asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=_TIMEOUT_S) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read()
-        try:
-            return error.code, json.loads(text)
-        except ValueError:
-            raise InputError(f"{url}: status {error.code}, and no JSON; is that a scorer?") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{url} does not answer ({first_line(error)}); start python -m serve score") from None
 
 
 def _short(value: Any) -> str:

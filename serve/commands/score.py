@@ -1,12 +1,12 @@
 """The score command: requests over HTTP, scored by an exported model."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from embeddings.errors import InputError
+from embeddings.command_line import CheckedText, named_values
 from embeddings.files.local_path import local_path, with_home
+from serve.commands.token_file import read_token
 from serve.policy import OfIds, OfVectors
 
 
@@ -114,13 +114,13 @@ def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_
 
     settings = Settings(
         model=local_path(model),
-        stores=_stores(stores),
+        stores=named_values("--store", stores, CheckedText(with_home)),
         policy=Policy(unknown_item, unknown_user, missing_vector),
         limits=Limits(max_candidates, max_list),
         processes=processes or max(1, int(host_cores())),
         body_bytes=max_body_mib << 20,
         waiting=max_waiting,
-        token=_token(token_file),
+        token=read_token(token_file),
         items=tuple(map(local_path, items)),
         hosts=hosts,
         **same,
@@ -128,25 +128,3 @@ def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_
     if not settings.is_local and settings.token is None:
         log(f"note: whoever reaches {settings.host} may ask; --token-file names a token that requests have to bring")
     Supervisor(settings).run()
-
-
-def _stores(given: tuple[str, ...]) -> dict[str, str]:
-    stores = {}
-    for store in given:
-        name, _, folder = store.partition("=")
-        if not name or not folder:
-            raise InputError(f"--store {store}: wanted MODALITY=FOLDER")
-        stores[name] = with_home(folder)
-    return stores
-
-
-def _token(path: str | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        token = Path(local_path(path)).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--token-file {path} cannot be read ({error}); name a file with a token") from None
-    if len(token) < 16 or not token.isascii() or not token.isprintable():
-        raise InputError(f"--token-file {path}: a token has at least 16 printable characters; write such a one into it")
-    return token

@@ -5,7 +5,7 @@ import errno
 import click
 import pytest
 
-from embeddings.command_line import LazyCommands, exit_status
+from embeddings.command_line import LazyCommands, exit_status, named_values
 from embeddings.errors import InputError, LostRank
 
 
@@ -50,3 +50,17 @@ def test_a_command_is_imported_where_it_runs(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["g", "good"])
     with pytest.raises(ModuleNotFoundError):
         exit_status(group, "g")
+
+
+def test_named_values():
+    kind = click.Choice(["int8", "float16"])
+    assert named_values("--table", ("a=int8", "b=float16"), kind) == {"a": "int8", "b": "float16"}
+    for given, words in (
+        (("a",), "--table 'a' is not of the form NAME=VALUE"),
+        (("=int8",), "--table '=int8' is not of the form NAME=VALUE"),
+        (("a=",), "--table 'a=' is not of the form NAME=VALUE"),
+        (("a=int8", "a=int8"), "--table names 'a' twice; keep one"),
+        (("a=int9",), "--table 'a=int9': 'int9' is not one of 'int8', 'float16'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            named_values("--table", given, kind)

@@ -2,7 +2,8 @@
 
 import click
 
-from train.commands.parameter_types import INPUT, OUTPUT_PLACE, named_values
+from embeddings.command_line import named_values
+from train.commands.parameter_types import INPUT, OUTPUT_PLACE
 
 DTYPES = click.Choice(("float32", "float16", "int8"))
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from embeddings.command_line import named_values
 from embeddings.errors import InputError, shown
-from train.commands.parameter_types import INPUT, INPUT_STORE, OUTPUT_FOLDER, SPLIT, named_values
+from train.commands.parameter_types import INPUT, INPUT_STORE, OUTPUT_FOLDER, SPLIT
 
 
 @click.command()

@@ -15,12 +15,14 @@ from tests.recsys.exported.artefacts import export
 from tests.serve.http.served import served
 from tests.serve.tiny_model import REQUEST, SETTINGS
 
+TOKEN = "a-token-of-enough-letters"
 
-def asked(scorer: Scorer, *, ready: bool = True) -> Result:
+
+def asked(scorer: Scorer, *options: str, ready: bool = True, token: str | None = None) -> Result:
     async def run() -> Result:
-        async with served(scorer) as server:
+        async with served(scorer, token=token) as server:
             server.application.ready = ready
-            arguments = ["--url", f"http://127.0.0.1:{server.port}/"]
+            arguments = ["--url", f"http://127.0.0.1:{server.port}/", *options]
             return await asyncio.to_thread(CliRunner().invoke, command, arguments)
 
     return asyncio.run(run())
@@ -60,3 +62,13 @@ def test_who_does_not_answer_is_named(scorer):
         assert isinstance(result.exception, InputError) and said in str(result.exception)
     result = asked(scorer, ready=False)
     assert isinstance(result.exception, InputError) and "starting or stopping" in str(result.exception)
+
+
+def test_a_token_comes_from_a_file(scorer, tmp_path: Path):
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    (tmp_path / "other").write_text(TOKEN + "2\n")
+    result = asked(scorer, "--token-file", str(tmp_path / "token"), token=TOKEN)
+    assert result.exit_code == 0 and result.output.count("status 200") == 2 and TOKEN not in result.output
+    for options, came in (((), "none came"), (("--token-file", str(tmp_path / "other")), "another one came")):
+        error = str(asked(scorer, *options, token=TOKEN).exception)
+        assert came in error and "--token-file" in error and TOKEN not in error
