@@ -31,14 +31,14 @@ _SAME_S = 1.0  # within which signals are one: a launcher passes on what its who
 class Supervisor:
     """Runs ``settings.processes`` workers until SIGTERM, SIGHUP or ^C; a second one of these ends them at once.
 
-    Raises InputError where there is no whole version.
+    Raises InputError where there is no whole version, or one of its stores is missing.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._versions = settings, Versions(settings.model)
         self._context = multiprocessing.get_context("spawn")
         version = self._versions.current()
-        check_version(self._versions, version)
+        check_version(self._versions, version, settings.stores)
         self._shared = SharedVersions(self._context, version)
         self._stopping, self._hurry = threading.Event(), threading.Event()
 
@@ -86,7 +86,7 @@ class Supervisor:
                 slot.wait_ready(self._stopping)
             if not self._stopping.is_set():
                 print(f"scoring by version {self._shared.wanted} at {self._address()}", flush=True)
-            watch = VersionWatch(self._versions, self._shared, Refusals("supervisor"))
+            watch = VersionWatch(self._versions, self._settings.stores, self._shared, Refusals("supervisor"))
             threading.Thread(target=self._watch, args=(watch,), daemon=True).start()
             while not self._stopping.is_set():
                 wait([slot.sentinel for slot in slots if slot.sentinel is not None], 0.2)

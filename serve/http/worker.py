@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from embeddings.errors import InputError, first_line, for_terminal
 from embeddings.standard_streams import make_lasting
 from serve.http.log import log
+from serve.http.retry_wait import RetryWait
 from serve.http.settings import Settings
 from serve.http.versions_shared import SharedVersions
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:  # what imports torch comes once the process runs
 BACKLOG = 1024
 NEVER_HERE = (signal.SIGINT, signal.SIGHUP)  # a terminal sends them to all; the supervisor says when to stop
 _LOOK_S = 0.2  # at a number in memory, between looks for a new version
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0  # before a version that could not be opened is tried again
 
 
 def main(settings: Settings, addresses: list[str], place: int, versions: SharedVersions, ready: Connection) -> None:
@@ -146,19 +149,30 @@ async def serve(
 
 
 def take_new_versions(scorer: "Scorer", versions: SharedVersions, metrics: "Metrics", done: threading.Event) -> None:
-    """Take each version that the supervisor wants, once it is open and warm, until ``done``."""
-    refused = None
+    """Take each version that the supervisor wants, once it is open and warm, until ``done``.
+
+    One that cannot be opened is tried again after a growing wait, since what it lacks may come; each reason is said
+    once.
+    """
+    tried, said = scorer.version, set[str]()
+    wait = RetryWait(_FIRST_WAIT_S, _LONGEST_WAIT_S)
     while not done.wait(_LOOK_S):
         wanted = versions.wanted
-        if wanted in (scorer.version, refused):
+        if wanted != tried:
+            tried = wanted
+            said.clear()
+            wait.reset()
+        if wanted == scorer.version or not wait.over(time.monotonic()):
             continue
         try:
             scorer.take(wanted, check=False)
         except Exception as error:  # whatever it is, the version before goes on
-            refused = wanted
-            metrics.refusal()
-            said = for_terminal(str(error)) if isinstance(error, InputError) else traceback.format_exc()
-            log(f"version {wanted} is refused, {scorer.version} goes on: {said}")
+            wait.failed(time.monotonic())
+            why = for_terminal(str(error)) if isinstance(error, InputError) else traceback.format_exc()
+            if why not in said:
+                said.add(why)
+                metrics.refusal()
+                log(f"version {wanted} is refused, {scorer.version} goes on: {why}")
             continue
         versions.taken = wanted
         metrics.version(wanted, swapped=True)

@@ -8,6 +8,7 @@ from multiprocessing.process import BaseProcess
 
 from embeddings.errors import InputError, first_line, for_terminal
 from serve.http.log import log
+from serve.http.retry_wait import RetryWait
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0  # before a worker that keeps ending is started again
 _LASTING_S = 60.0  # a worker that lived so long did not fail at its start
@@ -20,8 +21,8 @@ class WorkerSlot:
         self._start, self._ended = start, ended
         self._process: BaseProcess | None = None
         self._said: Connection | None = None
-        self._since = self._again_at = 0.0
-        self._wait_s = _FIRST_WAIT_S / 2
+        self._since = 0.0
+        self._wait = RetryWait(_FIRST_WAIT_S, _LONGEST_WAIT_S)
 
     def start(self) -> None:
         """Start a worker."""
@@ -46,19 +47,17 @@ class WorkerSlot:
         """Start another worker where the one before ended, after a while that doubles with each that lives shortly."""
         now = time.monotonic()
         if self._process is not None and not self._process.is_alive():
-            lasted = now - self._since > _LASTING_S
-            self._wait_s = _FIRST_WAIT_S if lasted else min(2 * self._wait_s, _LONGEST_WAIT_S)
-            self._again_at = now + self._wait_s
-            self._report(self._process)
+            if now - self._since > _LASTING_S:
+                self._wait.reset()
+            self._report(self._process, self._wait.failed(now))
             self._close()
             self._ended()
-        if self._process is None and now >= self._again_at:
+        if self._process is None and self._wait.over(now):
             try:
                 self.start()
             except OSError as error:  # no process or no memory to be had
-                self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
-                self._again_at = now + self._wait_s
-                log(f"no worker can be started: {first_line(error)}; next try in {self._wait_s:g} s")
+                wait_s = self._wait.failed(now)
+                log(f"no worker can be started: {first_line(error)}; next try in {wait_s:g} s")
 
     def terminate(self) -> None:
         """Ask the worker to end."""
@@ -76,11 +75,11 @@ class WorkerSlot:
             self._process.join()
         self._close()
 
-    def _report(self, process: BaseProcess) -> None:
+    def _report(self, process: BaseProcess, wait_s: float) -> None:
         said = self._said
         why = self._why_not() if said is not None and said.poll() else None
         what = f"ended with status {process.exitcode}" if why is None or process.exitcode != 1 else for_terminal(why)
-        log(f"worker {process.pid}: {what}; another one starts in {self._wait_s:g} s")
+        log(f"worker {process.pid}: {what}; another one starts in {wait_s:g} s")
 
     def _why_not(self) -> str | None:
         """Why the worker does not answer; None where it does."""

@@ -12,6 +12,7 @@ from recsys.exported.versions import Versions
 from serve.http import version_watch
 from serve.http.version_watch import VersionWatch, check_version
 from serve.http.versions_shared import SharedVersions
+from tests.recsys.exported.artefacts import make_folder
 from tests.serve.tiny_model import publish, write_version
 
 
@@ -28,12 +29,12 @@ def watched(own_model, monkeypatch):
     """The watch, what workers see of it, its refusals, and how often a version was read."""
     shared, refusals, read = SharedVersions(multiprocessing.get_context("spawn"), "000001"), Counted(), []
 
-    def check(versions, version):
+    def check(versions, version, stores):
         read.append(version)
-        check_version(versions, version)
+        check_version(versions, version, stores)
 
     monkeypatch.setattr(version_watch, "check_version", check)
-    return VersionWatch(Versions(own_model), shared, refusals), shared, refusals, read
+    return VersionWatch(Versions(own_model), {}, shared, refusals), shared, refusals, read
 
 
 def truncate(folder):
@@ -130,4 +131,51 @@ def test_one_goes_back_to_an_older_version(own_model, data, watched):
 def test_a_name_that_workers_could_not_tell(own_model):
     os.rename(own_model / "000001", own_model / "0000001")
     with pytest.raises(InputError, match="is no name of a version"):
-        check_version(Versions(own_model), "0000001")
+        check_version(Versions(own_model), "0000001", {})
+
+
+def test_a_version_whose_store_is_missing_is_looked_at_ever_more_seldom_and_taken_once_it_is_there(
+    tmp_path, data, monkeypatch, capsys
+):
+    now, counted, opened = [1000.0], Counted(), []
+    monkeypatch.setattr(version_watch.time, "monotonic", lambda: now[0])
+    root, own = tmp_path / "model", make_folder(tmp_path / "data")
+    write_version(root, data, seed=1)
+    version = write_version(root, own, seed=2)
+    shared = SharedVersions(multiprocessing.get_context("spawn"), "000001")
+    watch = VersionWatch(Versions(root), {}, shared, counted)
+    monkeypatch.setattr(
+        version_watch, "open_store", lambda *which, of=version_watch.open_store: opened.append(now[0]) or of(*which)
+    )
+    monkeypatch.setattr(version_watch, "check_content", lambda *_: pytest.fail("files were read before the stores"))
+    os.rename(own / "frozen" / "text", aside := tmp_path / "aside")
+    for _ in range(200):
+        watch.look()
+        now[0] += 1
+    assert [time - opened[0] for time in opened] == [0, 1, 3, 7, 15, 31, 63, 123, 183]
+    said = capsys.readouterr().err
+    assert said.startswith("version 000001 goes on: modality 'text': ") and said.count("\n") == 1
+    assert (shared.wanted, counted.count) == ("000001", 1)
+    os.rename(own / "frozen" / "image", own / "frozen" / "text")  # another one
+    now[0] += 60
+    watch.look()
+    assert "has checksum" in capsys.readouterr().err and counted.count == 2
+    monkeypatch.undo()
+    monkeypatch.setattr(version_watch.time, "monotonic", lambda: now[0])
+    os.rename(own / "frozen" / "text", own / "frozen" / "image")
+    os.rename(aside, own / "frozen" / "text")
+    watch.look()
+    assert shared.wanted == "000001"
+    now[0] += 60
+    watch.look()
+    assert (shared.wanted, counted.count) == (version, 2)
+    assert capsys.readouterr().err == f"version {version} is whole; scoring by it\n"
+
+
+def test_a_store_that_has_moved_is_named(tmp_path, data):
+    root, own = tmp_path / "model", make_folder(tmp_path / "data")
+    version = write_version(root, own, seed=1)
+    os.rename(own / "frozen" / "text", tmp_path / "moved")
+    with pytest.raises(InputError, match="--store text=FOLDER"):
+        check_version(Versions(root), version, {})
+    check_version(Versions(root), version, {"text": str(tmp_path / "moved")})

@@ -137,6 +137,32 @@ def test_a_version_that_cannot_be_opened_leaves_the_one_before(tmp_path, data, s
     assert lines(metrics.text())["tierwise_version_refusals_total"] == 1
 
 
+def test_a_version_that_was_refused_is_taken_once_it_is_whole(tmp_path, data, shared, quick, capsys, monkeypatch):
+    tries, said, take = [], [], Scorer.take
+    monkeypatch.setattr(Scorer, "take", lambda *which, **how: tries.append(which[1]) or take(*which, **how))
+    monkeypatch.setattr("serve.http.worker._FIRST_WAIT_S", 0.01)
+    root, own = tmp_path / "model", make_folder(tmp_path / "data")
+    write_version(root, data, seed=1)
+    version = write_version(root, own, seed=2)
+    scorer, metrics = Scorer(root, version="000001"), Metrics("0")
+    os.rename(own / "frozen" / "text", aside := tmp_path / "aside")
+    with taking(scorer, shared, metrics):
+        shared.wanted = version
+        until(lambda: len(tries) >= 3)
+        os.rename(own / "frozen" / "image", hidden := tmp_path / "hidden")
+        os.rename(aside, own / "frozen" / "text")
+        until(lambda: "'image'" in "".join(said.append(capsys.readouterr().err) or said))
+        os.rename(hidden, own / "frozen" / "image")
+        until(lambda: shared.taken == version)
+    assert scorer.version == version and set(tries) == {version}
+    logged = "".join([*said, capsys.readouterr().err]).splitlines()
+    assert [line.partition("'")[0] for line in logged] == [
+        f"version {version} is refused, 000001 goes on: modality "
+    ] * 2
+    got = lines(metrics.text())
+    assert (got["tierwise_version_refusals_total"], got["tierwise_version_swaps_total"]) == (2, 1)
+
+
 def test_scores_that_are_not_finite_are_refused_at_the_warm_up(own_model, data, shared, quick, capsys):
     version = write_version(own_model, data, seed=2, scale=1e30)
     scorer, metrics = Scorer(own_model, version="000001"), Metrics("0")
