@@ -1,4 +1,4 @@
-"""Warm-up requests: rows of a split as a scorer takes them, bounded, checked like any rows."""
+"""Warm-up requests: out of rows of a split, of nobody, as a scorer takes them, bounded, checked like any rows."""
 
 import json
 from pathlib import Path
@@ -30,11 +30,44 @@ def test_rows_become_requests_of_several_sizes(tmp_path):
         assert candidates["item"] == [row["item"] for row in first]
         assert candidates["item_tags"] == [row["item_tags"][-2:] for row in first], "cut to max_length"
         longest = max(len(row["history"][-MAX_LENGTH:]) for row in first)
-        assert len(context["history"]) == longest, "the user is the one with the longest history"
-        assert any(
-            (row["user"], row["history"][-MAX_LENGTH:]) == (context["user"], context["history"]) for row in first
-        )
+        assert len(context["history"]) == longest, "as many as the longest history has"
     assert json.loads(json.dumps(requests)) == requests
+    assert requests == warmup_requests(str(tmp_path), "validation", SCHEMA), "each time the same"
+
+
+def own_items(count: int, users: int, length: int = 4) -> list[dict]:
+    """Rows in whose histories each item stands once in all, and tells the row: ``1000 * row + place``."""
+    rows = [{**row, "user": i % users, "history": []} for i, row in enumerate(make_rows(count))]
+    for i, row in enumerate(rows):
+        row["history"] = [1000 * i + place for place in range(length if i % 5 else length - 1)]
+    return rows
+
+
+def test_requests_are_of_nobody(tmp_path):
+    rows = own_items(60, users=20)
+    write_rows(Path(tmp_path, "validation", "part-0.parquet"), rows)
+    requests = warmup_requests(str(tmp_path), "validation", SCHEMA)
+    for request, longest in zip(requests, (0, 1, 1), strict=True):  # rows whose lists are the longest
+        user, history = request["context"]["user"], request["context"]["history"]
+        assert len(history) == len(rows[longest]["history"])
+        givers = {item // 1000 for item in history}
+        assert len(givers) == len(history), "each value is another row's"
+        assert user not in {rows[giver]["user"] for giver in givers}, "none is of the user"
+        assert longest not in givers and user != rows[longest]["user"]
+
+
+def test_where_nobody_else_has_a_history_it_is_empty(tmp_path):
+    for count, users in ((1, 1), (9, 1), (2, 2)):
+        folder = tmp_path / f"{count}-{users}"
+        write_rows(Path(folder, "validation", "part-0.parquet"), own_items(count, users))
+        assert {len(r["context"]["history"]) for r in warmup_requests(str(folder), "validation", SCHEMA)} <= {0}
+
+
+def test_values_of_few_rows_come_again(tmp_path):
+    rows = own_items(4, users=4)
+    write_rows(Path(tmp_path, "validation", "part-0.parquet"), rows)
+    *_, request = warmup_requests(str(tmp_path), "validation", SCHEMA)
+    assert len(request["context"]["history"]) == 4 and len({i // 1000 for i in request["context"]["history"]}) == 2
 
 
 def test_two_features_of_one_column_get_the_longer_list(tmp_path):
