@@ -95,16 +95,16 @@ class Scorer:
         return self._opened.fields
 
     @property
-    def example(self) -> WarmupRequest | None:
-        """A small request of the version's own, such as documents show; None where it was exported without any."""
-        requests = self._opened.warmup
-        several = [r for r in requests if any(len(values) > 1 for values in r.candidates.values())]
-        return next(iter([*several, *requests]), None)
-
-    @property
     def model(self) -> ExportedModel:
         """The version that the next request is scored by, opened."""
         return self._opened.model
+
+    @property
+    def model_and_example(self) -> tuple[ExportedModel, WarmupRequest | None]:
+        """The same, and a small request of that version, as documents show one; None where it was exported without."""
+        opened = self._opened  # once: another one may come at any time
+        several = [r for r in opened.warmup if any(len(values) > 1 for values in r.candidates.values())]
+        return opened.model, next(iter([*several, *opened.warmup]), None)
 
     def score(self, context: Mapping[str, Any], candidates: Mapping[str, Any]) -> Answer:
         """Score the candidates of one request.

@@ -1,9 +1,9 @@
 """Routes of the page for people: its files, items and pictures, nearest items, explained scores, traffic; OpenAPI."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from embeddings.frozen.nearest import nearest_rows
 from recsys.exported.model import ExportedModel
 from recsys.features.table_rows import table_rows
 from serve.explain import Explanation, explain
+from serve.http.lookups import Lookups
 from serve.http.score_queue import ScoreQueue
 from serve.http.settings import Settings
 from serve.page.items import Items, picture_type
@@ -29,7 +30,7 @@ MOST_EXPLAINED = 50  # candidates
 MOST_IDS = 200  # items that are asked for at once
 MOST_FOUND = 20  # by a title, or nearest
 MOST_ROWS = 5_000_000  # of a store that is read whole for nearest items
-MOST_LOOKS = 8  # for nearest items, that wait for each other
+MOST_LOOKUPS = 8  # by titles, in the order of a column, of nearest items; that wait for each other
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _FILES = (
     "page.html",
@@ -74,7 +75,7 @@ class PageRoutes:
     ) -> None:
         self._scorer, self._settings, self._items = scorer, settings, items
         self._queue, self._read_body, self._metrics, self._slow = queue, read_body, metrics, slow
-        self._looking, self._looks = asyncio.Lock(), 0
+        self._lookups = Lookups(MOST_LOOKUPS, settings.timeout_s)
         folder = files("serve.page") / "templates"
         self._files = {name: (folder / name).read_bytes() for name in _FILES}
 
@@ -100,7 +101,7 @@ class PageRoutes:
         return web.Response(body=self._files[name], headers=headers)
 
     async def _about(self, request: web.Request) -> web.Response:
-        model, example = self._scorer.model, self._scorer.example
+        model, example = self._scorer.model_and_example
         schema, config, fields = model.schema, model.manifest.model, model.fields
         item = schema.feature(schema.target)
         sides = {}
@@ -113,7 +114,7 @@ class PageRoutes:
         return _json(
             {
                 "version": model.manifest.version,
-                "run": model.manifest.source.run,
+                "run": PurePath(model.manifest.source.run).name,
                 "step": model.manifest.source.step,
                 "item": item.source,
                 "user": schema.user,
@@ -145,21 +146,20 @@ class PageRoutes:
         elif (column := request.query.get("most")) is not None:
             if column not in self._items.sortable:
                 raise InputError(f"most is {shown(column)}; allowed: {', '.join(self._items.sortable) or 'none'}")
-            ids = await asyncio.to_thread(self._items.largest, column, MOST_FOUND)
+            ids = await self._lookups.run(request, lambda: self._items.largest(column, MOST_FOUND))
         else:
             words = request.query.get("q", "").strip()
             ids = [int(words)] if _INT64.fullmatch(words) and _fits(int(words)) else []
             if words:
-                ids += await asyncio.to_thread(self._items.titled, words, MOST_FOUND)
-        return _json(self._described(ids))
+                ids += await self._lookups.run(request, lambda: self._items.titled(words, MOST_FOUND))
+        return _json(self._described(self._scorer.model, ids))
 
     async def _nearest(self, request: web.Request) -> web.Response:
         name, item = request.query.get("modality", ""), _id(request.query.get("id", ""))
-        store = self._scorer.model.stores.get(name)
+        model = self._scorer.model
+        store = model.stores.get(name)
         if store is None:
-            raise InputError(
-                f"modality is {shown(name)}; the model has {', '.join(self._scorer.model.stores) or 'none'}"
-            )
+            raise InputError(f"modality is {shown(name)}; the model has {', '.join(model.stores) or 'none'}")
         if store.count > MOST_ROWS:
             raise InputError(
                 f"modality '{name}' has {store.count:,} vectors, too many to compare on a page; allowed: {MOST_ROWS:,}"
@@ -167,19 +167,11 @@ class PageRoutes:
         row = int(store.rows(np.array([item]))[0])
         if row < 0:
             return _json([])
-        if self._looks >= MOST_LOOKS:
-            raise web.HTTPTooManyRequests(text="others look for nearest items; wait", headers={"Retry-After": "1"})
-        self._looks += 1
-        try:
-            async with self._looking:  # each reads the whole store
-                rows, cosines = await asyncio.to_thread(nearest_rows, store, row, MOST_FOUND)
-        finally:
-            self._looks -= 1
-        described = self._described(store.ids[rows].tolist())
+        rows, cosines = await self._lookups.run(request, lambda: nearest_rows(store, row, MOST_FOUND))
+        described = self._described(model, store.ids[rows].tolist())
         return _json([one | {"cosine": round(c, 4)} for one, c in zip(described, cosines.tolist(), strict=True)])
 
-    def _described(self, ids: list[int]) -> list[dict[str, Any]]:
-        model = self._scorer.model
+    def _described(self, model: ExportedModel, ids: list[int]) -> list[dict[str, Any]]:
         raw = np.array(ids, np.int64)
         item = model.schema.feature(model.schema.target)
         trained: list[bool | None] = [None] * len(ids)
@@ -224,7 +216,8 @@ class PageRoutes:
         """The OpenAPI description of the version that scores."""
         token = self._settings.token is not None
         limits, size = self._settings.limits, self._settings.body_bytes
-        return openapi(self._scorer.model.fields, limits, size, token, self._scorer.example)
+        model, example = self._scorer.model_and_example
+        return openapi(model.fields, limits, size, token, example)
 
 
 def _explanation(explained: Explanation) -> bytes:

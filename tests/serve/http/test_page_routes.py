@@ -11,9 +11,10 @@ import pytest
 
 from serve.http import page_routes
 from serve.scorer import Scorer
+from tests.recsys.exported.artefacts import export, make_ready
 from tests.serve.http.served import served
 from tests.serve.page.test_items import JPEG, PNG
-from tests.serve.tiny_model import REQUEST
+from tests.serve.tiny_model import REQUEST, SETTINGS
 from tests.train import tiny
 
 TOKEN = "a-token-of-enough-letters"
@@ -150,10 +151,54 @@ def test_nearest_items_by_a_modality(scorer, monkeypatch):
     assert not get(scorer, "/v1/page/about")[2]["modalities"]["image"]["searchable"]
 
 
-def test_a_look_for_nearest_items_beyond_those_that_wait_is_refused(scorer, monkeypatch):
-    monkeypatch.setattr(page_routes, "MOST_LOOKS", 0)
-    status, headers, _ = get(scorer, "/v1/page/nearest?id=4&modality=image")
-    assert status == 429 and headers["Retry-After"]
+def test_lookups_beyond_those_that_wait_are_refused(scorer, items, monkeypatch):
+    monkeypatch.setattr(page_routes, "MOST_LOOKUPS", 0)
+    asked = [(f"/v1/page/{what}", None) for what in ("nearest?id=4&modality=image", "items?q=red", "items?most=clicks")]
+    for status, headers, body in answers(scorer, asked, items=(items,)):
+        assert status == 429 and headers["Retry-After"] and body["error"] == "0 lookups wait already"
+    assert get(scorer, "/v1/page/items?ids=2", items=(items,))[0] == 200  # which waits for nothing
+
+
+class Swapping(Scorer):
+    """A scorer to which another version comes after each look at the one that it has."""
+
+    @property
+    def _opened(self):
+        self.versions.reverse()
+        return self.versions[0]
+
+    @_opened.setter
+    def _opened(self, opened):
+        self.versions = [*getattr(self, "versions", []), opened]
+
+
+def test_an_answer_is_of_one_version(own_model, data):
+    other = {**REQUEST, "context": {**REQUEST["context"], "history": [7, 7]}}
+    export(own_model, data, SETTINGS, seed=2, requests=(other,), keep=9)
+    scorer = Swapping(own_model, version="000001")
+    scorer.take("000002")
+    example = {"000001": "1 2 3 59", "000002": "7 7"}
+    seen = set()
+    for _, _, about in answers(scorer, [("/v1/page/about", None)] * 3):
+        seen.add(about["version"])
+        assert about["columns"]["history"]["example"] == example[about["version"]]
+    assert len(scorer.versions) == 2 and seen <= example.keys()
+
+
+def test_no_path_of_the_machine_is_shown(own_model, data):
+    """Folders of the run, of the stores and of the model itself."""
+    version = own_model / "000001"
+    manifest = json.loads((version / "manifest.json").read_text())
+    manifest["source"]["run"] = "/home/somebody/runs/tiny"
+    (version / "manifest.json").write_text(json.dumps(manifest))
+    make_ready(version)
+    paths = ("/v1/page/about", "/v1/model", "/openapi.json", "/ready", "/v1/page/traffic", "/v1/page/items?ids=2")
+    for path, (status, _, body) in zip(paths, answers(Scorer(own_model), [(p, None) for p in paths]), strict=True):
+        told = json.dumps(body)
+        assert status == 200 and "somebody" not in told and str(data.parent) not in told, path
+        assert str(own_model.parent) not in told, path
+        if path == "/v1/page/about":
+            assert body["run"] == "tiny"
 
 
 def test_a_score_explained(scorer, monkeypatch):
