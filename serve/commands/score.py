@@ -54,11 +54,18 @@ from serve.policy import OfIds, OfVectors
     help="Requests that wait in a process; 429 beyond.",
 )
 @click.option(
+    "--max-connections",
+    type=click.IntRange(1, 10**5),
+    default=1000,
+    show_default=True,
+    help="Open in a process; one more is closed at once.",
+)
+@click.option(
     "--timeout-s",
     type=click.FloatRange(0.01, 3600),
     default=5.0,
     show_default=True,
-    help="That a request may wait to be scored (503 beyond), and its body may take to come.",
+    help="That a request may wait to be scored (503 beyond), its body may take to come, its answer to be taken.",
 )
 @click.option(
     "--grace-s",
@@ -99,7 +106,8 @@ from serve.policy import OfIds, OfVectors
 )
 def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: OfIds, unknown_user: OfIds,
             missing_vector: OfVectors, max_candidates: int, max_list: int, max_body_mib: int, max_waiting: int,
-            token_file: str | None, items: tuple[str, ...], hosts: tuple[str, ...], **same: Any) -> None:  # fmt: skip
+            max_connections: int, token_file: str | None, items: tuple[str, ...], hosts: tuple[str, ...],
+            **same: Any) -> None:  # fmt: skip
     """Score requests over HTTP by the current version of an exported model; new versions are taken as they come.
 
     POST /v1/score takes JSON or Arrow; docs/serving.md has the format. GET / is a page for people; GET /health,
@@ -120,6 +128,7 @@ def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_
         processes=processes or max(1, int(host_cores())),
         body_bytes=max_body_mib << 20,
         waiting=max_waiting,
+        connections=max_connections,
         token=read_token(token_file),
         items=tuple(map(local_path, items)),
         hosts=hosts,

@@ -14,6 +14,7 @@ from aiohttp import web, web_response
 
 from embeddings.errors import InputError, one_line
 from serve.http.body import BodyReader
+from serve.http.connections import Connections
 from serve.http.log import log
 from serve.http.metrics import Metrics
 from serve.http.page_routes import OPEN as PAGE
@@ -80,6 +81,12 @@ class Application:
             auto_decompress=False,
             shutdown_timeout=CANCELLED_S,
         )
+
+    def connections(self, runner: web.AppRunner) -> Connections:
+        """What makes the connections of a ``runner`` that is set up, for ``loop.create_server``."""
+        assert runner.server is not None
+        settings = self._settings
+        return Connections(runner.server, settings.connections, settings.timeout_s, self._metrics.connection_closed)
 
     async def drain(self) -> None:
         """Be not ready any more, and wait until what is under way is answered; not longer than the grace.

@@ -61,6 +61,9 @@ class Metrics(Refusals):
         self._vectors = Counter("tierwise_missing_vectors", "Candidates without one.", ["modality"], registry=own)
         self._truncated = Counter("tierwise_truncated", "Lists cut to max_length.", ["feature"], registry=own)
         self._swaps = Counter("tierwise_version_swaps", "New versions taken, by processes.", registry=own)
+        self._closed = Counter(
+            "tierwise_closed_connections", "Connections closed on clients, by why.", ["why"], registry=own
+        )
         self._versions: tuple[Gauge, Gauge] | None = None  # none before one scores: they would say 0
         self._waiting = Gauge("tierwise_waiting", "Requests that wait.", multiprocess_mode="livesum", registry=own)
 
@@ -82,6 +85,10 @@ class Metrics(Refusals):
     def status(self, status: str) -> None:
         """Count one request's status, or that its client has gone."""
         self._requests.labels(status).inc()
+
+    def connection_closed(self, why: str) -> None:
+        """Count one connection that was closed on its client."""
+        self._closed.labels(why).inc()
 
     def version(self, version: str, swapped: bool) -> None:
         """Say which version scores from now on."""

@@ -16,7 +16,9 @@ class Settings:
     stores      modality -> folder of its frozen store, where it is not where it lay at the export
     body_bytes  of a request, at most; more is refused before it is read
     waiting     requests that a process lets wait, at most; 429 beyond
-    timeout_s   that a request may wait to be scored, 503 beyond; and that its body may take to come, 408 beyond
+    connections  that a process has open, at most; one more is closed at once
+    timeout_s   that a request may wait to be scored, 503 beyond; that its body may take to come, 408 beyond; and that
+                its answer may take to be taken, after which its connection is closed
     grace_s     for requests that are under way when the scorer is told to end
     poll_s      between looks for a new version
     slow_ms     from which a request is logged
@@ -35,6 +37,7 @@ class Settings:
     processes: int = 1
     body_bytes: int = 4 << 20
     waiting: int = 64
+    connections: int = 1000
     timeout_s: float = 5.0
     grace_s: float = 10.0
     poll_s: float = 1.0

@@ -106,8 +106,6 @@ async def serve(
     ready: Connection,
 ) -> None:
     """Answer requests until SIGTERM. Raises InputError where an address cannot be listened on."""
-    from aiohttp import web
-
     from serve.http.application import Application
     from serve.http.metrics import remove_metrics_folder
 
@@ -119,9 +117,12 @@ async def serve(
     application = Application(scorer, settings, metrics, items)
     runner = application.runner()
     await runner.setup()
+    connections, listening = application.connections(runner), []
     for address in addresses:
         try:
-            await web.TCPSite(runner, address, settings.port, reuse_port=True, backlog=BACKLOG).start()
+            listening.append(
+                await loop.create_server(connections, address, settings.port, reuse_port=True, backlog=BACKLOG)
+            )
         except OSError as error:
             raise InputError(f"{address}:{settings.port} cannot be listened on: {first_line(error)}") from None
     working = asyncio.create_task(application.queue.work())
@@ -136,8 +137,8 @@ async def serve(
     await stop.wait()
     done.set()
     loop.remove_reader(parent.sentinel)
-    for site in list(runner.sites):
-        await site.stop()  # which takes no connections any more, and keeps those that there are
+    for server in listening:
+        server.close()  # which takes no connections any more, and keeps those that there are
     await application.drain()
     await runner.cleanup()
     if not parent.is_alive():  # nobody else is left to do it

@@ -9,9 +9,9 @@ from typing import Any
 
 import aiohttp
 import pyarrow as pa
-from aiohttp import web
 
 from serve.http.application import Application
+from serve.http.connections import Connections
 from serve.http.metrics import Metrics
 from serve.http.settings import Settings
 from serve.page.items import Items
@@ -25,8 +25,10 @@ BODY = json.dumps(REQUEST).encode()
 class Served:
     """A running application, its port, and a client that asks it."""
 
-    def __init__(self, application: Application, port: int, client: aiohttp.ClientSession) -> None:
-        self.application, self.port, self._client = application, port, client
+    def __init__(
+        self, application: Application, connections: Connections, port: int, client: aiohttp.ClientSession
+    ) -> None:
+        self.application, self.connections, self.port, self._client = application, connections, port, client
         self.score = f"http://127.0.0.1:{port}/v1/score"
 
     async def ask(self, path: str = "/v1/score", method: str = "POST", **how: Any) -> tuple[int, dict, Any]:
@@ -65,10 +67,12 @@ async def served(scorer: Scorer, *, works: bool = True, **settings: Any) -> Asyn
     application.ready = True
     runner = application.runner()
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    connections = application.connections(runner)
+    listening = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", 0)
     working = asyncio.create_task(application.queue.work()) if works else None
     async with aiohttp.ClientSession() as client:
-        yield Served(application, runner.addresses[0][1], client)
+        yield Served(application, connections, listening.sockets[0].getsockname()[1], client)
+    listening.close()
     await runner.cleanup()
     if working is not None:
         working.cancel()
