@@ -42,3 +42,18 @@ def test_every_shipped_part_and_key_is_documented() -> None:
     text = (ROOT / "docs" / "planner.md").read_text()
     for name in [*shipped_hardware(), *(name for kind in (Hardware, Speed) for name in kind.model_fields)]:
         assert f"`{name}`" in text, name
+
+
+def test_the_picture_of_the_tree_has_every_folder() -> None:
+    """CONTRIBUTING.md: a line for each package, and below it one that begins with each package in it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    picture = text[text.index("\n    embeddings/ ") : text.index("\n\n**A kind of training**")].split("\n    ")
+    for top in ("embeddings", "recsys", "train", "serve"):
+        begin = next(i for i, line in enumerate(picture) if line.startswith(f"{top}/ "))
+        below = []
+        for line in picture[begin + 1 :]:
+            if not line.startswith("  "):
+                break
+            below += [word.rstrip("/") for word in line.split() if word.endswith("/")]
+        folders = {path.parent.name for path in (ROOT / top).glob("*/__init__.py")}
+        assert folders <= set(below), f"CONTRIBUTING.md, {top}/: not in the picture"

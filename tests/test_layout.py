@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from train.__main__ import COMMANDS
 
-# Lowest first: a package imports itself and the layers before its own, and not what stands beside it. serve is to come.
+# Lowest first: a package imports itself and the layers before its own, and not what stands beside it.
 LAYERS = (("embeddings.kernels",), ("embeddings",), ("recsys",), ("train", "serve"))
 # What stands in train -> what it imports of train besides itself. Whoever adds a folder says here what it is above.
 GENERIC = ("checkpoint", "config", "data", "distributed", "run")

@@ -86,6 +86,15 @@ def test_names_every_option_of_the_command() -> None:
         assert any(name in TEXT for name in option.opts + option.secondary_opts), f"docs/serving.md: {option.opts[0]}"
 
 
+def test_says_the_default_of_each_bound() -> None:
+    table = TEXT[TEXT.index("| bound | default |") : TEXT.index("`--token-file FILE`")]
+    told = {
+        name: number.replace(",", "") for name, number in re.findall(r"(?m)^\| `(--[\w-]+)` \| ([\d,.]+) \|", table)
+    }
+    bounds = {option.opts[0]: f"{option.default:g}" for option in command.params if option.opts[0].startswith("--max-")}
+    assert told == bounds | {"--timeout-s": "5"}
+
+
 def test_names_every_metric() -> None:
     source = Path(metrics.__file__).read_text()
     names = set(re.findall(r'"(tierwise_\w+)"', source))
