@@ -14,7 +14,8 @@ from recsys.features.ragged import Ragged
 from recsys.features.request_rows import RequestRows
 from recsys.models.module_types import modules_of
 from recsys.models.multimodal import ModalityFeatures
-from serve.scorer import Answer, Scorer
+from serve.answer import Answer
+from serve.scorer import Scorer
 
 
 @dataclass(frozen=True)

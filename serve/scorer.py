@@ -1,61 +1,24 @@
 """Scorer: requests in, scores out, by the newest version of an exported model; new versions are taken as they come."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from embeddings.errors import InputError, first_line, shown
-from embeddings.files.json_file import read_json
-from embeddings.validation import validated
-from recsys.exported.manifest import EXPORT_AGAIN, WARMUP, Warmup, WarmupRequest
+from embeddings.errors import InputError
+from recsys.exported.manifest import WarmupRequest
 from recsys.exported.model import ExportedModel
 from recsys.exported.versions import Versions
 from recsys.features.columns import Field
-from recsys.features.request_rows import Columns, RequestAssembler, RequestRows
+from recsys.features.request_rows import Columns, RequestRows
+from serve.answer import Answer
+from serve.opened_version import OpenedVersion, ReadRequest
 from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
-from serve.unknown import Unknown, look_for_unknown
 
 _UNREAD = 3  # columns of rows that requests may have though no feature reads them: label, user, timestamp
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Scores of a request's candidates.
-
-    logits   [N]  float32
-    scores   [N]  float32, probabilities of a click
-    version  of the model
-    stores   modality -> checksum of its frozen store
-    unknown  what the model did not know
-    truncated  feature -> lists that were cut to max_length
-    """
-
-    logits: np.ndarray
-    scores: np.ndarray
-    version: str
-    stores: Mapping[str, str]
-    unknown: Unknown
-    truncated: Mapping[str, int] = field(default_factory=dict)
-
-
-class NotFinite(ArithmeticError):
-    """A model whose logits of a request are not all finite: its weights are spoilt, or too large for float32."""
-
-
-class _Opened:
-    """A version with what a request needs of it."""
-
-    def __init__(self, model: ExportedModel, warmup: list[WarmupRequest]) -> None:
-        self.model, self.warmup = model, warmup
-        self.assemble = RequestAssembler(model.schema, model.stores)
-        self.fields = model.fields
-        self.stores = {name: store.checksum for name, store in model.stores.items()}
 
 
 class Scorer:
@@ -87,7 +50,7 @@ class Scorer:
     @property
     def version(self) -> str:
         """The version that the next request is scored by."""
-        return self._opened.model.manifest.version
+        return self._opened.name
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -121,14 +84,36 @@ class Scorer:
         self, context: Mapping[str, Any], candidates: Mapping[str, Any]
     ) -> tuple[Answer, ExportedModel, RequestRows]:
         """The same, and the version that scored it, and the rows that it saw."""
-        opened = self._opened  # a version that comes meanwhile scores the next one
-        answer, rows = self._scored(opened, *self._columns(opened.fields, context, candidates))
-        return answer, opened.model, rows
+        request = self.read(context, candidates)
+        (answer,), rows = request.version.score_and_rows([request], self.policy)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer, request.version.model, rows
 
-    def score_with(self, read: Callable[[Mapping[str, Field]], tuple[Columns, Columns]]) -> Answer:
-        """The same of columns that are arrays: ``read`` makes context, of one row, and candidates of the ``fields``."""
-        opened = self._opened
-        return self._scored(opened, *read(opened.fields))[0]
+    def read(self, context: Mapping[str, Any], candidates: Mapping[str, Any]) -> ReadRequest:
+        """A request of plain values, for ``score_together``. Raises InputError."""
+
+        def plain(fields: Mapping[str, Field]) -> tuple[Columns, Columns]:
+            self._check_plain(fields, context, candidates)
+            return context_columns(fields, context), candidate_columns(fields, candidates)
+
+        return self.read_arrays(plain)
+
+    def read_arrays(self, read: Callable[[Mapping[str, Field]], tuple[Columns, Columns]]) -> ReadRequest:
+        """A request of arrays: ``read`` makes context, of one row, and candidates of the ``fields``.
+
+        Raises InputError.
+        """
+        version = self._opened  # one that comes meanwhile reads and scores the next one
+        return version.read(*read(version.fields), self.limits)
+
+    def score_together(self, requests: Sequence[ReadRequest]) -> list[Answer | Exception]:
+        """Answers to requests of one kind; for each that cannot be answered, the error that ``score`` would raise.
+
+        The work of a request is little beside what comes with any, so requests that wait are scored at once. Scores are
+        the same to the last bit.
+        """
+        return requests[0].version.score(requests, self.policy)
 
     def refresh(self) -> bool:
         """Take the current version, where it is another one. Whether it did. Raises what ``take`` raises."""
@@ -150,71 +135,16 @@ class Scorer:
         with self._taking:
             self._opened = self._open(version, check)
 
-    def _open(self, version: str, check: bool) -> _Opened:
-        folder = self._versions.folder(version)
-        model = ExportedModel.open(folder, self._stores, check=check)
-        opened = _Opened(model, _warmup(folder / WARMUP))
-        for request in opened.warmup:  # whatever the policy and the limits of requests from outside
-            context = context_columns(opened.fields, request.context)
-            logits = model.score(opened.assemble(context, candidate_columns(opened.fields, request.candidates)))
-            try:
-                _check_finite(version, logits)
-            except NotFinite as error:
-                raise InputError(f"'{folder}' is of no use: {error}; export another checkpoint") from None
-        return opened
+    def _open(self, version: str, check: bool) -> OpenedVersion:
+        return OpenedVersion.open(self._versions.folder(version), self._stores, check)
 
-    def _scored(self, opened: _Opened, context: Columns, candidates: Columns) -> tuple[Answer, RequestRows]:
-        self._check_size(context, candidates)
-        rows = opened.assemble(context, candidates)
-        unknown = look_for_unknown(opened.model, rows)
-        unknown.refuse(self.policy.item == "refuse", self.policy.user == "refuse", self.policy.vector == "refuse")
-        unknown.zero(rows, self.policy.item == "zero", self.policy.user == "zero")
-        logits = opened.model.score(rows)
-        version = opened.model.manifest.version
-        _check_finite(version, logits)
-        scores = torch.sigmoid(logits).numpy()
-        return Answer(logits.numpy(), scores, version, opened.stores, unknown, rows.truncated), rows
-
-    def _columns(self, fields: Mapping[str, Field], context: Any, candidates: Any) -> tuple[Columns, Columns]:
-        """Columns of plain values, whose number is looked at first: to look at each of millions takes seconds."""
+    def _check_plain(self, fields: Mapping[str, Field], context: Any, candidates: Any) -> None:
+        """Numbers of columns and rows, before any value is looked at: of millions that takes seconds."""
         for side, given in (("context", context), ("candidates", candidates)):
             if isinstance(given, Mapping) and len(given) > len(fields) + _UNREAD:
                 raise InputError(
                     f"{side} has {len(given):,} columns; features read {len(fields)}; leave out the others"
                 )
         for name, values in candidates.items() if isinstance(candidates, Mapping) else ():
-            if isinstance(values, (list, tuple, np.ndarray)) and len(values) > self.limits.candidates:
-                raise self._too_many(name, len(values))
-        return context_columns(fields, context), candidate_columns(fields, candidates)
-
-    def _too_many(self, name: object, rows: int) -> InputError:
-        return InputError(
-            f"candidates: column {shown(name)} has {rows:,} rows; allowed: at most {self.limits.candidates:,}; send "
-            f"several requests"
-        )
-
-    def _check_size(self, context: Columns, candidates: Columns) -> None:
-        for columns in (context, candidates):
-            for name, column in columns.items():
-                if len(column) > self.limits.candidates:
-                    raise self._too_many(name, len(column))
-                values = getattr(column, "values", None)
-                if values is not None and values.size > self.limits.list_values:
-                    raise InputError(
-                        f"column {shown(name)} has {values.size:,} values in lists; allowed: at most "
-                        f"{self.limits.list_values:,}; send the newest"
-                    )
-
-
-def _check_finite(version: str, logits: torch.Tensor) -> None:
-    finite = logits.isfinite()
-    if not finite.all():
-        wrong = f"{int((~finite).sum())} of {logits.numel()} logits"
-        raise NotFinite(f"version {version} makes {wrong} that are not finite, {logits[~finite][0]} the first")
-
-
-def _warmup(path: Path) -> list[WarmupRequest]:
-    try:
-        return validated(Warmup, read_json(path, "warm-up requests"), f"'{path}'").requests
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read ({first_line(error)}); {EXPORT_AGAIN}") from None
+            if isinstance(values, (list, tuple, np.ndarray)):
+                self.limits.check_rows(name, len(values))

@@ -36,6 +36,11 @@ class Unknown:
         """Whether any user is unknown."""
         return bool(self.users.any())
 
+    def of(self, request: int, candidates: slice) -> "Unknown":
+        """What is unknown of one of the requests, which can be told and refused, but not zeroed any more."""
+        vectors = {name: missing[candidates] for name, missing in self.vectors.items()}
+        return Unknown(self.items[candidates], self.users[request : request + 1], vectors, {}, {})
+
     def refuse(self, items: bool, user: bool, vectors: bool) -> None:
         """Raise InputError for what is unknown and not allowed to be."""
         if items and self.items.any():
@@ -63,7 +68,7 @@ def look_for_unknown(model: ExportedModel, rows: RequestRows) -> Unknown:
     """What ``model`` does not know of ``rows``."""
     schema = model.schema
     item = schema.feature(schema.target).source
-    items, users = np.zeros(rows.candidates, bool), np.zeros(_contexts(rows), bool)
+    items, users = np.zeros(rows.candidates, bool), np.zeros(rows.contexts, bool)
     bag_index, item_ids, user_ids = rows.bag_index.numpy(), {}, {}
     for feature in schema.features if model.tables else ():
         if feature.kind != "id" or feature.source not in (item, schema.user):
@@ -78,9 +83,3 @@ def look_for_unknown(model: ExportedModel, rows: RequestRows) -> Unknown:
             user_ids[feature.name] = never
             users |= never if shared else np.bincount(bag_index[never], minlength=users.size) > 0
     return Unknown(items, users, rows.missing, item_ids, user_ids)
-
-
-def _contexts(rows: RequestRows) -> int:
-    """U, of which the last may have no candidates."""
-    used = int(rows.bag_index.max()) + 1 if rows.candidates else 1
-    return max([used, *(len(rows.ids[name]) for name in rows.shared)])

@@ -1,9 +1,9 @@
 """Starts a scorer over HTTP: ours, or a peer behind the same HTTP stack, features and workers.
 
-    python -m benchmarks.serving.contender ours|eager|compiled|noop|parsed MODEL PORT PROCESSES
+    python -m benchmarks.serving.contender ours|alone|eager|compiled|noop|parsed MODEL PORT PROCESSES
 
-noop answers without having looked at the body, parsed with all but the model: what HTTP alone takes, and HTTP, parsing
-and features together.
+alone is ours, but scores each request for itself, as the peers do. noop answers without having looked at the body,
+parsed with all but the model: what HTTP alone takes, and HTTP, parsing and features together.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from serve.client import ask
 from serve.http import supervisor, worker
 from serve.http.settings import Settings
 
-CONTENDERS = ("ours", "eager", "compiled", "noop", "parsed")
+CONTENDERS = ("ours", "alone", "eager", "compiled", "noop", "parsed")
 START_S = 300  # torch.compile takes minutes
 _MAIN = worker.main
 
@@ -72,20 +72,32 @@ def compiled(*arguments: Any) -> None:
     _MAIN(*arguments)
 
 
+def alone(*arguments: Any) -> None:
+    """A worker that scores each request alone, as the peers do."""
+    _one_at_a_time()
+    _MAIN(*arguments)
+
+
 def noop(*arguments: Any) -> None:
     """A worker that reads each request's body and answers as it did the first one."""
-    from serve.http.application import Application
+    from aiohttp import web
 
-    scored = Application._of_json
+    from serve.http.application import Application
+    from serve.request.answers import json_answer
+
     first: dict[int, Any] = {}  # by the size of bodies: those of one shape are nearly of one
 
-    def answer(self: Application, body: bytes) -> Any:
+    async def score(self: Application, request: web.Request) -> web.Response:
+        body = await self._bodies.read(request)
         size = len(body) // 2000
         if size not in first:
-            first[size] = scored(self, body)
-        return first[size]
+            answer, _ = await self.queue.score(request, self._read_json(body))
+            first[size] = answer, json_answer(answer)
+        answer, content = first[size]
+        self._metrics.answered(answer, 0.0, 0.0)
+        return web.Response(body=content, content_type="application/json", headers={"Model-Version": answer.version})
 
-    Application._of_json = answer  # type: ignore[method-assign]  # the same application without its work
+    Application._score = score  # type: ignore[method-assign]  # the same application without its work
     _MAIN(*arguments)
 
 
@@ -114,12 +126,19 @@ def _plain(compile_it: bool) -> None:
             plain[id(self)] = PlainScorer(self, compile_it)
         return plain[id(self)].score(rows)
 
+    _one_at_a_time()
     ExportedModel.score = score  # type: ignore[method-assign]  # the peer is the same scorer with another forward
+
+
+def _one_at_a_time() -> None:
+    from serve.http import score_queue
+
+    score_queue.MOST_TOGETHER = 1
 
 
 def main(name: str, model: str, port: str, processes: str) -> None:
     """Serve until SIGTERM."""
-    workers = {"ours": _MAIN, "eager": eager, "compiled": compiled, "noop": noop, "parsed": parsed}
+    workers = {"ours": _MAIN, "alone": alone, "eager": eager, "compiled": compiled, "noop": noop, "parsed": parsed}
     mock.patch.object(worker, "main", workers[name]).start()
     settings = Settings(model=model, port=int(port), processes=int(processes), waiting=1000, timeout_s=60, slow_ms=1e9)
     supervisor.Supervisor(settings).run()

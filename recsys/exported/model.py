@@ -91,14 +91,15 @@ class ExportedModel:
 
     @torch.inference_mode()
     def score(self, rows: RequestRows) -> torch.Tensor:
-        """Logits of a request's candidates, float32 [N]."""
+        """Logits of the candidates, float32 [N]."""
         pooled, sequences, bag_index = {}, {}, {}
         for feature in self._pooled_features:
-            pooled[feature.name] = self._pooled(feature, rows.ids[feature.name]).expand(rows.candidates, -1)
+            embeddings = self._pooled(feature, rows.ids[feature.name])
+            pooled[feature.name] = _of_each(embeddings, rows, feature)
         for feature in self._sequential_features:
             bags, embeddings = rows.ids[feature.name], self._looked_up(feature, rows.ids[feature.name])
             if feature.kind == "id":
-                embeddings = embeddings.expand(rows.candidates, -1)
+                embeddings = _of_each(embeddings, rows, feature)
             elif feature.name in rows.shared:
                 bag_index[feature.name] = rows.bag_index
             sequences[feature.name] = _Sequence(embeddings, torch.from_numpy(bags.lengths))
@@ -145,6 +146,15 @@ def build_arch(schema: Schema, model: ArchConfig, frozen: Mapping[str, FrozenTab
     """
     tables = table_configs(schema, model.embedding_dim, {}) if model.has_tables else []
     return arch_class(model.arch)(schema, model, tables, frozen)
+
+
+def _of_each(embeddings: torch.Tensor, rows: RequestRows, feature: Feature) -> torch.Tensor:
+    """[N, D], of [U, D] where the candidates of a request share one."""
+    if feature.name not in rows.shared:
+        return embeddings
+    if rows.contexts == 1:
+        return embeddings.expand(rows.candidates, -1)
+    return embeddings.index_select(0, rows.bag_index)
 
 
 def _bags(ids: KeyedJaggedTensor | None, feature: Feature) -> Ragged:

@@ -1,10 +1,10 @@
-"""A request's features: one context, such as a user with a history, and N candidates, each looked up once.
+"""Features of requests: each has a context, such as a user with a history, and candidates; each is looked up once.
 
-The same steps as for rows of a file (types, checks, truncation, hashing; see the package), but what all candidates
-share is one row, and stays one.
+The same steps as for rows of a file (types, checks, truncation, hashing; see the package), but what all candidates of a
+request share is one row, and stays one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,19 +26,22 @@ _MOST_SPLITS = 1000  # that are remembered; requests of one kind of client have 
 
 @dataclass(frozen=True)
 class RequestRows:
-    """What a model looks up for N candidates.
+    """What a model looks up for the N candidates of U requests.
 
+    contexts    U
     candidates  N
     dense       [N, F]  float32, F dense features in schema order
-    ids         feature with a table -> table rows, a Ragged of N bags, or of 1 that all candidates share; ids outside
-                of an identity table are as they came
+    ids         feature with a table -> table rows, a Ragged of N bags, or of U that a request's candidates share; ids
+                outside of an identity table are as they came
     frozen      modality -> FrozenRows of N targets
-    bag_index   [N]     int64 zeros: the one bag, for each candidate
-    shared      features of ``ids`` that are 1 bag
+    bag_index   [N]     int64, the request of each candidate, in order
+    shared      features of ``ids`` that are U bags
     missing     modality -> [N] bool, whether a candidate has no vector
-    truncated   feature -> bags of which older values were cut to reach max_length
+    truncated   feature -> whether older values of a bag were cut to reach max_length, bool [N] or [U]; features of
+                which no bag was are left out
     """
 
+    contexts: int
     candidates: int
     dense: torch.Tensor
     ids: dict[str, Ragged]
@@ -46,7 +49,7 @@ class RequestRows:
     bag_index: torch.Tensor
     shared: frozenset[str]
     missing: dict[str, np.ndarray]
-    truncated: dict[str, int]
+    truncated: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -82,51 +85,63 @@ class RequestAssembler:
         ]
         self._splits: dict[tuple[tuple[str, ...], tuple[str, ...]], _Split] = {}
 
-    def __call__(self, context: Columns, candidates: Columns) -> RequestRows:
-        """The features of one request.
+    def count(self, context: Columns, candidates: Columns) -> int:
+        """N of one request.
 
             context     column -> an array or Ragged of 1 row
             candidates  column -> an array or Ragged of N rows, N the same for all
 
         Every column that a feature reads is in one of the two. Raises InputError where one is in neither or in both, is
-        not known, or holds what ``build_row_block`` refuses.
+        not known, or has another number of rows.
         """
         split = self._split(context, candidates)
-        blocks = [
-            self._block(fields, columns, where)
-            for fields, columns, where in (
-                (split.context, context, "context"),
-                (split.candidates, candidates, "candidates"),
-            )
-        ]
-        count = blocks[1].rows
-        columns = blocks[0].columns | blocks[1].columns
-        dense = np.empty((count, len(self._dense)), np.float32)
+        _check_rows(context, 1, "")
+        first = split.candidates[0].column
+        count = len(candidates[first])
+        _check_rows(candidates, count, f", as '{first}' has")
+        return count
+
+    def __call__(self, context: Columns, candidates: Columns, counts: Sequence[int] | None = None) -> RequestRows:
+        """The features of one request or, row after row, of several that have the same columns.
+
+            context     column -> an array or Ragged of U rows
+            candidates  column -> an array or Ragged of N rows
+
+        Args:
+            counts: candidates of each of the U requests, as ``count`` gives them; None: there is one.
+
+        Raises InputError for what ``count`` and ``build_row_block`` refuse.
+        """
+        counts = [self.count(context, candidates)] if counts is None else counts
+        split = self._split(context, candidates)
+        of_context = self._block(split.context, context, "context")
+        own = self._block(split.candidates, candidates, "candidates")
+        columns = of_context.columns | own.columns
+        bag_index = np.repeat(np.arange(len(counts)), counts)
+        dense = np.empty((own.rows, len(self._dense)), np.float32)
         for i, field in enumerate(self._dense):
-            dense[:, i] = as_array(columns[field])
+            dense[:, i] = _spread(as_array(columns[field]), field in of_context.columns, bag_index)
         ids = {}
         for name, field, table in self._tabled:
             bags = _bags(columns[field])
             rows = np.empty(bags.values.size, np.int64)
             table_rows(bags.values, table, out=rows)
             ids[name] = Ragged(rows, bags.offsets)
-        zeros = torch.zeros(count, dtype=torch.int64)
+        requests = torch.from_numpy(bag_index)
         frozen, missing = {}, {}
         for name, store, of_target, of_history in self._modalities:
             history = as_ragged(columns[of_history])
-            target = store.rows(as_array(columns[of_target]))
-            if target.size != count:
-                target = np.broadcast_to(target, (count,)).copy()
+            target = _spread(store.rows(as_array(columns[of_target])), of_target in of_context.columns, bag_index)
             behaviours, offsets = torch.from_numpy(store.rows(history.values)), torch.from_numpy(history.offsets)
-            own = zeros if of_history in blocks[0].columns else None
-            frozen[name] = FrozenRows(torch.from_numpy(target), behaviours, offsets, own)
+            shared = requests if of_history in of_context.columns else None
+            frozen[name] = FrozenRows(torch.from_numpy(target), behaviours, offsets, shared)
             missing[name] = target < 0
-        truncated = {}
-        for name, field in self._cut:
-            cut = blocks[0].truncated[field] if field in blocks[0].truncated else blocks[1].truncated[field]
-            if number := int(np.count_nonzero(cut)):
-                truncated[name] = number
-        return RequestRows(count, torch.from_numpy(dense), ids, frozen, zeros, split.shared, missing, truncated)
+        cut = of_context.truncated | own.truncated
+        truncated = {name: cut[field] for name, field in self._cut if cut[field].any()}
+        dense_features = torch.from_numpy(dense)
+        return RequestRows(
+            len(counts), own.rows, dense_features, ids, frozen, requests, split.shared, missing, truncated
+        )
 
     def _split(self, context: Columns, candidates: Columns) -> _Split:
         """Raises InputError where the columns are not those that features read."""
@@ -164,13 +179,33 @@ class RequestAssembler:
     def _block(self, fields: list[Field], columns: Columns, where: str) -> RowBlock:
         if not fields:
             return RowBlock(0, {}, {})
-        first = fields[0].column
-        wanted = 1 if where == "context" else len(columns[first])
-        for name, column in columns.items():
-            if len(column) != wanted:
-                why = "" if where == "context" else f", as '{first}' has"
-                raise InputError(f"{where}: column {shown(name)} has {len(column)} rows, wanted {wanted}{why}")
         return build_row_block(self._schema, fields, columns, where, identity_ids_alone=False)
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """The rows of all ``parts``, which have the same columns of the same types, one after the other."""
+    first, *others = parts
+    if not others:
+        return first
+    return {name: _joined([part[name] for part in parts]) for name in first}
+
+
+def _joined(columns: list[np.ndarray | Ragged]) -> np.ndarray | Ragged:
+    if isinstance(columns[0], Ragged):
+        return Ragged.concatenate([as_ragged(column) for column in columns])
+    return np.concatenate([as_array(column) for column in columns])
+
+
+def _spread(values: np.ndarray, shared: bool, bag_index: np.ndarray) -> np.ndarray:
+    """[N], of a value each or, where a request's candidates share one, of [U]."""
+    return values[bag_index] if shared else values
+
+
+def _check_rows(columns: Columns, wanted: int, why: str) -> None:
+    where = "candidates" if why else "context"
+    for name, column in columns.items():
+        if len(column) != wanted:
+            raise InputError(f"{where}: column {shown(name)} has {len(column)} rows, wanted {wanted}{why}")
 
 
 def _bags(column: np.ndarray | Ragged) -> Ragged:

@@ -13,7 +13,6 @@ from recsys.models.din_config import DINConfig
 from recsys.models.interaction import InteractionArch, OverArch
 from recsys.models.module_types import modules_of
 from recsys.models.multimodal import ModalityFeatures, multimodal_features
-from recsys.models.row_blocks import first_rows, whole_blocks
 from recsys.models.sparse import Pooled, pooled_embeddings
 from recsys.models.target_attention import TargetAttention, spread_bags
 from recsys.schema import Schema
@@ -79,8 +78,7 @@ class DINArch(Arch):
             features += [
                 self._attend(f.name, f.target, sequences, cosines, batch.bag_index.get(f.name)) for f in self.sequences
             ]
-        rows = torch.cat(features + multimodal, dim=1)
-        return first_rows(self.over(self.interaction(whole_blocks(rows))), rows.shape[0]).float()
+        return self.over(self.interaction(torch.cat(features + multimodal, dim=1))).float()
 
     def _attend(
         self,

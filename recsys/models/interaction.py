@@ -7,6 +7,7 @@ from torch import nn
 from torchrec.modules.crossnet import LowRankCrossNet
 
 from recsys.models.cost import Cost, linear_cost, parameter_cost
+from recsys.models.row_blocks import first_rows, whole_blocks
 
 
 class InteractionArch(nn.Module):
@@ -27,7 +28,15 @@ class InteractionArch(nn.Module):
 
     def forward(self, flat: torch.Tensor) -> torch.Tensor:
         """Features side by side, [B, F], to [B, width]."""
-        return flat if self.cross is None else torch.cat([flat, self.cross(flat)], dim=1)
+        return flat if self.cross is None else torch.cat([flat, self._crossed(self.cross, flat)], dim=1)
+
+    def _crossed(self, cross: LowRankCrossNet, flat: torch.Tensor) -> torch.Tensor:
+        """x_l+1 = x_0 * (W V x_l + b) + x_l, in whole blocks: [B, F]."""
+        result = flat
+        for v, w, bias in zip(cross.V_kernels, cross.W_kernels, cross.bias, strict=True):
+            inner = nn.functional.linear(whole_blocks(result), v)
+            result = flat * (first_rows(nn.functional.linear(whole_blocks(inner), w), flat.shape[0]) + bias) + result
+        return result
 
     def cost(self) -> Cost:
         """Of the cross layers; the width of the result is counted where it is held."""
@@ -53,7 +62,10 @@ class OverArch(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Features [B, width] to logits [B]."""
-        return self.layers(features).squeeze(1)
+        flow = features
+        for layer in self.layers:
+            flow = layer(whole_blocks(flow))
+        return first_rows(flow, features.shape[0]).squeeze(1)
 
     def cost(self) -> Cost:
         """Of its layers."""

@@ -75,12 +75,12 @@ class MAKE(nn.Module):
         pooled = self.attention(rows) * self.table.width**0.5
         target = self.table.targets(rows) * self.table.width**0.5
         count = pooled.shape[0]
-        flow = whole_blocks(torch.cat([pooled, target, pooled * target], dim=1))
+        flow = torch.cat([pooled, target, pooled * target], dim=1)
         activations = []
         for layer in self.layers:
-            flow = nn.functional.silu(layer(flow))
+            flow = nn.functional.silu(whole_blocks(layer(whole_blocks(flow))))
             activations.append(first_rows(flow, count))
-        return pooled, activations, first_rows(self.logit(flow), count)
+        return pooled, activations, first_rows(self.logit(whole_blocks(flow)), count)
 
     def cost(self, length: float) -> Cost:
         """Of a history of ``length`` behaviours: the attention, and the MLP once."""

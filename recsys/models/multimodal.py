@@ -13,6 +13,7 @@ from recsys.models.config import ArchConfig, MultimodalConfig
 from recsys.models.cost import Cost, held, one_by_one
 from recsys.models.make import MAKE, MAKEFeatures
 from recsys.models.module_types import FeaturesPart, modules_of
+from recsys.models.row_blocks import first_rows, whole_blocks
 from recsys.models.target_attention import segment_ids
 
 
@@ -56,14 +57,18 @@ class TierFeatures(FeaturesPart):
     @torch.no_grad()
     def forward(self, rows: FrozenRows) -> torch.Tensor:
         """Rows to [B, N]; zeros where the target has no vector."""
-        return self.table.tier_counts(rows, self.width).log1p()
+        return self._log(self.table.tier_counts(rows, self.width))
 
     @torch.no_grad()
     def with_cosines(self, rows: FrozenRows) -> tuple[torch.Tensor, torch.Tensor]:
         """The same and, of the same pass, ``FrozenTable.cosines``."""
         assert isinstance(self.table, FrozenTable), "refused where the plan is made"
         counts, cosines = self.table.tier_counts_and_cosines(rows, self.width)
-        return counts.log1p(), cosines
+        return self._log(counts), cosines
+
+    def _log(self, counts: torch.Tensor) -> torch.Tensor:
+        """log(1 + count)"""
+        return counts.log1p() if self.training else first_rows(whole_blocks(counts).log1p(), counts.shape[0])
 
     def cost(self, length: float) -> Cost:
         """No layers: the kernel reads the vectors and leaves counts."""

@@ -1,22 +1,24 @@
-"""Rows for matrix products in whole blocks, so that a row's numbers do not depend on how many are scored with it."""
+"""Rows in whole blocks, so that a row's numbers do not depend on how many are scored with it, nor on its place."""
 
 import torch
 
-BLOCK = 4  # rows that MKL's float32 products take at once; the rest it adds up in another order
+ROWS = 4  # that MKL's float32 products take at once
+NUMBERS = 8  # at which rows begin: aligned, and ROWS of them fill whole registers of exp and log
 
 
 def whole_blocks(x: torch.Tensor) -> torch.Tensor:
-    """``x`` with rows of zeros behind it, up to whole blocks, where no gradient is wanted; else ``x``.
+    """``x`` with rows of zeros behind it, up to whole blocks, and with rows that begin at whole blocks of numbers.
 
     x        [B, W]
-    returns  [B', W], B' a multiple of BLOCK
+    returns  [B', W], B' a multiple of ROWS, its stride of NUMBERS; ``x`` itself where it is so, or a gradient is wanted
 
-    One candidate of a request then has, bit for bit, the logit of the same row in an evaluation.
+    Products add up a row in another order where it is left over behind the blocks or begins at another address, and
+    functions such as SiLU compute what is left over behind their registers by another formula. In whole blocks a
+    candidate of a request has, bit for bit, the logit of the same row in an evaluation.
     """
-    missing = -x.shape[0] % BLOCK
-    if not missing or torch.is_grad_enabled():
+    if torch.is_grad_enabled() or not (x.shape[0] % ROWS or x.stride(0) % NUMBERS):
         return x
-    return torch.nn.functional.pad(x, (0, 0, 0, missing))
+    return torch.nn.functional.pad(x, (0, -x.shape[1] % NUMBERS, 0, -x.shape[0] % ROWS))[:, : x.shape[1]]
 
 
 def first_rows(x: torch.Tensor, rows: int) -> torch.Tensor:

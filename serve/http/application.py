@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web, web_response
 
 from embeddings.errors import InputError, one_line
+from serve.answer import Answer, NotFinite
 from serve.http.body import BodyReader
 from serve.http.connections import Connections
 from serve.http.log import log
@@ -21,12 +22,13 @@ from serve.http.page_routes import OPEN as PAGE
 from serve.http.page_routes import PageRoutes
 from serve.http.score_queue import ScoreQueue
 from serve.http.settings import Settings
+from serve.opened_version import ReadRequest
 from serve.page.items import Items
 from serve.request.answers import arrow_answer, json_answer
 from serve.request.arrow_request import arrow_columns
 from serve.request.json_request import parse_request
 from serve.request.media_types import ARROW, JSON
-from serve.scorer import Answer, NotFinite, Scorer
+from serve.scorer import Scorer
 from serve.unknown import Unwanted
 
 MOST_SLOW = 100  # requests that are remembered
@@ -46,7 +48,7 @@ class Application:
         self._scorer, self._settings, self._metrics = scorer, settings, metrics
         self._hosts = settings.allowed_hosts
         self._bodies = BodyReader(settings.body_bytes, settings.timeout_s, settings.waiting * settings.body_bytes)
-        self.queue = ScoreQueue(settings.waiting, settings.timeout_s)
+        self.queue = ScoreQueue(settings.waiting, settings.timeout_s, scorer.score_together)
         self.ready = False
         self._under_way = 0
         self.slow: collections.deque[dict[str, Any]] = collections.deque(maxlen=MOST_SLOW)
@@ -147,21 +149,22 @@ class Application:
         if kind not in (JSON, ARROW):
             raise web.HTTPUnsupportedMediaType(text=f"Content-Type is {kind}; wanted {JSON} or {ARROW}")
         body = await self._bodies.read(request)
-        work = self._of_json if kind == JSON else self._of_arrow
-        (content, answer), waited = await self.queue.run(request, lambda: work(body))
+        self.queue.check_room()
+        read, encode = (self._read_json, json_answer) if kind == JSON else (self._read_arrow, arrow_answer)
+        answer, waited = await self.queue.score(request, read(body))
+        content = encode(answer)
         seconds = time.perf_counter() - start
         self._metrics.answered(answer, seconds, waited)
         if seconds * 1e3 >= self._settings.slow_ms:
             self._remember(answer, len(body), seconds, waited)
         return web.Response(body=content, content_type=kind, headers={"Model-Version": answer.version})
 
-    def _of_json(self, body: bytes) -> tuple[bytes, Answer]:
-        answer = self._scorer.score(*parse_request(body))
-        return json_answer(answer), answer
+    def _read_json(self, body: bytes) -> ReadRequest:
+        return self._scorer.read(*parse_request(body))
 
-    def _of_arrow(self, body: bytes) -> tuple[bytes, Answer]:
-        answer = self._scorer.score_with(lambda fields: arrow_columns(fields, body, self._settings.limits.candidates))
-        return arrow_answer(answer), answer
+    def _read_arrow(self, body: bytes) -> ReadRequest:
+        most = self._settings.limits.candidates
+        return self._scorer.read_arrays(lambda fields: arrow_columns(fields, body, most))
 
     def _remember(self, answer: Answer, body_bytes: int, seconds: float, waited_s: float) -> None:
         slow = {

@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from embeddings.errors import InputError, first_line
 
 if TYPE_CHECKING:  # which imports torch, and the supervisor none
-    from serve.scorer import Answer
+    from serve.answer import Answer
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the environment's variable by which prometheus_client finds the folder
 _MEMORY = Path("/dev/shm")  # where no full disk ends a process that counts, and nobody tidies up

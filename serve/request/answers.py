@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from serve.scorer import Answer
+from serve.answer import Answer
 
 _SCHEMA = pa.schema([("score", pa.float32()), ("logit", pa.float32())])
 

@@ -12,6 +12,7 @@ from recsys.features.columns import Field
 from recsys.features.ragged import Ragged
 
 _WANTED = {"id": "an integer of 64 bits", "float": "a number", "list": "a list of integers of 64 bits"}
+_EXACT = 2**53  # integers up to here are float64 as well
 _KINDS = {"id": "iu", "float": "iufb", "list": "iu"}  # numpy's
 _TYPES: dict[str, set[type]] = {"id": {int}, "float": {int, float, bool}, "list": {int}}
 _NUMPY = {"id": (np.integer,), "float": (np.integer, np.floating, np.bool_), "list": (np.integer,)}
@@ -66,7 +67,7 @@ def _column(side: str, name: str, values: Sequence[Any], field: Field | None) ->
 def _array(side: str, name: str, values: Any, field: Field) -> np.ndarray:
     """[n] of integers, or of numbers."""
     if not len(values):
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.float64 if field.kind == "float" else np.int64)
     if isinstance(values, np.ndarray):
         if values.ndim != 1 or values.dtype.kind not in _KINDS[field.kind]:
             raise _refused(side, name, f"an array of {values.dtype} {list(values.shape)}", field)
@@ -79,6 +80,8 @@ def _array(side: str, name: str, values: Any, field: Field) -> np.ndarray:
     if array.dtype == object and field.kind == "float":  # integers beyond 64 bits
         with contextlib.suppress(OverflowError):  # beyond any float
             array = np.asarray(values, np.float64)
+    if field.kind == "float" and array.dtype.kind in "iub" and np.abs(array).max() <= _EXACT:
+        array = array.astype(np.float64)  # 1 is 1.0: requests with either are of one kind
     if array.dtype.kind not in _KINDS[field.kind]:  # numpy has no integers beyond 64 bits, nor any type for -1 and 2^63
         raise _refused(side, name, max(values, key=abs), field)
     return array

@@ -139,7 +139,7 @@ def test_traffic_and_a_new_version_are_seen(scorer, tmp_path):
         await tab.run("document.getElementById('model').textContent = ''")
         application._metrics.version("000007", swapped=True)
         await tab.until("document.getElementById('now-version').textContent === '7'")
-        await tab.until("document.getElementById('model').textContent.includes('runs/x')")  # asked for anew
+        await tab.until("document.getElementById('model').textContent.includes('x, step 1')")  # asked for anew
         assert await tab.run("document.documentElement.scrollWidth") <= 390, "a phone scrolls sideways"
 
     assert all("400" in problem for problem in seen(scorer, tmp_path, work).problems)

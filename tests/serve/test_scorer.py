@@ -13,6 +13,7 @@ import torch
 from embeddings.errors import InputError
 from recsys.exported.versions import Versions
 from serve import Scorer
+from serve.answer import Answer
 from serve.policy import Limits, Policy
 from tests.recsys.exported.artefacts import Artefact, columns, export
 from tests.recsys.exported.test_model import MODELS, SIDES, arrays, batch_of, plain_logits, split_up
@@ -20,9 +21,9 @@ from tests.recsys.exported.test_model import MODELS, SIDES, arrays, batch_of, pl
 MODEL = MODELS["two modalities"]
 
 
-def request(count: int = 5, seed: int = 0, **changed: Any) -> tuple[dict, dict]:
+def request(count: int = 5, seed: int = 0, sides: str = "histories", **changed: Any) -> tuple[dict, dict]:
     """A request as JSON has it."""
-    return split_up(columns(count, seed) | changed, SIDES["histories"])
+    return split_up(columns(count, seed) | changed, SIDES[sides])
 
 
 def warmup(count: int = 3) -> dict[str, Any]:
@@ -59,8 +60,11 @@ def test_an_answer(whole, scorer):
 
 def test_columns_that_are_arrays_give_the_same(scorer):
     context, candidates = request()
-    of_arrays = scorer.score_with(lambda _: (arrays({n: [v] for n, v in context.items()}), arrays(candidates)))
-    assert of_arrays.logits.tolist() == scorer.score(context, candidates).logits.tolist()
+    read = scorer.read_arrays(lambda _: (arrays({n: [v] for n, v in context.items()}), arrays(candidates)))
+    (of_arrays,) = scorer.score_together([read])
+    assert (
+        isinstance(of_arrays, Answer) and of_arrays.logits.tolist() == scorer.score(context, candidates).logits.tolist()
+    )
 
 
 def test_a_request_changes_nothing_for_the_next(whole):
@@ -90,12 +94,15 @@ def test_policies(whole):
 
 
 def test_limits(whole):
-    scorer = Scorer(whole.root, limits=Limits(candidates=5, list_values=20))
+    scorer = Scorer(whole.root, limits=Limits(candidates=5, list_values=20, pairs=75))
     scorer.score(*request(5))
     with pytest.raises(InputError, match=r"column '\w+' has 6 rows; allowed: at most 5; send several requests"):
         scorer.score(*request(6))
     with pytest.raises(InputError, match="column 'history' has 21 values in lists; allowed: at most 20; send the n"):
         scorer.score(*request(2, history=[[1] * 21] * 2))
+    scorer.score(*request(5, history=[[1] * 20] * 5))  # of which 4 are read
+    with pytest.raises(InputError, match=r"5 candidates and their lists make \d+ pairs; allowed: at most 75; send sev"):
+        scorer.score(*request(5, history=[[1] * 20] * 5, title=[[1] * 4] * 5, bought=[[1] * 20] * 5))
 
 
 def test_what_is_far_too_much_is_not_looked_at(scorer, monkeypatch):

@@ -120,7 +120,8 @@ def given_rows(item: list[int], user: list[int], bag_index: list[int], shared: f
     ids = {"item": bags([i % 50 for i in item]), "item_few": bags([i % 8 for i in item]), "city": bags([7] * count)}
     ids |= {"user_id": bags([u % 50 for u in user]), "user_few": bags([u % 8 for u in user])}
     index = torch.tensor(bag_index, dtype=torch.int64)
-    return RequestRows(count, torch.zeros(count, 0), ids, {}, index, shared, {}, {})
+    contexts = max(bag_index, default=0) + 1
+    return RequestRows(contexts, count, torch.zeros(count, 0), ids, {}, index, shared, {}, {})
 
 
 SHARED_USERS = frozenset({"user_id", "user_few"})

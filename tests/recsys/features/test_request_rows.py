@@ -5,7 +5,7 @@ import pytest
 
 from embeddings.errors import InputError
 from recsys.features.ragged import Ragged
-from recsys.features.request_rows import RequestAssembler
+from recsys.features.request_rows import RequestAssembler, joined
 from recsys.features.table_rows import table_rows
 from tests.train.data.rows import ITEMS, SCHEMA, STORED, TAGS, USERS, make_store
 
@@ -26,14 +26,43 @@ CANDIDATES = {
 
 def test_what_is_shared_is_there_once(assemble):
     rows = assemble(CONTEXT, CANDIDATES)
-    assert rows.candidates == 3 and rows.shared == {"user", "history"}
+    assert rows.contexts == 1 and rows.candidates == 3 and rows.shared == {"user", "history"}
     assert rows.ids["user"].values.tolist() == [-3 % USERS]
     assert rows.ids["history"].values.tolist() == [i % ITEMS for i in (3, -5, 40, 7, 9)]
     assert len(rows.ids["history"]) == 1
     assert rows.ids["item"].values.tolist() == [3, 17 % ITEMS, (1 << 40) % ITEMS]
     assert rows.ids["tags"].values.tolist() == [2, 3, -4 % TAGS] and rows.ids["tags"].lengths.tolist() == [2, 0, 1]
     assert rows.dense.tolist() == [[0.5, 30], [1, 30], [2, 30]]
-    assert rows.truncated == {"tags": 1, "history": 1}
+    assert {name: cut.tolist() for name, cut in rows.truncated.items()} == {
+        "tags": [True, False, False],
+        "history": [True],
+    }
+
+
+def first(column, rows):
+    return column.take(slice(0, rows)) if isinstance(column, Ragged) else column[:rows]
+
+
+def test_several_requests_are_one_after_the_other(assemble):
+    other = {**CONTEXT, "user": np.array([5]), "history": Ragged.from_lists([[7]])}
+    others = other, {name: first(column, 1) for name, column in CANDIDATES.items()}
+    nobody = CONTEXT, {name: first(column, 0) for name, column in CANDIDATES.items()}
+    requests = [(CONTEXT, CANDIDATES), nobody, others, (CONTEXT, CANDIDATES)]
+    counts = [assemble.count(*request) for request in requests]
+    assert counts == [3, 0, 1, 3]
+    rows = assemble(*(joined([request[side] for request in requests]) for side in (0, 1)), counts)
+    assert rows.contexts == 4 and rows.candidates == 7 and rows.bag_index.tolist() == [0, 0, 0, 2, 3, 3, 3]
+    alone = [assemble(*request) for request in requests]
+    for name, bags in rows.ids.items():
+        wanted = Ragged.concatenate([one.ids[name] for one in alone])
+        assert bags.values.tolist() == wanted.values.tolist() and bags.offsets.tolist() == wanted.offsets.tolist()
+    assert rows.dense.tolist() == [row for one in alone for row in one.dense.tolist()]
+    image, images = rows.frozen["image"], [one.frozen["image"] for one in alone]
+    assert image.target.tolist() == [row for one in images for row in one.target.tolist()]
+    assert image.history.tolist() == [row for one in images for row in one.history.tolist()]
+    assert image.offsets.diff().tolist() == [5, 5, 1, 5] and image.bag_index.tolist() == rows.bag_index.tolist()
+    assert rows.truncated["history"].tolist() == [True, True, False, True]
+    assert rows.truncated["tags"].tolist() == [True, False, False, True, True, False, False]
 
 
 def test_ids_outside_of_an_identity_table_stay_as_they_are(assemble):

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 
 from embeddings.errors import InputError
+from serve.answer import NotFinite
+from serve.opened_version import OpenedVersion
 from serve.policy import Limits, Policy
 from serve.request.media_types import ARROW, JSON
-from serve.scorer import NotFinite, Scorer
+from serve.scorer import Scorer
 from tests.serve.http.served import BODY, arrow_body, head, served
 from tests.serve.tiny_model import REQUEST
 
@@ -213,7 +215,7 @@ def test_a_log_that_cannot_be_written_ends_no_request(scorer, monkeypatch):
     ],
 )
 def test_what_scoring_raises(scorer, monkeypatch, capsys, error, status, words, logged):
-    def score(*_):
+    def score_and_rows(*_):
         raise error
 
     async def ask():
@@ -222,7 +224,7 @@ def test_what_scoring_raises(scorer, monkeypatch, capsys, error, status, words, 
             monkeypatch.undo()
             return first, await server.json()
 
-    monkeypatch.setattr(Scorer, "score", score)
+    monkeypatch.setattr(OpenedVersion, "score_and_rows", score_and_rows)
     (got, _, body), (after, _, _) = asyncio.run(ask())
     assert got == status and words in body["error"] and "secret" not in body["error"] and after == 200
     said = capsys.readouterr().err

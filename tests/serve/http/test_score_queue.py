@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from serve.http.score_queue import ScoreQueue
+from serve.http.score_queue import MOST_PAIRS, MOST_TOGETHER, ScoreQueue
 from tests.serve.http.served import served
 
 
@@ -15,11 +15,79 @@ def request(gone: bool = False) -> SimpleNamespace:
     return SimpleNamespace(transport=SimpleNamespace(is_closing=lambda: gone))
 
 
+def no_requests(requests):
+    pytest.fail("nothing is scored")
+
+
+def read(kind: str, pairs: int = 10) -> SimpleNamespace:
+    return SimpleNamespace(kind=(kind,), pairs=pairs)
+
+
+def together(*given):
+    """What is scored at once of requests and work that wait, in order, and the results."""
+    scored = []
+
+    def score(requests):
+        scored.append([request.pairs for request in requests])
+        return [ValueError(request.pairs) if request.pairs == 13 else request.pairs for request in requests]
+
+    async def run():
+        queue = ScoreQueue(100, 5.0, score)
+        jobs = [queue.run(request(), one) if callable(one) else queue.score(request(), one) for one in given]
+        tasks = [asyncio.create_task(job) for job in jobs]
+        await asyncio.sleep(0)
+        working = asyncio.create_task(queue.work())
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        working.cancel()
+        return [result if isinstance(result, Exception) else result[0] for result in results]
+
+    return scored, asyncio.run(run())
+
+
+def test_small_requests_of_one_kind_that_wait_are_scored_at_once():
+    scored, results = together(read("a", 1), read("a", 2), read("b", 3), read("a", 4), lambda: "work", read("a", 5))
+    assert scored == [[1, 2], [3], [4], [5]] and results == [1, 2, 3, 4, "work", 5]
+
+
+def test_what_is_scored_at_once_is_bounded():
+    half = MOST_PAIRS // 2
+    scored, _ = together(read("a", half), read("a", half), read("a", 1), read("a", 9 * MOST_PAIRS), read("a", 2))
+    assert scored == [[half, half], [1], [9 * MOST_PAIRS], [2]]
+    scored, _ = together(*(read("a", 1) for _ in range(MOST_TOGETHER + 1)))
+    assert list(map(len, scored)) == [MOST_TOGETHER, 1]
+
+
+def test_each_has_its_own_result_or_error():
+    _, results = together(read("a", 1), read("a", 13), read("a", 2))
+    assert results[::2] == [1, 2] and isinstance(results[1], ValueError)
+
+
+def test_nothing_of_what_is_done_is_kept():
+    """A request holds the version that read it, whose files stay mapped."""
+    ended = []
+
+    class Read:
+        kind, pairs = ("a",), 1
+
+        def __del__(self):
+            ended.append("gone")
+
+    async def run():
+        queue = ScoreQueue(3, 5.0, lambda requests: [1 for _ in requests])
+        working = asyncio.create_task(queue.work())
+        await queue.score(request(), Read())
+        await asyncio.sleep(0.01)
+        assert ended == ["gone"]
+        working.cancel()
+
+    asyncio.run(run())
+
+
 def test_jobs_are_done_in_order_and_what_comes_beyond_is_refused():
     done = []
 
     async def run():
-        queue = ScoreQueue(3, 5.0)
+        queue = ScoreQueue(3, 5.0, no_requests)
         jobs = [asyncio.create_task(queue.run(request(), lambda i=i: done.append(i))) for i in range(5)]
         await asyncio.sleep(0)
         assert len(queue) == 3
@@ -37,7 +105,7 @@ def test_jobs_are_done_in_order_and_what_comes_beyond_is_refused():
 
 def test_the_loop_reads_and_refuses_between_two_jobs():
     async def run():
-        queue = ScoreQueue(2, 5.0)
+        queue = ScoreQueue(2, 5.0, no_requests)
         working = asyncio.create_task(queue.work())
         seen = []
         jobs = [asyncio.create_task(queue.run(request(), lambda: seen.append("job"))) for _ in range(2)]
@@ -54,7 +122,7 @@ def test_a_job_that_waited_too_long_is_not_done():
     done = []
 
     async def run():
-        queue = ScoreQueue(3, 0.05)
+        queue = ScoreQueue(3, 0.05, no_requests)
         working = asyncio.create_task(queue.work())
         slow = asyncio.create_task(queue.run(request(), lambda: time.sleep(0.1)))
         late = asyncio.create_task(queue.run(request(), lambda: done.append("late")))
@@ -72,7 +140,7 @@ def test_a_client_that_has_gone_costs_nothing(gone):
     done = []
 
     async def run():
-        queue = ScoreQueue(3, 5.0)
+        queue = ScoreQueue(3, 5.0, no_requests)
         jobs = [queue.run(who, lambda i=i: done.append(i)) for i, who in enumerate((gone, request()))]
         working = asyncio.create_task(queue.work())
         results = await asyncio.gather(*jobs, return_exceptions=True)
@@ -91,7 +159,7 @@ def test_what_no_handler_expects_ends_the_task_that_works():
         raise Panic
 
     async def run():
-        queue = ScoreQueue(3, 5.0)
+        queue = ScoreQueue(3, 5.0, no_requests)
         job = asyncio.create_task(queue.run(request(), panic))
         await asyncio.sleep(0)
         try:
@@ -105,8 +173,8 @@ def test_what_no_handler_expects_ends_the_task_that_works():
 
 def test_over_http(scorer, monkeypatch):
     """Two wait, one of which goes; what comes beyond is refused; then the task works, and scores for who is there."""
-    scored, score = [], type(scorer).score
-    monkeypatch.setattr(type(scorer), "score", lambda self, *request: scored.append(1) or score(self, *request))
+    scored, score = [], type(scorer).score_together
+    monkeypatch.setattr(type(scorer), "score_together", lambda self, some: scored.extend(some) or score(self, some))
 
     async def ask():
         async with served(scorer, works=False, waiting=2) as server:

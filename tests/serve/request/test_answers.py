@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pyarrow as pa
 
+from serve.answer import Answer
 from serve.request.answers import arrow_answer, json_answer
-from serve.scorer import Answer
 from serve.unknown import Unknown
 
 

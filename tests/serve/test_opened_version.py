@@ -1,0 +1,67 @@
+"""A version that scores several requests at once: to the last bit as each alone, and with an error for each."""
+
+import numpy as np
+import pytest
+
+from embeddings.errors import InputError
+from serve import Scorer
+from serve.answer import Answer
+from serve.policy import Policy
+from tests.recsys.exported.artefacts import Artefact, export
+from tests.recsys.exported.test_model import MODELS, SIDES
+from tests.serve.test_scorer import MODEL, request
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> Artefact:
+    return export(tmp_path_factory.mktemp("version") / "m", data, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("model", "sides"),
+    [
+        *((model, "histories") for model in MODELS),
+        *(("two modalities", sides) for sides in SIDES if sides != "nothing"),
+    ],
+)
+def test_scored_together_is_scored_alone(data, tmp_path, model, sides):
+    """Bit for bit, whatever the model: of all contexts and candidates each sees its own."""
+    scorer = Scorer(export(tmp_path / "m", data, MODELS[model]).root)
+    read = [scorer.read(*request(count, seed, sides=sides)) for seed, count in enumerate((5, 1, 30, 2))]
+    context, candidates = request(1, sides=sides)
+    read.insert(
+        2, scorer.read(context, {name: column[:0] for name, column in candidates.items()} | {"price": np.zeros(0)})
+    )
+    assert len({one.kind for one in read}) == 1
+    for one, answer in zip(read, scorer.score_together(read), strict=True):
+        (alone,) = scorer.score_together([one])
+        assert isinstance(alone, Answer) and isinstance(answer, Answer)
+        assert answer.logits.tobytes() == alone.logits.tobytes() and answer.scores.tobytes() == alone.scores.tobytes()
+        assert answer.unknown.items.tolist() == alone.unknown.items.tolist()
+        assert answer.unknown.user == alone.unknown.user and answer.truncated == alone.truncated
+        assert {n: v.tolist() for n, v in answer.unknown.vectors.items()} == {
+            n: v.tolist() for n, v in alone.unknown.vectors.items()
+        }
+
+
+def test_one_of_several_that_is_refused_harms_no_other(whole):
+    scorer = Scorer(whole.root, policy=Policy(item="refuse", user="zero"))
+    given = [request(2, item=[4, 6]), request(2, item=[4, 3]), request(2, item=[4, 6], price=[float("inf")] * 2)]
+    given.append(request(2, item=[4, 6], user=[3, 3]))
+    read = [scorer.read(*one) for one in given]
+    first, unwanted, infinite, nobody = scorer.score_together(read)
+    assert isinstance(unwanted, InputError) and "1 of 2 items were not trained on" in str(unwanted)
+    assert isinstance(infinite, InputError) and "2 values are not finite" in str(infinite)
+    for one, answer in ((given[0], first), (given[3], nobody)):
+        assert isinstance(answer, Answer) and answer.logits.tolist() == scorer.score(*one).logits.tolist()
+
+
+def test_requests_of_other_columns_or_types_are_of_another_kind(whole):
+    scorer = Scorer(whole.root)
+    context, candidates = request(2)
+    kind = scorer.read(context, candidates).kind
+    assert scorer.read(*request(3, seed=1)).kind == kind
+    moved = {name: column for name, column in candidates.items() if name != "price"}
+    assert scorer.read({**context, "price": 0.5}, moved).kind != kind
+    assert scorer.read(context, {**candidates, "price": [1, 2]}).kind == kind
+    assert scorer.read(context, {**candidates, "price": [1, 2**60]}).kind != kind
