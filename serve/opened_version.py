@@ -112,10 +112,12 @@ class OpenedVersion:
         unknown.zero(rows, policy.item == "zero", policy.user == "zero")
         logits = self.model.score(rows)
         answers: list[Answer | Exception] = []
-        end = 0
+        finite, end = bool(logits.isfinite().all()), 0
         for request, count in enumerate(counts):
             own = slice(end, end := end + count)
             try:
+                if not finite:
+                    self._check_finite(logits[own])
                 answers.append(self._answer(rows, logits[own], unknown, request, own, policy))
             except (InputError, NotFinite) as error:
                 answers.append(error)
@@ -132,7 +134,6 @@ class OpenedVersion:
     ) -> Answer:
         of_request = unknown.of(request, own)
         of_request.refuse(policy.item == "refuse", policy.user == "refuse", policy.vector == "refuse")
-        self._check_finite(logits)
         truncated = {}
         for name, cut in rows.truncated.items():
             if number := int(np.count_nonzero(cut[request] if name in rows.shared else cut[own])):

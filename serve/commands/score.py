@@ -45,6 +45,13 @@ from serve.policy import OfIds, OfVectors
     show_default=True,
     help="Values in one column's lists, before they are cut to max_length.",
 )
+@click.option(
+    "--max-pairs",
+    type=click.IntRange(1, 10**9),
+    default=10_000_000,
+    show_default=True,
+    help="Candidates of a request times the values of its lists, once these are cut.",
+)
 @click.option("--max-body-mib", type=click.IntRange(1, 1024), default=4, show_default=True)
 @click.option(
     "--max-waiting",
@@ -105,8 +112,8 @@ from serve.policy import OfIds, OfVectors
     "those of this machine where it listens on loopback, else any.",
 )
 def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: OfIds, unknown_user: OfIds,
-            missing_vector: OfVectors, max_candidates: int, max_list: int, max_body_mib: int, max_waiting: int,
-            max_connections: int, token_file: str | None, items: tuple[str, ...], hosts: tuple[str, ...],
+            missing_vector: OfVectors, max_candidates: int, max_list: int, max_pairs: int, max_body_mib: int,
+            max_waiting: int, max_connections: int, token_file: str | None, items: tuple[str, ...], hosts: tuple[str, ...],
             **same: Any) -> None:  # fmt: skip
     """Score requests over HTTP by the current version of an exported model; new versions are taken as they come.
 
@@ -124,7 +131,7 @@ def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_
         model=local_path(model),
         stores=named_values("--store", stores, CheckedText(with_home)),
         policy=Policy(unknown_item, unknown_user, missing_vector),
-        limits=Limits(max_candidates, max_list),
+        limits=Limits(max_candidates, max_list, max_pairs),
         processes=processes or max(1, int(host_cores())),
         body_bytes=max_body_mib << 20,
         waiting=max_waiting,
