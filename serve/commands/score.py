@@ -113,8 +113,8 @@ from serve.policy import OfIds, OfVectors
 )
 def command(model: str, stores: tuple[str, ...], processes: int | None, unknown_item: OfIds, unknown_user: OfIds,
             missing_vector: OfVectors, max_candidates: int, max_list: int, max_pairs: int, max_body_mib: int,
-            max_waiting: int, max_connections: int, token_file: str | None, items: tuple[str, ...], hosts: tuple[str, ...],
-            **same: Any) -> None:  # fmt: skip
+            max_waiting: int, max_connections: int, token_file: str | None, items: tuple[str, ...],
+            hosts: tuple[str, ...], **same: Any) -> None:  # fmt: skip
     """Score requests over HTTP by the current version of an exported model; new versions are taken as they come.
 
     POST /v1/score takes JSON or Arrow; docs/serving.md has the format. GET / is a page for people; GET /health,

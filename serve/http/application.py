@@ -48,7 +48,7 @@ class Application:
         self._scorer, self._settings, self._metrics = scorer, settings, metrics
         self._hosts = settings.allowed_hosts
         self._bodies = BodyReader(settings.body_bytes, settings.timeout_s, settings.waiting * settings.body_bytes)
-        self.queue = ScoreQueue(settings.waiting, settings.timeout_s, scorer.score_together)
+        self.queue = ScoreQueue(settings.waiting, settings.timeout_s, scorer.score_together, metrics.waiting)
         self.ready = False
         self._under_way = 0
         self.slow: collections.deque[dict[str, Any]] = collections.deque(maxlen=MOST_SLOW)
@@ -65,7 +65,7 @@ class Application:
             ]
         )
         read = self._bodies.read
-        self._page = PageRoutes(scorer, settings, items, self.queue, read, self._metrics_text, self.slow)
+        self._page = PageRoutes(scorer, settings, items, self.queue, read, metrics.text, self.slow)
         if settings.page:
             self.web.add_routes(self._page.routes())
 
@@ -207,11 +207,7 @@ class Application:
         return web.json_response(self._page.openapi())
 
     async def _prometheus(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics_text(), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-    def _metrics_text(self) -> bytes:
-        self._metrics.waiting(len(self.queue))
-        return self._metrics.text()
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 
 def _host(request: web.Request) -> str:

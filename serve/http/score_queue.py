@@ -45,12 +45,17 @@ class ScoreQueue:
 
     Args:
         score: answers to requests of one kind, or the errors that keep them from being answered.
+        waiting: is told how many wait, whenever that changes.
     """
 
     def __init__(
-        self, most: int, timeout_s: float, score: Callable[[Sequence[ReadRequest]], Sequence[Answer | Exception]]
+        self,
+        most: int,
+        timeout_s: float,
+        score: Callable[[Sequence[ReadRequest]], Sequence[Answer | Exception]],
+        waiting: Callable[[int], None],
     ) -> None:
-        self._most, self._timeout_s, self._score = most, timeout_s, score
+        self._most, self._timeout_s, self._score, self._waiting = most, timeout_s, score, waiting
         self._jobs: collections.deque[_Job] = collections.deque()
         self._wake = asyncio.Event()
 
@@ -77,6 +82,7 @@ class ScoreQueue:
     async def _queued(self, job: _Job) -> tuple[Any, float]:
         self.check_room()
         self._jobs.append(job)
+        self._waiting(len(self._jobs))
         self._wake.set()
         return await job.future
 
@@ -101,6 +107,7 @@ class ScoreQueue:
             self._jobs.popleft()
             if self._is_wanted(job):
                 taken.append(job)
+        self._waiting(len(self._jobs))
         return taken
 
     def _is_wanted(self, job: _Job) -> bool:

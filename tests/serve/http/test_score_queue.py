@@ -19,6 +19,10 @@ def no_requests(requests):
     pytest.fail("nothing is scored")
 
 
+def unseen(count: int) -> None:
+    """Nobody looks how many wait."""
+
+
 def read(kind: str, pairs: int = 10) -> SimpleNamespace:
     return SimpleNamespace(kind=(kind,), pairs=pairs)
 
@@ -32,7 +36,7 @@ def together(*given):
         return [ValueError(request.pairs) if request.pairs == 13 else request.pairs for request in requests]
 
     async def run():
-        queue = ScoreQueue(100, 5.0, score)
+        queue = ScoreQueue(100, 5.0, score, unseen)
         jobs = [queue.run(request(), one) if callable(one) else queue.score(request(), one) for one in given]
         tasks = [asyncio.create_task(job) for job in jobs]
         await asyncio.sleep(0)
@@ -57,6 +61,21 @@ def test_what_is_scored_at_once_is_bounded():
     assert list(map(len, scored)) == [MOST_TOGETHER, 1]
 
 
+def test_how_many_wait_is_told():
+    told = []
+
+    async def run():
+        queue = ScoreQueue(9, 5.0, no_requests, told.append)
+        jobs = [asyncio.create_task(queue.run(request(), lambda: None)) for _ in range(2)]
+        await asyncio.sleep(0)
+        working = asyncio.create_task(queue.work())
+        await asyncio.gather(*jobs)
+        working.cancel()
+
+    asyncio.run(run())
+    assert told == [1, 2, 1, 0]
+
+
 def test_each_has_its_own_result_or_error():
     _, results = together(read("a", 1), read("a", 13), read("a", 2))
     assert results[::2] == [1, 2] and isinstance(results[1], ValueError)
@@ -73,7 +92,7 @@ def test_nothing_of_what_is_done_is_kept():
             ended.append("gone")
 
     async def run():
-        queue = ScoreQueue(3, 5.0, lambda requests: [1 for _ in requests])
+        queue = ScoreQueue(3, 5.0, lambda requests: [1 for _ in requests], unseen)
         working = asyncio.create_task(queue.work())
         await queue.score(request(), Read())
         await asyncio.sleep(0.01)
@@ -87,7 +106,7 @@ def test_jobs_are_done_in_order_and_what_comes_beyond_is_refused():
     done = []
 
     async def run():
-        queue = ScoreQueue(3, 5.0, no_requests)
+        queue = ScoreQueue(3, 5.0, no_requests, unseen)
         jobs = [asyncio.create_task(queue.run(request(), lambda i=i: done.append(i))) for i in range(5)]
         await asyncio.sleep(0)
         assert len(queue) == 3
@@ -105,7 +124,7 @@ def test_jobs_are_done_in_order_and_what_comes_beyond_is_refused():
 
 def test_the_loop_reads_and_refuses_between_two_jobs():
     async def run():
-        queue = ScoreQueue(2, 5.0, no_requests)
+        queue = ScoreQueue(2, 5.0, no_requests, unseen)
         working = asyncio.create_task(queue.work())
         seen = []
         jobs = [asyncio.create_task(queue.run(request(), lambda: seen.append("job"))) for _ in range(2)]
@@ -122,7 +141,7 @@ def test_a_job_that_waited_too_long_is_not_done():
     done = []
 
     async def run():
-        queue = ScoreQueue(3, 0.05, no_requests)
+        queue = ScoreQueue(3, 0.05, no_requests, unseen)
         working = asyncio.create_task(queue.work())
         slow = asyncio.create_task(queue.run(request(), lambda: time.sleep(0.1)))
         late = asyncio.create_task(queue.run(request(), lambda: done.append("late")))
@@ -140,7 +159,7 @@ def test_a_client_that_has_gone_costs_nothing(gone):
     done = []
 
     async def run():
-        queue = ScoreQueue(3, 5.0, no_requests)
+        queue = ScoreQueue(3, 5.0, no_requests, unseen)
         jobs = [queue.run(who, lambda i=i: done.append(i)) for i, who in enumerate((gone, request()))]
         working = asyncio.create_task(queue.work())
         results = await asyncio.gather(*jobs, return_exceptions=True)
@@ -159,7 +178,7 @@ def test_what_no_handler_expects_ends_the_task_that_works():
         raise Panic
 
     async def run():
-        queue = ScoreQueue(3, 5.0, no_requests)
+        queue = ScoreQueue(3, 5.0, no_requests, unseen)
         job = asyncio.create_task(queue.run(request(), panic))
         await asyncio.sleep(0)
         try:
