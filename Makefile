@@ -83,6 +83,10 @@ bench: setup-test      ## measure speed; appends rows to benchmarks/results
 	@if [ ! -e $(DEMO_DATA)/prepare.json ]; then python -m train prepare shop --out $(DEMO_DATA); fi
 	@python -m benchmarks.training.step --data $(DEMO_DATA) --modes none,simtier --batch-size 4096 --fuxictr
 	@python -m benchmarks.data.memory --out data/shop-large
+	@if command -v wrk >/dev/null; then \
+		python -m benchmarks.serving --case speed --shapes 100x50,1000x1000 --contenders ours,eager,noop --seconds 5 --repeats 1; \
+		python -m benchmarks.serving --case memory; \
+	else echo "the scorer is not measured: wrk is not installed; on Debian: apt-get install wrk" >&2; fi
 	@python -m benchmarks.render
 
 pins: setup            ## write requirements/*.txt anew: the pins of requirements/*.in, with the hashes of all their files

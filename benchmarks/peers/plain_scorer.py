@@ -1,8 +1,11 @@
 """The exported model's forward in plain PyTorch, as it is written without this project's kernels; eager or compiled.
 
 The same parameters, features and HTTP stack. Histories are neither padded nor repeated: the user's embeddings and
-vectors are looked up once and broadcast over the candidates, and MAKE's first layer is split by its linearity, so that
-no tensor of [N, L, 4M] is made. That is the careful way to write it, a stronger peer than the usual concatenation.
+vectors are looked up once and broadcast over the candidates. The first layers of both attentions are split by their
+linearity: a target's part and a behaviour's part are computed once, and what is left are the products of both, so
+that no tensor of [N, L, 4M] is made; activations are in place. That is the careful way to write it. ``folded`` goes as
+far as algebra does, and as our kernels go: the target is folded into the weights, so that one matrix product makes the
+hidden units of all pairs, and no tensor of [N, L, M] is made either.
 """
 
 from collections.abc import Callable
@@ -26,10 +29,10 @@ Tables = dict[str, torch.Tensor]
 class PlainScorer:
     """Logits of a request's candidates, for the modes simtier and simtier+make of the architecture din."""
 
-    def __init__(self, model: ExportedModel, compiled: bool) -> None:
+    def __init__(self, model: ExportedModel, compiled: bool, folded: bool) -> None:
         arch = model.arch
         assert isinstance(arch, DINArch)
-        self._model, self._arch = model, arch
+        self._model, self._arch, self._folded = model, arch, folded
         rows = {name: np.arange(entry.rows) for name, entry in model.manifest.tables.items()}
         self._tables = {name: table.embeddings(rows[name]) for name, table in model.tables.items()}
         forward: Callable[..., torch.Tensor] = self._forward
@@ -57,7 +60,7 @@ class PlainScorer:
         features += [embedded(f.name).expand(count, -1) for f in arch.ids]
         for f, attention in zip(arch.sequences, arch.attention.values(), strict=True):
             assert isinstance(attention, TargetAttention) and f.target is not None
-            features.append(_attended(attention, embedded(f.target), embedded(f.name)))
+            features.append(_attended(attention, embedded(f.target), embedded(f.name), self._folded))
         for module in modules_of(ModalityFeatures, arch.multimodal.values()):
             table = module.table
             assert isinstance(table, FrozenTable) and table.scale is None
@@ -65,19 +68,29 @@ class PlainScorer:
             known = (frozen[module.modality][0] >= 0).unsqueeze(1) & (frozen[module.modality][1] >= 0)
             for part in module.parts:
                 if isinstance(part, MAKEFeatures):
-                    features.append(_make(part.make, targets, history, known))
+                    features.append(_make(part.make, targets, history, known, self._folded))
                 else:
                     assert isinstance(part, TierFeatures)
                     features.append(_tiers(targets @ history.T, known, part.width))
         return arch.over.layers(torch.cat(features, dim=1)).squeeze(1)
 
 
-def _attended(unit: TargetAttention, target: torch.Tensor, behaviours: torch.Tensor) -> torch.Tensor:
+def _attended(unit: TargetAttention, target: torch.Tensor, behaviours: torch.Tensor, folded: bool) -> torch.Tensor:
     """target [N, D], behaviours [L, D]: [N, D]."""
-    keys = behaviours.unsqueeze(0).expand(target.shape[0], -1, -1)
-    pairs = torch.cat([keys, keys * target.unsqueeze(1)], dim=2)
-    weights = unit.score(unit.pair(pairs) + unit.query(target).unsqueeze(1))
-    return weights.squeeze(2) @ behaviours
+    of_key, of_product = unit.pair.weight.chunk(2, dim=1)
+    hidden = _products(target, behaviours, of_product, folded)
+    hidden.add_(unit.query(target)).add_((behaviours @ of_key.T).unsqueeze(1))
+    for layer in unit.score:
+        hidden = nn.functional.silu(hidden, inplace=True) if isinstance(layer, nn.SiLU) else layer(hidden)
+    return hidden.squeeze(2).T @ behaviours
+
+
+def _products(target: torch.Tensor, behaviours: torch.Tensor, weight: torch.Tensor, folded: bool) -> torch.Tensor:
+    """What ``weight`` [H, D] makes of products of target and behaviour: [L, N, H]."""
+    if not folded:
+        return (behaviours.unsqueeze(1) * target) @ weight.T
+    of_targets = (target.unsqueeze(1) * weight).flatten(0, 1)
+    return (behaviours @ of_targets.T).view(behaviours.shape[0], target.shape[0], weight.shape[0])
 
 
 def _vectors(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -90,15 +103,15 @@ def _tiers(cosines: torch.Tensor, known: torch.Tensor, count: int) -> torch.Tens
     return torch.zeros(cosines.shape[0], count).scatter_add_(1, tier, known.float()).log1p()
 
 
-def _make(make: MAKE, targets: torch.Tensor, history: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def _make(make: MAKE, targets: torch.Tensor, history: torch.Tensor, known: torch.Tensor, folded: bool) -> torch.Tensor:
     """v_MAKE, the activations of every layer, the logit: [N, M + sum of H_i + 1]."""
     unit = make.attention
     of_query, of_key, of_difference, of_product = (unit.weight * unit.spread).chunk(4, dim=1)
     query = targets @ (of_query + of_difference).T + unit.bias
-    key = history @ (of_key - of_difference).T
-    products = (targets.unsqueeze(1) * history.unsqueeze(0)) @ of_product.T
-    hidden = query.unsqueeze(1) + key.unsqueeze(0) + products
-    weights = (torch.where(hidden > 0, hidden, unit.slope * hidden) @ unit.score) * known
+    hidden = _products(targets, history, of_product, folded)
+    hidden.add_(query).add_((history @ (of_key - of_difference).T).unsqueeze(1))
+    hidden = nn.functional.prelu(hidden.view(-1, hidden.shape[2]), unit.slope).view(hidden.shape)
+    weights = (hidden @ unit.score).T * known
     scale = make.table.width**0.5
     pooled = weights @ history * scale
     flow, outputs = torch.cat([pooled, targets * scale, pooled * targets * scale], dim=1), [pooled]

@@ -1,1 +1,1 @@
-"""Speed, parity, memory and swaps of the scorer, beside plain PyTorch and a no-op behind the same HTTP stack."""
+"""Speed, parity, memory, swaps and faults of the scorer, beside plain PyTorch and a no-op behind its HTTP stack."""

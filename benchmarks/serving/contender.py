@@ -1,75 +1,28 @@
-"""Starts a scorer over HTTP: ours, or a peer behind the same HTTP stack, features and workers.
+"""A scorer over HTTP to be measured: ours, or a peer behind the same HTTP stack, features and workers.
 
-    python -m benchmarks.serving.contender ours|alone|eager|compiled|noop|parsed MODEL PORT PROCESSES
+    python -m benchmarks.serving.contender NAME MODEL PORT PROCESSES SLOW_MS
 
-alone is ours, but scores each request for itself, as the peers do. noop answers without having looked at the body,
-parsed with all but the model: what HTTP alone takes, and HTTP, parsing and features together.
+alone is ours, but scores each request for itself, as the peers do. eager and compiled are plain PyTorch
+(benchmarks/peers/plain_scorer.py), folded_eager and folded_compiled the same with the target folded into the weights. noop answers without having looked at the body, parsed with all but the model: what
+HTTP alone takes, and HTTP, parsing and features together.
 """
 
-import contextlib
-import subprocess
+import functools
 import sys
-import time
-from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-from benchmarks import ROOT
-from embeddings.errors import InputError
-from serve.client import ask
 from serve.http import supervisor, worker
 from serve.http.settings import Settings
 
-CONTENDERS = ("ours", "alone", "eager", "compiled", "noop", "parsed")
-START_S = 300  # torch.compile takes minutes
+PEERS = {
+    "eager": {"compiled": False, "folded": False},
+    "compiled": {"compiled": True, "folded": False},
+    "folded_eager": {"compiled": False, "folded": True},
+    "folded_compiled": {"compiled": True, "folded": True},
+}
+CONTENDERS = ("ours", "alone", *PEERS, "noop", "parsed")
 _MAIN = worker.main
-
-
-@contextlib.contextmanager
-def serving(name: str, model: str, port: int, processes: int) -> Iterator[float]:
-    """A contender that answers at http://127.0.0.1:``port`` inside the block; the seconds until it did."""
-    words = ["-m", "benchmarks.serving.contender", name, model, str(port), str(processes)]
-    begun = time.monotonic()
-    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        while not _answers(port):
-            if process.poll() is not None:
-                said = process.stderr.read().decode()[-300:] if process.stderr else ""
-                raise InputError(f"{name} ended with {process.returncode} before it served: {said}")
-            if time.monotonic() - begun > START_S:
-                raise InputError(f"{name} did not serve within {START_S} s")
-            time.sleep(0.1)
-        yield time.monotonic() - begun
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def post(port: int, body: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one request as JSON."""
-    status, answer = ask(f"http://127.0.0.1:{port}/v1/score", body, timeout_s=START_S)
-    if status != 200:
-        raise InputError(f"a contender answered {status}: {answer.get('error')}")
-    return answer
-
-
-def _answers(port: int) -> bool:
-    try:
-        return ask(f"http://127.0.0.1:{port}/ready", timeout_s=1)[0] == 200
-    except InputError:
-        return False
-
-
-def eager(*arguments: Any) -> None:
-    """A worker whose model is plain PyTorch, eager."""
-    _plain(False)
-    _MAIN(*arguments)
-
-
-def compiled(*arguments: Any) -> None:
-    """A worker whose model is plain PyTorch, compiled."""
-    _plain(True)
-    _MAIN(*arguments)
 
 
 def alone(*arguments: Any) -> None:
@@ -114,20 +67,22 @@ def parsed(*arguments: Any) -> None:
     _MAIN(*arguments)
 
 
-def _plain(compile_it: bool) -> None:
+def plain(name: str, *arguments: Any) -> None:
+    """A worker whose model is plain PyTorch."""
     from benchmarks.peers.plain_scorer import PlainScorer
     from recsys.exported.model import ExportedModel
     from recsys.features.request_rows import RequestRows
 
-    plain: dict[int, PlainScorer] = {}
+    scorers: dict[int, PlainScorer] = {}
 
     def score(self: ExportedModel, rows: RequestRows) -> Any:
-        if id(self) not in plain:
-            plain[id(self)] = PlainScorer(self, compile_it)
-        return plain[id(self)].score(rows)
+        if id(self) not in scorers:
+            scorers[id(self)] = PlainScorer(self, **PEERS[name])
+        return scorers[id(self)].score(rows)
 
     _one_at_a_time()
     ExportedModel.score = score  # type: ignore[method-assign]  # the peer is the same scorer with another forward
+    _MAIN(*arguments)
 
 
 def _one_at_a_time() -> None:
@@ -136,11 +91,15 @@ def _one_at_a_time() -> None:
     score_queue.MOST_TOGETHER = 1
 
 
-def main(name: str, model: str, port: str, processes: str) -> None:
+def main(name: str, model: str, port: str, processes: str, slow_ms: str) -> None:
     """Serve until SIGTERM."""
-    workers = {"ours": _MAIN, "alone": alone, "eager": eager, "compiled": compiled, "noop": noop, "parsed": parsed}
+    workers = {"ours": _MAIN, "alone": alone, "noop": noop, "parsed": parsed} | {
+        p: functools.partial(plain, p) for p in PEERS
+    }
     mock.patch.object(worker, "main", workers[name]).start()
-    settings = Settings(model=model, port=int(port), processes=int(processes), waiting=1000, timeout_s=60, slow_ms=1e9)
+    settings = Settings(
+        model=model, port=int(port), processes=int(processes), waiting=1000, timeout_s=60, slow_ms=float(slow_ms)
+    )
     supervisor.Supervisor(settings).run()
 
 

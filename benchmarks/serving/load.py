@@ -1,31 +1,19 @@
-"""Load on a scorer from native generators: wrk for the most that it answers, hey for latencies at a given rate."""
+"""Load on a scorer from wrk: as much as it answers, or requests at planned times, each with its latency."""
 
-import csv
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from embeddings.errors import InputError
 
-# Each thread of wrk posts the bodies in turn.
-_SCRIPT = """
-local bodies, at = {}, 0
-for i = 1, %d do
-  local file = io.open("%s/" .. i .. ".json", "rb"); bodies[i] = file:read("*a"); file:close()
-end
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-request = function() at = at %% #bodies + 1; return wrk.format(nil, nil, nil, bodies[at]) end
-done = function(summary, latency, requests)
-  local e = summary.errors
-  io.write(string.format('{"requests": %%d, "us": %%d, "p50_us": %%d, "p99_us": %%d, "status": %%d, "broken": %%d}\\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), e.status,
-    e.connect + e.read + e.write + e.timeout))
-end
-"""
+CONNECTIONS = 32  # over which requests are planned: so many that their split over the processes is nearly even
+_SCRIPTS = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -39,44 +27,82 @@ class Load:
     failed: int
 
 
+@dataclass(frozen=True)
+class Paced:
+    """Requests at planned times.
+
+    due       [R]  when they were to be sent, seconds of ``time.monotonic``
+    seconds   [R]  from then until the answer
+    statuses  [R]  0: the connection broke
+    """
+
+    due: np.ndarray
+    seconds: np.ndarray
+    statuses: np.ndarray
+
+    @property
+    def failed(self) -> int:
+        """Requests without an answer of status 200."""
+        return int((self.statuses != 200).sum())
+
+    def within(self, windows: Sequence[tuple[float, float]]) -> "Paced":
+        """Those that were under way at some time of one of the ``windows``, each from and until."""
+        chosen = np.zeros(self.due.size, bool)
+        for begin, end in windows:
+            chosen |= (self.due <= end) & (self.due + self.seconds >= begin)
+        return Paced(self.due[chosen], self.seconds[chosen], self.statuses[chosen])
+
+    def percentile_ms(self, percent: float) -> float:
+        """Of the latencies of requests that were answered; 0 where none was."""
+        answered = self.seconds[self.statuses == 200]
+        return round(float(np.percentile(answered, percent)) * 1e3, 3) if answered.size else 0.0
+
+    def load(self) -> Load:
+        """The same in figures."""
+        span = float(np.ptp(self.due)) if self.due.size else 0.0
+        rate = round(self.due.size / span, 1) if span else 0.0
+        return Load(rate, self.percentile_ms(50), self.percentile_ms(99), self.due.size, self.failed)
+
+
 def most(port: int, bodies: list[dict[str, Any]], connections: int, seconds: float) -> Load:
-    """As many requests as the scorer answers over so many connections."""
+    """As many requests as are answered over so many connections; GET where there are no ``bodies``."""
     with tempfile.TemporaryDirectory() as folder:
-        for i, body in enumerate(bodies, 1):
-            Path(folder, f"{i}.json").write_text(json.dumps(body))
-        script = Path(folder, "post.lua")
-        script.write_text(_SCRIPT % (len(bodies), folder))
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "--latency"]
-        out = _ran([*command, "-s", str(script), f"http://127.0.0.1:{port}/v1/score"])
+        out = _wrk("wrk_most.lua", 1, connections, seconds, port, bodies, folder)
     found = json.loads(out.strip().splitlines()[-1])
     rate = found["requests"] / found["us"] * 1e6
     failed = found["status"] + found["broken"]
     return Load(round(rate, 1), found["p50_us"] / 1e3, found["p99_us"] / 1e3, found["requests"], failed)
 
 
-def at_rate(port: int, body: dict[str, Any], requests_per_s: float, connections: int, seconds: float) -> Load:
-    """Latencies at a rate."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        file.write(json.dumps(body))
-        file.flush()
-        each = requests_per_s / connections
-        command = ["hey", "-z", f"{seconds:g}s", "-c", str(connections), "-q", f"{each:.4f}", "-t", "60", "-m", "POST"]
-        url = f"http://127.0.0.1:{port}/v1/score"
-        out = _ran([*command, "-T", "application/json", "-D", file.name, "-o", "csv", url])
-    rows = list(csv.DictReader(out.splitlines()))
-    if not rows:
-        raise InputError(f"hey had no answer within {seconds:g} s")
-    times = sorted(float(row["response-time"]) * 1e3 for row in rows)
-    p50, p99 = (times[min(len(times) - 1, int(q * len(times)))] for q in (0.5, 0.99))
-    failed = sum(int(row["status-code"]) != 200 for row in rows)
-    return Load(round(len(rows) / seconds, 1), p50, p99, len(rows), failed)
+def paced(
+    port: int, bodies: list[dict[str, Any]], requests_per_s: float, seconds: float, arrivals: str = "even"
+) -> Paced:
+    """Requests at planned times.
+
+    Args:
+        arrivals: even: each of CONNECTIONS sends at equal intervals, which begin at random; random: a Poisson process.
+    """
+    gap = CONNECTIONS / requests_per_s
+    with tempfile.TemporaryDirectory() as folder:
+        _wrk("wrk_paced.lua", CONNECTIONS, CONNECTIONS, seconds, port, bodies, folder, f"{gap:.6f}", arrivals)
+        lines = [line.split() for path in Path(folder).glob("*.times") for line in path.read_text().splitlines()]
+    if not lines:
+        raise InputError(f"no request was answered within {seconds:g} s; measure longer")
+    due, latencies, statuses = np.array(lines, np.float64)[np.argsort([float(line[0]) for line in lines])].T
+    return Paced(due, latencies, statuses.astype(np.int64))
 
 
-def _ran(command: list[str]) -> str:
+def _wrk(
+    script: str, threads: int, connections: int, seconds: float, port: int, bodies: list, folder: str, *words: str
+) -> str:
+    for i, body in enumerate(bodies, 1):
+        Path(folder, f"{i}.json").write_text(json.dumps(body))
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
+    command += ["--latency", "-s", str(_SCRIPTS / script), f"http://127.0.0.1:{port}/v1/score"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run([*command, "--", folder, str(len(bodies)), *words], capture_output=True, text=True)
     except FileNotFoundError:
-        raise InputError(f"{command[0]} is not installed; on Debian: apt-get install wrk hey") from None
+        raise InputError("wrk is not installed; on Debian: apt-get install wrk") from None
     if done.returncode:
-        raise InputError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        raise InputError(f"wrk ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     return done.stdout

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import append, show
-from benchmarks.serving.contender import post, serving
-from benchmarks.serving.load import Load, at_rate, most
+from benchmarks.serving.contender import CONTENDERS, PEERS
+from benchmarks.serving.load import Load, most, paced
 from benchmarks.serving.market import build_model, request
-from embeddings.errors import InputError
+from benchmarks.serving.scorer_process import post, serving
+from embeddings.errors import InputError, shown
 
 PORT = 18_600
 BODIES = 20  # different requests of one shape
@@ -28,28 +29,32 @@ def measure(
     results: Path,
 ) -> None:
     """One row a shape. Contenders are measured in turn, ``repeats`` times each; medians over these."""
+    for name in contenders:
+        if name not in CONTENDERS:
+            raise InputError(f"contender {shown(name)} is unknown; allowed: {', '.join(CONTENDERS)}")
     model = build_model(folder)
-    loads: dict[tuple[tuple[int, int], str], list[Load]] = {}
-    halves: dict[tuple[tuple[int, int], str], list[Load]] = {}
+    loads: dict[tuple[tuple[int, int], str], list[tuple[Load, Load, Load]]] = {}
     starts: dict[str, list[float]] = {}
     logits: dict[tuple[int, int], dict[str, Any]] = {shape: {} for shape in shapes}
     for _ in range(repeats):
         for name in contenders:
-            with serving(name, model, PORT, processes) as start_s:
-                starts.setdefault(name, []).append(round(start_s, 1))
+            with serving(name, model, PORT, processes) as scorer:
+                starts.setdefault(name, []).append(round(scorer.start_s, 1))
                 for shape in shapes:
                     bodies = [request(*shape, seed) for seed in range(BODIES)]
                     for _ in range(2 * processes):  # each process meets the shape
                         logits[shape][name] = post(PORT, bodies[0]).get("logits")
                     top = most(PORT, bodies, connections, seconds)
-                    loads.setdefault((shape, name), []).append(top)
-                    half = at_rate(PORT, bodies[0], top.requests_per_s * HALF, connections, seconds)
-                    halves.setdefault((shape, name), []).append(half)
-                    if top.failed or half.failed:
-                        raise InputError(f"{name} failed {top.failed} and {half.failed} requests of {shape}")
+                    even, random = (
+                        paced(PORT, bodies, top.requests_per_s * HALF, seconds, arrivals).load()
+                        for arrivals in ("even", "random")
+                    )
+                    loads.setdefault((shape, name), []).append((top, even, random))
+                    if failed := top.failed + even.failed + random.failed:
+                        raise InputError(f"{name} failed {failed} requests of {shape}")
     for shape in shapes:
         _compare(shape, logits[shape])
-        figures = {name: _figures(loads[shape, name], halves[shape, name]) for name in contenders}
+        figures = {name: _figures(loads[shape, name]) for name in contenders}
         ours = figures.get("ours", {}).get("requests_per_s")
         ratios = {n: round(ours / f["requests_per_s"], 2) for n, f in figures.items() if ours and n != "ours"}
         about = {"case": "speed", "candidates": shape[0], "length": shape[1], "processes": processes}
@@ -57,21 +62,25 @@ def measure(
         show(append("serving", {**about, "contenders": figures, "ours_over": ratios, "start_s": starts}, results))
 
 
-def _figures(loads: list[Load], halves: list[Load]) -> dict[str, Any]:
+def _figures(loads: list[tuple[Load, Load, Load]]) -> dict[str, Any]:
+    """Of each round the most, and half of that at even and at random times."""
+    tops, evens, randoms = zip(*loads, strict=True)
     return {
-        "requests_per_s": statistics.median(load.requests_per_s for load in loads),
-        "samples": [load.requests_per_s for load in loads],
-        "p50_ms": statistics.median(load.p50_ms for load in loads),
-        "p99_ms": statistics.median(load.p99_ms for load in loads),
-        "half_p50_ms": statistics.median(load.p50_ms for load in halves),
-        "half_p99_ms": statistics.median(load.p99_ms for load in halves),
+        "requests_per_s": statistics.median(load.requests_per_s for load in tops),
+        "samples": [load.requests_per_s for load in tops],
+        "p50_ms": statistics.median(load.p50_ms for load in tops),
+        "p99_ms": statistics.median(load.p99_ms for load in tops),
+        "half_p50_ms": statistics.median(load.p50_ms for load in evens),
+        "half_p99_ms": statistics.median(load.p99_ms for load in evens),
+        "random_p50_ms": statistics.median(load.p50_ms for load in randoms),
+        "random_p99_ms": statistics.median(load.p99_ms for load in randoms),
     }
 
 
 def _compare(shape: tuple[int, int], logits: dict[str, Any]) -> None:
     """Raise InputError where contenders that score do not agree: they would not do the same work."""
     ours = logits.get("ours")
-    for name in ("eager", "compiled"):
+    for name in PEERS:
         theirs = logits.get(name)
         if ours and theirs and max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) > AGREE:
             raise InputError(f"{name} scores {shape} otherwise than ours")
