@@ -15,6 +15,7 @@ from embeddings.errors import InputError, shown
 PORT = 18_600
 BODIES = 20  # different requests of one shape
 HALF = 0.5  # of the most, at which latencies are measured
+FEWEST = 20  # requests of which there are latencies
 AGREE = 2e-3  # largest difference of logits between contenders that are timed
 
 
@@ -45,8 +46,9 @@ def measure(
                     for _ in range(2 * processes):  # each process meets the shape
                         logits[shape][name] = post(PORT, bodies[0]).get("logits")
                     top = most(PORT, bodies, connections, seconds)
+                    rate = top.requests_per_s * HALF
                     even, random = (
-                        paced(PORT, bodies, top.requests_per_s * HALF, seconds, arrivals).load()
+                        paced(PORT, bodies, rate, max(seconds, FEWEST / rate), arrivals).load()
                         for arrivals in ("even", "random")
                     )
                     loads.setdefault((shape, name), []).append((top, even, random))
