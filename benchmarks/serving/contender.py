@@ -3,8 +3,9 @@
     python -m benchmarks.serving.contender NAME MODEL PORT PROCESSES SLOW_MS
 
 alone is ours, but scores each request for itself, as the peers do. eager and compiled are plain PyTorch
-(benchmarks/peers/plain_scorer.py), folded_eager and folded_compiled the same with the target folded into the weights. noop answers without having looked at the body, parsed with all but the model: what
-HTTP alone takes, and HTTP, parsing and features together.
+(benchmarks/peers/plain_scorer.py), folded_eager and folded_compiled the same with the target folded into the weights.
+noop answers without having looked at the body, parsed with all but the model: what HTTP alone takes, and HTTP, parsing
+and features together.
 """
 
 import functools
