@@ -13,6 +13,7 @@ import numpy as np
 from embeddings.errors import InputError
 
 CONNECTIONS = 32  # over which requests are planned: so many that their split over the processes is nearly even
+IDLE_S = 5.0  # that a connection may idle between requests; a server closes one at some time
 _SCRIPTS = Path(__file__).parent
 
 
@@ -80,11 +81,12 @@ def paced(
     """Requests at planned times.
 
     Args:
-        arrivals: even: each of CONNECTIONS sends at equal intervals, which begin at random; random: a Poisson process.
+        arrivals: even: each connection, of CONNECTIONS or of so many that none idles long, sends at equal intervals, which begin at random; random: a Poisson process.
     """
-    gap = CONNECTIONS / requests_per_s
+    connections = max(1, min(CONNECTIONS, int(requests_per_s * IDLE_S)))
+    gap = connections / requests_per_s
     with tempfile.TemporaryDirectory() as folder:
-        _wrk("wrk_paced.lua", CONNECTIONS, CONNECTIONS, seconds, port, bodies, folder, f"{gap:.6f}", arrivals)
+        _wrk("wrk_paced.lua", connections, connections, seconds, port, bodies, folder, f"{gap:.6f}", arrivals)
         lines = [line.split() for path in Path(folder).glob("*.times") for line in path.read_text().splitlines()]
     if not lines:
         raise InputError(f"no request was answered within {seconds:g} s; measure longer")
