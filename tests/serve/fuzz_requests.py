@@ -1,12 +1,15 @@
 """Fuzzed requests against a running scorer: python -m tests.serve.fuzz_requests --cases 10000 --seed 1.
 
 Bytes of whole requests, JSON and Arrow bodies, queries of the page: none may have an answer of 5xx or a line in the
-log, what is right is scored as before in between, and the process grows no more once it is warm. --case runs one alone.
+log, what is right is scored as before in between, and the process grows by at most GROWN_BYTES after the first quarter.
+--case runs one alone.
 """
 
 import argparse
 import asyncio
 import contextlib
+import ctypes
+import gc
 import json
 import logging
 import os
@@ -39,6 +42,7 @@ from tests.serve.tiny_model import REQUEST, write_version
 AT_ONCE = 16
 WAIT_S = 0.3  # for an answer: a case may be half a request
 EVERY = 500  # cases between two right requests
+GROWN_BYTES = 8 << 20  # allowed: what threads and allocators take for the first time, whatever the number of cases
 PATHS = ["/", "/v1/score", "/v1/model", "/v1/slow", "/health", "/ready", "/metrics", "/openapi.json", "/page/page.js"]
 PAGE = ["/v1/page/about", "/v1/page/items", "/v1/page/nearest", "/v1/page/picture", "/v1/page/traffic"]
 KINDS: list[Callable[[], pa.DataType]] = [
@@ -145,7 +149,10 @@ class Outcome:
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Bytes of this process in memory, without what is freed already."""
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # of glibc alone
+        ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
@@ -186,7 +193,11 @@ async def _campaign(scorer: Scorer, seed: int, numbers: range, logged: list[str]
                 outcome.failed.append(f"after case {first + EVERY}, a right request got {status}: {body}")
             if warm is None and first >= len(numbers) // 4:
                 warm = resident()
-        outcome.grown = resident() - (warm or resident())
+        if warm is not None:
+            outcome.grown = resident() - warm
+        if outcome.grown > GROWN_BYTES:
+            grown, allowed = (f"{size / 2**20:,.1f} MiB" for size in (outcome.grown, GROWN_BYTES))
+            outcome.failed.append(f"memory grew by {grown} after the first quarter; allowed: {allowed}")
     outcome.failed += [f"logged: {line}" for line in logged]
     return outcome
 

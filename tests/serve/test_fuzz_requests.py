@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from serve.http import application
+from tests.serve import fuzz_requests
 from tests.serve.fuzz_requests import FORMATS, case, run
 
 
@@ -35,3 +36,16 @@ def test_a_wrong_score_is_noticed(tmp_path: Path, monkeypatch):
     answer = application.json_answer
     monkeypatch.setattr(application, "json_answer", lambda one: answer(one).replace(b'"logits":[0', b'"logits":[1'))
     assert "a right request got 200" in run(tmp_path, 1, range(1)).failed[0]
+
+
+@pytest.mark.parametrize("leaked_bytes", [0, 1 << 20])
+def test_memory_that_grows_is_noticed(tmp_path: Path, monkeypatch, leaked_bytes):
+    def leaking(body):
+        kept.append(b"x" * leaked_bytes)
+        return parse(body)
+
+    parse, kept = application.parse_request, []
+    monkeypatch.setattr(application, "parse_request", leaking)
+    monkeypatch.setattr(fuzz_requests, "EVERY", 10)
+    failed = run(tmp_path, 1, range(1, 1 + 60 * len(FORMATS), len(FORMATS))).failed
+    assert [line.partition(" by ")[0] for line in failed] == ["memory grew"] * bool(leaked_bytes)
