@@ -91,7 +91,7 @@ def test_says_the_default_of_each_bound() -> None:
     told = {
         name: number.replace(",", "") for name, number in re.findall(r"(?m)^\| `(--[\w-]+)` \| ([\d,.]+) \|", table)
     }
-    bounds = {option.opts[0]: f"{option.default:g}" for option in command.params if option.opts[0].startswith("--max-")}
+    bounds = {option.opts[0]: str(option.default) for option in command.params if option.opts[0].startswith("--max-")}
     assert told == bounds | {"--timeout-s": "5"}
 
 

@@ -15,7 +15,8 @@ from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from recsys.batch import Batch
 from recsys.exported.consistency import refuse_inconsistent
-from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, StoreEntry, check_content, read_manifest
+from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, check_content, read_manifest
+from recsys.exported.stores import open_store
 from recsys.exported.table import ExportedTable
 from recsys.features.columns import feature_fields
 from recsys.features.ragged import Ragged
@@ -81,7 +82,7 @@ class ExportedModel:
                 raise InputError(f"--store {name}: the model uses no modality of that name{known}")
         schema = load_schema(str(folder))
         refuse_inconsistent(folder, manifest, schema)
-        opened = {name: _store(name, entry, stores.get(name, entry.path)) for name, entry in manifest.stores.items()}
+        opened = {name: open_store(name, entry, stores) for name, entry in manifest.stores.items()}
         tables = {name: ExportedTable(folder, name, entry) for name, entry in manifest.tables.items()}
         frozen = {name: FrozenTable(store) for name, store in opened.items()}
         weights = _weights(folder / DENSE, schema, manifest.model, frozen)
@@ -161,19 +162,6 @@ def _bags(ids: KeyedJaggedTensor | None, feature: Feature) -> Ragged:
     assert ids is not None
     jagged = ids[feature.name]
     return Ragged(jagged.values().numpy(), jagged.offsets().numpy().astype(np.int64))
-
-
-def _store(name: str, entry: StoreEntry, path: str) -> FrozenStore:
-    try:
-        store = FrozenStore.open(path)
-    except InputError as error:
-        raise InputError(f"modality '{name}': {error}; or name its store by --store {name}=FOLDER") from None
-    if store.checksum != entry.checksum:
-        raise InputError(
-            f"modality '{name}': the store in '{path}' has checksum {store.checksum}, but the model was trained with "
-            f"{entry.checksum} (encoder '{entry.encoder}'); name that one by --store {name}=FOLDER"
-        )
-    return store
 
 
 def _weights(
