@@ -81,8 +81,8 @@ def paced(
     """Requests at planned times.
 
     Args:
-        arrivals: even: each connection sends at equal intervals, which begin at random; random: a Poisson process. There
-            are CONNECTIONS or, so that none idles for long, fewer.
+        arrivals: even: each connection sends at equal intervals, which begin at random; random: a Poisson process.
+            There are CONNECTIONS or, so that none idles for long, fewer.
     """
     connections = max(1, min(CONNECTIONS, int(requests_per_s * IDLE_S)))
     gap = connections / requests_per_s
