@@ -16,10 +16,12 @@ KINDS = {
 OF_SEVERAL = {
     "embeddings/kernels/make_attention/test_implementations.py": "what every implementation must do",
     "embeddings/kernels/make_attention/test_oracle.py": "the gradients that the other tests rest on",
+    "embeddings/kernels/make_attention/test_threads.py": "that a target's numbers are its own",
     "embeddings/kernels/make_attention/test_wrong_variants.py": "that the tests notice wrong kernels",
     "embeddings/kernels/simtier/test_cosines.py": "the similarities that SimTier leaves, in every implementation",
     "embeddings/kernels/simtier/test_implementations.py": "what every implementation must do",
     "embeddings/kernels/simtier/test_sizes.py": "sizes of the inputs, in every implementation",
+    "embeddings/kernels/simtier/test_tier_edges.py": "similarities that rounding decides about",
     "embeddings/kernels/simtier/test_wrong_variants.py": "that the tests notice wrong kernels",
     "embeddings/kernels/target_attention/test_implementations.py": "what every implementation must do",
     "embeddings/kernels/target_attention/test_wrong_variants.py": "that the tests notice wrong kernels",

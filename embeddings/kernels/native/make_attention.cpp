@@ -29,7 +29,7 @@ struct Gradients {
 
 // A thread's own memory.
 struct Scratch {
-  std::vector<float> query, matrix, offset, room, hidden, of_matrix, of_vectors, v, tiles;
+  std::vector<float> query, matrix, offset, room, hidden, of_matrix, of_vectors, tiles;
 };
 
 // A target's query folded in: h = offset + k times matrix.
@@ -47,6 +47,7 @@ namespace tierwise {
 namespace {
 
 constexpr int64_t kPad = portable::kLanes;  // hidden units are padded to a multiple of it
+constexpr int64_t kLongest = 1024;          // behaviours that are summed together; parts of longer bags may go to several threads
 
 at::Tensor padded_vector(const at::Tensor& vector, int64_t padded) {
   at::Tensor out = at::zeros({padded}, at::kFloat);
@@ -92,7 +93,6 @@ Scratch scratch(const Weights& w, bool backward) {
   Scratch s;
   s.query.resize(w.width);
   s.offset.resize(w.padded);
-  if (!backward) s.v.resize(w.width);
   if (w.tiled) return s;
   s.matrix.resize(w.width * w.padded);
   s.room.resize((portable::kRows + 1) * w.width);
@@ -110,25 +110,35 @@ at::Tensor make_attention(const at::Tensor& table, const std::optional<at::Tenso
   const Call call(table, scale, target_rows, history_rows, offsets, bag_index);
   const Parameters parameters(weight, bias, slope, score);
   const Weights w = parameters.weights();
-  const Work work = call.divide(1);
+  // Neither threads nor other targets change a target's numbers: parts of its bag lie where they always do, and are added in
+  // order; tiles are chosen by a part alone
+  const Work work = cut(call.divide(1), kLongest);
   const Isa kind = isa();
-  at::Tensor out = at::zeros({target_rows.numel(), w.width}, table.options().dtype(at::kFloat));
-  float* result = out.mutable_data_ptr<float>();
+  const int64_t width = w.width, cuts = static_cast<int64_t>(work.items.size()) - 1 - target_rows.numel();
+  at::Tensor out = at::zeros({target_rows.numel(), width}, table.options().dtype(at::kFloat));
+  at::Tensor further = at::zeros({cuts, width}, out.options());  // of all parts but a target's first
+  float *const result = out.mutable_data_ptr<float>(), *const rest = further.mutable_data_ptr<float>();
   const int64_t* targets = call.targets.const_data_ptr<int64_t>();
+  const Item* const items = work.items.data();
+  const auto is_further = [&](const Item& item) { return &item != items && item.first == (&item)[-1].first; };
+  const auto place = [&](const Item& item) { return rest + (&item - items - item.first - 1) * width; };
   call.with_types([&](const auto& rows, const auto& history) {
     const auto make_scratch = [&] { return scratch(w, false); };
-    for_parts(work, make_scratch, [&](Scratch& s, const Item& item, int64_t low, int64_t high, bool whole) {
+    for_items(work, make_scratch, [&](Scratch& s, const Item& item) {
       const int64_t b = work.target(item, 0);
-      if (targets[b] == kMissing) return;
+      if (targets[b] == kMissing || item.low == item.high) return;
       portable::copy_row(rows, targets[b], portable::scale_of(rows, targets[b]), s.query.data());
-      float* v = whole ? result + b * w.width : s.v.data();
-      if (!whole) std::fill(s.v.begin(), s.v.end(), 0.0f);
-      Weights own = w;  // chosen by its own bag alone: a target's numbers do not depend on those beside it
+      Weights own = w;
       TIERWISE_CALL(kind, choose_tiles(item.high - item.low, 1, &own))
-      TIERWISE_CALL(kind, attend(rows, history, low, high, own, s.query.data(), s, v))
-      if (!whole) add_shared(result + b * w.width, v, w.width);
+      TIERWISE_CALL(kind, attend(rows, history, item.low, item.high, own, s.query.data(), s,
+                                 is_further(item) ? place(item) : result + b * width))
     });
   });
+  for (auto item = work.items.begin(); item->targets > 0; ++item) {
+    if (!is_further(*item)) continue;
+    float* const v = result + work.target(*item, 0) * width;
+    for (int64_t k = 0; k < width; ++k) v[k] += place(*item)[k];
+  }
   return out;
 }
 

@@ -10,7 +10,7 @@ namespace tierwise {
 // What a thread holds of targets that share a bag, 16 to a panel.
 struct Group {
   std::vector<float> panels, scales, rows;
-  std::vector<int32_t> waiting, counts;
+  std::vector<int32_t> waiting, counts, known;  // known: -1 where a lane has a target, else 0
   std::vector<float*> cosines;  // where each target's go; empty where nobody wants them
 };
 

@@ -47,6 +47,20 @@ Work divide(const int64_t* offsets, int64_t bags, const int64_t* bag_index, int6
   return work;
 }
 
+Work cut(const Work& work, int64_t longest) {
+  Work all;
+  all.order = work.order;
+  all.items.reserve(work.items.size());
+  for (const Item& item : work.items) {
+    const int64_t length = item.high - item.low, parts = std::max<int64_t>((length + longest - 1) / longest, 1);
+    for (int64_t p = 0; p < parts; ++p) {
+      const int64_t from = length * p / parts, to = length * (p + 1) / parts;
+      all.items.push_back({item.first, item.targets, item.low + from, item.low + to, item.work_before + from});
+    }
+  }
+  return all;
+}
+
 void check_offsets(const at::Tensor& offsets, int64_t chosen, int64_t targets, int64_t total) {
   const int64_t* end = offsets.const_data_ptr<int64_t>();
   const int64_t bags = offsets.numel() - 1, given = chosen < 0 ? bags : chosen;

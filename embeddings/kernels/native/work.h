@@ -55,6 +55,10 @@ struct Work {
 // Args: bag_index is null where target b has bag b; group is how many targets of one bag an item may hold.
 Work divide(const int64_t* offsets, int64_t bags, const int64_t* bag_index, int64_t targets, int64_t group);
 
+// Items of one target each, those of more than `longest` behaviours cut into equal ones, in places that depend on the item
+// alone. Those of one target lie side by side.
+Work cut(const Work& work, int64_t longest);
+
 // Calls body(scratch, item, low, high, whole) for parts of items, on torch's threads; scratch is a thread's own, made by
 // make_scratch(). Parts of one item may go to several threads: then whole is false.
 template <typename MakeScratch, typename Body>
@@ -75,8 +79,8 @@ void for_parts(const Work& work, MakeScratch&& make_scratch, Body&& body) {
   });
 }
 
-// As for_parts, but calls body(scratch, item) for whole items: what an item gives is summed in one order, whatever the number
-// of threads.
+// As for_parts, but calls body(scratch, item) for whole items, each on the thread whose share its middle lies in: what an item
+// gives is summed in one order, whatever the number of threads.
 template <typename MakeScratch, typename Body>
 void for_items(const Work& work, MakeScratch&& make_scratch, Body&& body) {
   constexpr int64_t kLeast = 2048;
@@ -85,7 +89,8 @@ void for_items(const Work& work, MakeScratch&& make_scratch, Body&& body) {
   at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     auto scratch = make_scratch();
     for (int64_t i = 0; i < items; ++i) {
-      const int64_t task = std::min(work.items[i].work_before * tasks / std::max<int64_t>(total, 1), tasks - 1);
+      const int64_t twice = work.items[i].work_before + work.items[i + 1].work_before;
+      const int64_t task = std::min(twice * tasks / std::max<int64_t>(2 * total, 1), tasks - 1);
       if (begin <= task && task < end) body(scratch, work.items[i]);
     }
   });

@@ -12,7 +12,16 @@ from recsys.exported.versions import Versions
 from tests.train import tiny
 from tests.train.launch import cli, finished, start_launched_ranks
 
-PLANS = ("row_wise", "column_wise", "table_wise", "data_parallel", "grid_shard", "table_row_wise")
+# Sharding type -> what its model sees of the vectors: runs of the one are those of the other too
+PLANS = {
+    "row_wise": "mode=simtier",
+    "column_wise": "mode=vector",
+    "table_wise": "mode=simscore",
+    "data_parallel": "mode=make",
+    "grid_shard": "mode=simtier+make",
+    "table_row_wise": "sa_ta=true",  # and SimTier, as the config has it
+    "table_column_wise": "mode=none",
+}
 
 
 def logits(*arguments: object, out: Path) -> np.ndarray:
@@ -23,19 +32,20 @@ def logits(*arguments: object, out: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_runs_of_two_ranks_under_every_plan(tmp_path):
+def test_runs_of_two_ranks_under_every_plan_and_of_every_mode(tmp_path):
     data = tiny.make_data(tmp_path / "data", train_rows=128)
     (tmp_path / "config.yaml").write_text(
         f"data: {{path: {data}, shuffle_rows: 0, batch_size: 16}}\n"
-        "model: {embedding_dim: 16, over_arch: [8], multimodal: {mode: simtier, num_tiers: 4}}\n"
+        "model: {embedding_dim: 16, over_arch: [8], multimodal: {mode: simtier, num_tiers: 4, make: {hidden: [4]}}}\n"
         "train: {warmup_steps: 3, select: auc}\nsparse_optimizer: {lr: 0.1}\n"
         f"process: {{device: cpu, threads: 1}}\nrun: {{root: {tmp_path / 'runs'}}}\n"
     )
     jobs = []
-    for kind in PLANS:
-        tables = [f"sharding.tables.{t}.sharding_types=[{kind}]" for t in ("user", "tag", "item")]
-        widths = [f"sharding.tables.{t}.min_partition=8" for t in ("user", "tag", "item")]
-        jobs.append({"config": str(tmp_path / "config.yaml"), "overrides": [f"run.name={kind}", *tables, *widths]})
+    for kind, modality in PLANS.items():
+        overrides = [f"run.name={kind}", f"model.multimodal.{modality}"]
+        for table in ("user", "tag", "item"):
+            overrides += [f"sharding.tables.{table}.{s}" for s in (f"sharding_types=[{kind}]", "min_partition=8")]
+        jobs.append({"config": str(tmp_path / "config.yaml"), "overrides": overrides})
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
     done = finished(start_launched_ranks(2, tmp_path / "jobs.json", module="tests.train.ctr.plans_worker"), 300)
     assert done.status == 0, done.err[-20000:]
