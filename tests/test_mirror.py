@@ -26,6 +26,7 @@ OF_SEVERAL = {
     "embeddings/kernels/target_attention/test_implementations.py": "what every implementation must do",
     "embeddings/kernels/target_attention/test_wrong_variants.py": "that the tests notice wrong kernels",
     "embeddings/kernels/test_triton.py": "simtier/triton.py and make_attention/triton.py, compiled and interpreted",
+    "recsys/exported/test_quantised_inputs.py": "tables of fewer bits, from their files to a model's first layer",
     "recsys/models/test_overlap.py": "exchanges of frozen rows that are under way while IDs are looked up",
     "test_layout.py": "the tree",
     "test_source.py": "the source of all modules",

@@ -11,6 +11,7 @@ from embeddings.errors import InputError
 from recsys.features.ragged import Ragged
 
 DTYPES = ("float32", "float16", "int8")
+ALLOWED_GAUC_CHANGE = 0.0003
 
 
 def measure(run: str | None, split: str, rows: int, results: Path) -> None:
@@ -54,6 +55,11 @@ def measure(run: str | None, split: str, rows: int, results: Path) -> None:
                 "gauc_change": gauc["scorer"] - gauc["trainer"],
             }
             show(append("serving", row, results))
+            if abs(row["gauc_change"]) > ALLOWED_GAUC_CHANGE:
+                raise InputError(
+                    f"tables of {dtype} change the GAUC of {row['rows']:,} rows by {row['gauc_change']:+.5f}; allowed: "
+                    f"{ALLOWED_GAUC_CHANGE}; export this run with --dtype float16 or float32"
+                )
 
 
 def _trained(opened: Any, device: Any, rows: int) -> dict[str, np.ndarray]:

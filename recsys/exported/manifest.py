@@ -48,6 +48,15 @@ class Source(Strict):
     epoch: Count
 
 
+class LogitsChange(Strict):
+    """By how much tables of fewer bits change logits: of ``rows`` rows of a split, the absolute differences."""
+
+    split: str
+    rows: int = Field(ge=1)
+    largest: float = Field(ge=0)
+    mean: float = Field(ge=0)
+
+
 class WarmupRequest(Strict):
     """A request as JSON has it."""
 
@@ -73,6 +82,9 @@ class Manifest(Strict):
     tables: dict[FileName, TableEntry]
     stores: dict[FileName, StoreEntry]
     files: dict[str, FileEntry]
+    logits_change: LogitsChange | None = (
+        None  # of tables that are all float32, and where no split was there to measure it
+    )
 
     @model_validator(mode="after")
     def _belong_together(self) -> "Manifest":

@@ -40,6 +40,7 @@ from train.ctr.build import check_stores
 from train.ctr.config import Config, check_names
 from train.ctr.progress import CTRProgress
 from train.ctr.trained_schema import schema_to_export
+from train.export.logits_change import logits_change
 from train.export.table_files import InitialWeights, write_table
 from train.export.warmup import warmup_requests
 from train.run.progress import ProgressBar
@@ -58,9 +59,15 @@ class Exported:
         source, size = self.manifest.source, sum(entry.bytes for entry in self.manifest.files.values())
         dtypes = [entry.dtype for entry in self.manifest.tables.values()]
         tables = ", ".join(f"{dtypes.count(dtype)} {dtype}" for dtype in dict.fromkeys(dtypes))
-        return (
+        what = (
             f"exported {source.run}, {source.checkpoint} of epoch {source.epoch}, as {self.folder}: "
             f"{len(dtypes)} tables{f' ({tables})' if tables else ''}, {size / 2**20:,.1f} MiB"
+        )
+        if (change := self.manifest.logits_change) is None:
+            return what
+        return (
+            f"{what}\nthe tables' dtypes change logits of {change.rows:,} rows of {change.split} by at most "
+            f"{change.largest:.1e}, {change.mean:.1e} on average"
         )
 
 
@@ -100,7 +107,10 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
             write_json(folder / WARMUP, {"requests": requests}, indent=None)
             source = Source(run=config.run_folder, checkpoint=path.name, step=state.step, epoch=state.epochs_begun)
             facts = {"version": version, "source": source, "model": model, "tables": tables}
-            manifest = _write_manifest(folder, facts, schema, config.data.path, stores)
+            manifest = _manifest(folder, facts, schema, config.data.path, stores)
+            change = logits_change(folder, manifest, schema, stores, reader, config.data.path, config.data.validation)
+            manifest = manifest.model_copy(update={"logits_change": change})
+            write_manifest(folder, manifest)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -180,10 +190,10 @@ def _write_dense(
     path.write_bytes(save(weights))
 
 
-def _write_manifest(
+def _manifest(
     folder: Path, facts: dict[str, Any], schema: Schema, data: str, stores: Mapping[str, FrozenStore]
 ) -> Manifest:
-    """manifest.json of all that is in ``folder``, then READY."""
+    """That of all that is in ``folder``."""
     entries = {
         name: StoreEntry(
             checksum=store.checksum,
@@ -196,10 +206,8 @@ def _write_manifest(
     }
     files = {str(p.relative_to(folder)): FileEntry.of(p) for p in sorted(folder.rglob("*")) if p.is_file()}
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    manifest = Manifest(created=created, tierwise=installed("tierwise") or "", stores=entries, files=files, **facts)
     assert SCHEMA_FILE in files
-    write_manifest(folder, manifest)
-    return manifest
+    return Manifest(created=created, tierwise=installed("tierwise") or "", stores=entries, files=files, **facts)
 
 
 def _absolute(path: str) -> str:

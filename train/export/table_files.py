@@ -39,6 +39,12 @@ class InitialWeights:
         return result
 
 
+def weight_key(name: str, pooled: bool) -> str:
+    """What a checkpoint calls the weights of table ``name``; ``pooled`` as for ``write_table``."""
+    kind = "embedding_bags" if pooled else "embeddings"
+    return f"model.sparse.{collection_name(pooled, False)}.{kind}.{module_name(name)}.weight"
+
+
 def write_table(
     checkpoint: ShardReader,
     folder: Path,
@@ -56,8 +62,7 @@ def write_table(
 
     Raises InputError where the checkpoint has no such table, or it holds numbers that are not finite.
     """
-    kind = "embedding_bags" if pooled else "embeddings"
-    key = f"model.sparse.{collection_name(pooled, False)}.{kind}.{module_name(name)}.weight"
+    key = weight_key(name, pooled)
     size = (entry.rows, entry.width)
     at_once = max(8, BLOCK_NUMBERS // entry.width // 8 * 8)  # whole bytes of bits
     with ExitStack() as opened:

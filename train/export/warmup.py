@@ -31,7 +31,7 @@ def warmup_requests(folder: str, split: str, schema: Schema) -> list[dict[str, A
 
     Raises InputError where the split is not there, or its rows cannot be read.
     """
-    block = _first_rows(folder, split, schema, max(SIZES))
+    block = first_rows(folder, split, schema, feature_fields(schema), max(SIZES))
     if block is None:
         return []
     columns: dict[str, Column] = {}
@@ -45,9 +45,9 @@ def warmup_requests(folder: str, split: str, schema: Schema) -> list[dict[str, A
     return [request for request in requests if request is not None]
 
 
-def _first_rows(folder: str, split: str, schema: Schema, count: int) -> RowBlock | None:
+def first_rows(folder: str, split: str, schema: Schema, fields: list[Field], count: int) -> RowBlock | None:
+    """The first ``count`` rows of a split, or all of fewer; None where it has none. Raises InputError."""
     files = read_footers(find_files(folder, split))
-    fields = feature_fields(schema)
     check_columns(files, fields, ignored=set())
     names, blocks = list(dict.fromkeys(field.column for field in fields)), []
     for file in files:
