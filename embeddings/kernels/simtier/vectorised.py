@@ -63,7 +63,7 @@ def _in_float64(
     if scale is not None:
         similarity *= scale.double().index_select(0, one) * scale.double().index_select(0, other)
     elif table.dtype == torch.int8:
-        similarity /= ((a * a).sum(1) * (b * b).sum(1)).sqrt()
+        similarity /= ((a * a).sum(1) * (b * b).sum(1)).sqrt_().clamp_(min=1)  # rows of zeros, which no store holds
     return similarity.float()
 
 
