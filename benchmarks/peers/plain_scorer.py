@@ -1,14 +1,18 @@
 """The exported model's forward in plain PyTorch, as it is written without this project's kernels; eager or compiled.
 
 The same parameters, features and HTTP stack. Histories are neither padded nor repeated: the user's embeddings and
-vectors are looked up once and broadcast over the candidates. The first layers of both attentions are split by their
-linearity: a target's part and a behaviour's part are computed once, and what is left are the products of both, so
-that no tensor of [N, L, 4M] is made; activations are in place. That is the careful way to write it. ``folded`` goes as
-far as algebra does, and as our kernels go: the target is folded into the weights, so that one matrix product makes the
-hidden units of all pairs, and no tensor of [N, L, M] is made either.
+vectors are looked up once and broadcast over the candidates. There are three, each written with more care:
+
+    layers   the ID attention layer by layer, as its module has it; MAKE's first layer split by its linearity, as
+             otherwise there would be tensors of [N, L, 4M]
+    split    both attentions' first layers are split: a target's part and a behaviour's part are computed once, and what
+             is left are the products of both; activations are in place
+    folded   as far as algebra goes, and our kernels: the target is folded into the weights, so that one matrix product
+             makes the hidden units of all pairs, and no tensor of [N, L, M] is made either
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,15 +28,16 @@ from recsys.models.multimodal import ModalityFeatures, TierFeatures
 from recsys.models.target_attention import TargetAttention
 
 Tables = dict[str, torch.Tensor]
+How = Literal["layers", "split", "folded"]
 
 
 class PlainScorer:
     """Logits of a request's candidates, for the modes simtier and simtier+make of the architecture din."""
 
-    def __init__(self, model: ExportedModel, compiled: bool, folded: bool) -> None:
+    def __init__(self, model: ExportedModel, compiled: bool, how: How) -> None:
         arch = model.arch
         assert isinstance(arch, DINArch)
-        self._model, self._arch, self._folded = model, arch, folded
+        self._model, self._arch, self._how = model, arch, how
         rows = {name: np.arange(entry.rows) for name, entry in model.manifest.tables.items()}
         self._tables = {name: table.embeddings(rows[name]) for name, table in model.tables.items()}
         forward: Callable[..., torch.Tensor] = self._forward
@@ -60,7 +65,7 @@ class PlainScorer:
         features += [embedded(f.name).expand(count, -1) for f in arch.ids]
         for f, attention in zip(arch.sequences, arch.attention.values(), strict=True):
             assert isinstance(attention, TargetAttention) and f.target is not None
-            features.append(_attended(attention, embedded(f.target), embedded(f.name), self._folded))
+            features.append(_attended(attention, embedded(f.target), embedded(f.name), self._how))
         for module in modules_of(ModalityFeatures, arch.multimodal.values()):
             table = module.table
             assert isinstance(table, FrozenTable) and table.scale is None
@@ -68,26 +73,30 @@ class PlainScorer:
             known = (frozen[module.modality][0] >= 0).unsqueeze(1) & (frozen[module.modality][1] >= 0)
             for part in module.parts:
                 if isinstance(part, MAKEFeatures):
-                    features.append(_make(part.make, targets, history, known, self._folded))
+                    features.append(_make(part.make, targets, history, known, self._how))
                 else:
                     assert isinstance(part, TierFeatures)
                     features.append(_tiers(targets @ history.T, known, part.width))
         return arch.over.layers(torch.cat(features, dim=1)).squeeze(1)
 
 
-def _attended(unit: TargetAttention, target: torch.Tensor, behaviours: torch.Tensor, folded: bool) -> torch.Tensor:
+def _attended(unit: TargetAttention, target: torch.Tensor, behaviours: torch.Tensor, how: How) -> torch.Tensor:
     """target [N, D], behaviours [L, D]: [N, D]."""
+    if how == "layers":
+        keys = behaviours.unsqueeze(0).expand(target.shape[0], -1, -1)
+        pairs = torch.cat([keys, keys * target.unsqueeze(1)], dim=2)
+        return unit.score(unit.pair(pairs) + unit.query(target).unsqueeze(1)).squeeze(2) @ behaviours
     of_key, of_product = unit.pair.weight.chunk(2, dim=1)
-    hidden = _products(target, behaviours, of_product, folded)
+    hidden = _products(target, behaviours, of_product, how)
     hidden.add_(unit.query(target)).add_((behaviours @ of_key.T).unsqueeze(1))
     for layer in unit.score:
         hidden = nn.functional.silu(hidden, inplace=True) if isinstance(layer, nn.SiLU) else layer(hidden)
     return hidden.squeeze(2).T @ behaviours
 
 
-def _products(target: torch.Tensor, behaviours: torch.Tensor, weight: torch.Tensor, folded: bool) -> torch.Tensor:
+def _products(target: torch.Tensor, behaviours: torch.Tensor, weight: torch.Tensor, how: How) -> torch.Tensor:
     """What ``weight`` [H, D] makes of products of target and behaviour: [L, N, H]."""
-    if not folded:
+    if how != "folded":
         return (behaviours.unsqueeze(1) * target) @ weight.T
     of_targets = (target.unsqueeze(1) * weight).flatten(0, 1)
     return (behaviours @ of_targets.T).view(behaviours.shape[0], target.shape[0], weight.shape[0])
@@ -103,15 +112,23 @@ def _tiers(cosines: torch.Tensor, known: torch.Tensor, count: int) -> torch.Tens
     return torch.zeros(cosines.shape[0], count).scatter_add_(1, tier, known.float()).log1p()
 
 
-def _make(make: MAKE, targets: torch.Tensor, history: torch.Tensor, known: torch.Tensor, folded: bool) -> torch.Tensor:
+def _make(make: MAKE, targets: torch.Tensor, history: torch.Tensor, known: torch.Tensor, how: How) -> torch.Tensor:
     """v_MAKE, the activations of every layer, the logit: [N, M + sum of H_i + 1]."""
     unit = make.attention
     of_query, of_key, of_difference, of_product = (unit.weight * unit.spread).chunk(4, dim=1)
     query = targets @ (of_query + of_difference).T + unit.bias
-    hidden = _products(targets, history, of_product, folded)
+    if how == "layers":
+        key = history @ (of_key - of_difference).T
+        hidden = query.unsqueeze(1) + key.unsqueeze(0) + (targets.unsqueeze(1) * history.unsqueeze(0)) @ of_product.T
+        hidden = torch.where(hidden > 0, hidden, unit.slope * hidden)
+        return _mlp(make, targets, history, (hidden @ unit.score) * known)
+    hidden = _products(targets, history, of_product, how)
     hidden.add_(query).add_((history @ (of_key - of_difference).T).unsqueeze(1))
     hidden = nn.functional.prelu(hidden.view(-1, hidden.shape[2]), unit.slope).view(hidden.shape)
-    weights = (hidden @ unit.score).T * known
+    return _mlp(make, targets, history, (hidden @ unit.score).T * known)
+
+
+def _mlp(make: MAKE, targets: torch.Tensor, history: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     scale = make.table.width**0.5
     pooled = weights @ history * scale
     flow, outputs = torch.cat([pooled, targets * scale, pooled * targets * scale], dim=1), [pooled]

@@ -3,7 +3,7 @@
     python -m benchmarks.serving.contender NAME MODEL PORT PROCESSES SLOW_MS
 
 alone is ours, but scores each request for itself, as the peers do. eager and compiled are plain PyTorch
-(benchmarks/peers/plain_scorer.py), folded_eager and folded_compiled the same with the target folded into the weights.
+(benchmarks/peers/plain_scorer.py), split_ and folded_ the same, written with more and with most care.
 noop answers without having looked at the body, parsed with all but the model: what HTTP alone takes, and HTTP, parsing
 and features together.
 """
@@ -16,11 +16,13 @@ from unittest import mock
 from serve.http import supervisor, worker
 from serve.http.settings import Settings
 
-PEERS = {
-    "eager": {"compiled": False, "folded": False},
-    "compiled": {"compiled": True, "folded": False},
-    "folded_eager": {"compiled": False, "folded": True},
-    "folded_compiled": {"compiled": True, "folded": True},
+PEERS: dict[str, dict[str, Any]] = {
+    "eager": {"compiled": False, "how": "layers"},
+    "compiled": {"compiled": True, "how": "layers"},
+    "split_eager": {"compiled": False, "how": "split"},
+    "split_compiled": {"compiled": True, "how": "split"},
+    "folded_eager": {"compiled": False, "how": "folded"},
+    "folded_compiled": {"compiled": True, "how": "folded"},
 }
 CONTENDERS = ("ours", "alone", *PEERS, "noop", "parsed")
 _MAIN = worker.main

@@ -29,7 +29,7 @@ CASES = ("speed", "parity", "swap", "memory", "faults", "soak", "stacks")
 )
 @click.option(
     "--contenders",
-    default="ours,alone,eager,compiled,folded_eager,folded_compiled,noop,parsed",
+    default="ours,alone,eager,compiled,split_eager,split_compiled,folded_eager,folded_compiled,noop,parsed",
     show_default=True,
     help="speed: of these.",
 )

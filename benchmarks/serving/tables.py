@@ -6,12 +6,14 @@ _PEERS = {
     "alone": "ours, a request at a time",
     "eager": "eager PyTorch",
     "compiled": "torch.compile",
+    "split_eager": "eager, split",
+    "split_compiled": "torch.compile, split",
     "folded_eager": "eager, folded",
     "folded_compiled": "torch.compile, folded",
     "parsed": "all but the model",
     "noop": "HTTP alone",
 }
-_COMPARED = {"eager", "compiled", "folded_eager", "folded_compiled"}
+_COMPARED = {"eager", "compiled", "split_eager", "split_compiled", "folded_eager", "folded_compiled"}
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:
