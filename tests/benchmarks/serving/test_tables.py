@@ -13,7 +13,7 @@ def test_speed():
     new = {**SPEED, "contenders": {"ours": {**FIGURES, "requests_per_s": 20.0}, **peers}}
     new["ours_over"] = {"eager": 5.0, "noop": 0.0}
     (line,) = speed([old, new]).splitlines()[2:]
-    assert line == "| 1,000 | 50 | 20 | 2.0, 3.0 | 2.5, 6.0 |  | 4.0 (5.0x) |  |  |  |  | 5,000.0 |"
+    assert line == "| 1,000 | 50 | 20 | 2.0, 3.0 | 2.5, 6.0 |  | 4.0 (5.0x) |  |  |  |  |  |  | 5,000.0 |"
 
 
 def test_parity():
