@@ -22,6 +22,7 @@ MOST_PAIRS = (
     1 << 14
 )  # of requests that are scored at once: some milliseconds, that each of them then waits for the others
 MOST_TOGETHER = 64
+MOST_LOOKS = 4  # for more requests, before a turn
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,17 @@ class ScoreQueue:
             while not self._jobs:
                 self._wake.clear()
                 await self._wake.wait()
+            await self._more()
             self._do(self._taken())  # of which nothing stays, as each holds the version that it is for
             await asyncio.sleep(0)
+
+    async def _more(self) -> None:
+        """Let the loop read what has come, as long as that is more: clients that were answered at once ask at once."""
+        for _ in range(MOST_LOOKS):
+            known = len(self._jobs)
+            await asyncio.sleep(0)
+            if len(self._jobs) == known:
+                return
 
     def _taken(self) -> list[_Job]:
         """The next job or, where that is scored, it and those behind it that may be scored with it."""

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from serve.http.score_queue import MOST_PAIRS, MOST_TOGETHER, ScoreQueue
+from serve.http.score_queue import MOST_LOOKS, MOST_PAIRS, MOST_TOGETHER, ScoreQueue
 from tests.serve.http.served import served
 
 
@@ -59,6 +59,29 @@ def test_what_is_scored_at_once_is_bounded():
     assert scored == [[half, half], [1], [9 * MOST_PAIRS], [2]]
     scored, _ = together(*(read("a", 1) for _ in range(MOST_TOGETHER + 1)))
     assert list(map(len, scored)) == [MOST_TOGETHER, 1]
+
+
+def test_a_turn_takes_what_comes_while_the_loop_reads():
+    scored = []
+
+    async def run():
+        queue = ScoreQueue(100, 5.0, lambda requests: scored.append(len(requests)) or [1] * len(requests), unseen)
+        working = asyncio.create_task(queue.work())
+        jobs = []
+
+        def comes(more: int) -> None:
+            jobs.append(asyncio.create_task(queue.score(request(), read("a"))))
+            if more:
+                asyncio.get_running_loop().call_soon(comes, more - 1)
+
+        comes(2 * MOST_LOOKS)
+        while len(jobs) <= 2 * MOST_LOOKS:
+            await asyncio.sleep(0)
+        await asyncio.gather(*jobs)
+        working.cancel()
+
+    asyncio.run(run())
+    assert scored[0] in (MOST_LOOKS, MOST_LOOKS + 1) and sum(scored) == 2 * MOST_LOOKS + 1
 
 
 def test_how_many_wait_is_told():
@@ -127,14 +150,16 @@ def test_the_loop_reads_and_refuses_between_two_jobs():
         queue = ScoreQueue(2, 5.0, no_requests, unseen)
         working = asyncio.create_task(queue.work())
         seen = []
-        jobs = [asyncio.create_task(queue.run(request(), lambda: seen.append("job"))) for _ in range(2)]
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().call_soon(seen.append, "read")
-        await asyncio.gather(*jobs)
+
+        def job() -> None:
+            seen.append("job")
+            asyncio.get_running_loop().call_soon(seen.append, "read")
+
+        await asyncio.gather(*(queue.run(request(), job) for _ in range(2)))
         working.cancel()
         return seen
 
-    assert asyncio.run(run()) == ["job", "read", "job"]
+    assert asyncio.run(run())[:3] == ["job", "read", "job"]
 
 
 def test_a_job_that_waited_too_long_is_not_done():
