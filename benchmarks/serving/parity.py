@@ -12,6 +12,7 @@ from recsys.features.ragged import Ragged
 
 DTYPES = ("float32", "float16", "int8")
 ALLOWED_GAUC_CHANGE = 0.0003
+ALLOWED_CHANGE = 1e-5  # of a logit, with tables of float32
 
 
 def measure(run: str | None, split: str, rows: int, results: Path) -> None:
@@ -55,6 +56,9 @@ def measure(run: str | None, split: str, rows: int, results: Path) -> None:
                 "gauc_change": gauc["scorer"] - gauc["trainer"],
             }
             show(append("serving", row, results))
+            largest = max(row["rows_largest"], row["requests_largest"])
+            if dtype == "float32" and largest > ALLOWED_CHANGE:
+                raise InputError(f"a logit differs from the trainer's by {largest:.1e}; allowed: {ALLOWED_CHANGE}")
             if abs(row["gauc_change"]) > ALLOWED_GAUC_CHANGE:
                 raise InputError(
                     f"tables of {dtype} change the GAUC of {row['rows']:,} rows by {row['gauc_change']:+.5f}; allowed: "
