@@ -13,8 +13,8 @@ from torchx_components.bench import bench
 FOLDER = ROOT / "benchmarks"
 TEXTS = [ROOT / "Makefile", *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *FOLDER.rglob("*.md")]
 TEXTS += [*FOLDER.rglob("*.py"), *(ROOT / "torchx_components").glob("*.py")]
-# one runs in another environment, one is started by the scorer's benchmark; those of ranks are named for them
-WORKERS = {"peers.fuxictr.run", "serving.contender"}
+# two run in other environments, one is started by the scorer's benchmark; those of ranks are named for them
+WORKERS = {"peers.fuxictr.run", "serving.contender", "peers.http_stacks"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
