@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from serve.policy import Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
 from serve.unknown import Unknown, look_for_unknown
 
+Failure = TypeVar("Failure", bound=Exception)
+
 
 @dataclass(frozen=True)
 class ReadRequest:
@@ -28,7 +31,7 @@ class ReadRequest:
     context     column -> an array or Ragged of 1 row
     candidates  column -> an array or Ragged of N rows
     count       N
-    pairs       of a candidate and a value of the lists, as they are cut: what the work grows with
+    pairs       of a candidate and a value of the lists, as they are cut, and candidates: what the work grows with
     kind        requests of one kind can be scored at once: they have the same columns, of the same types
     """
 
@@ -85,10 +88,12 @@ class OpenedVersion:
                 if isinstance(column, Ragged):
                     limits.check_lists(name, column.values.size)
         count = self._assemble.count(context, candidates)
-        pairs = count * (1 + self._values(context)) + self._values(candidates)
-        limits.check_pairs(count, pairs)
-        types = [(name, _type(column)) for columns in (context, candidates) for name, column in columns.items()]
-        return ReadRequest(self, context, candidates, count, pairs, (self, len(context), *types))
+        shared, own = self._values(context), self._values(candidates)
+        limits.check_pairs(count, count * shared + own)
+        types = [sorted((name, str(_type(column))) for name, column in side.items()) for side in (context, candidates)]
+        return ReadRequest(
+            self, context, candidates, count, max(count, 1) * (1 + shared) + own, (self, *map(tuple, types))
+        )
 
     def score(self, requests: Sequence[ReadRequest], policy: Policy) -> list[Answer | Exception]:
         """What to answer to each of ``requests``, which are of one kind: InputError where its values or the policy
@@ -98,8 +103,21 @@ class OpenedVersion:
             return self.score_and_rows(requests, policy)[0]
         except Exception as error:
             if len(requests) == 1:
-                return [error]
+                return [_bare(error) if isinstance(error, (InputError, NotFinite)) else error]
+        refusals = [self._refusal(request) for request in requests]
+        sound = [request for request, refusal in zip(requests, refusals, strict=True) if refusal is None]
+        if len(sound) == len(requests):  # something else went wrong, with whichever
             return [answer for request in requests for answer in self.score([request], policy)]
+        answers = iter(self.score(sound, policy) if sound else [])
+        return [next(answers) if refusal is None else refusal for refusal in refusals]
+
+    def _refusal(self, request: ReadRequest) -> InputError | None:
+        """Why its values are refused, if they are."""
+        try:
+            self._assemble(request.context, request.candidates, [request.count])
+        except InputError as error:
+            return _bare(error)
+        return None
 
     def score_and_rows(
         self, requests: Sequence[ReadRequest], policy: Policy
@@ -120,7 +138,7 @@ class OpenedVersion:
                     self._check_finite(logits[own])
                 answers.append(self._answer(rows, logits[own], unknown, request, own, policy))
             except (InputError, NotFinite) as error:
-                answers.append(error)
+                answers.append(_bare(error))
         return answers, rows
 
     def _answer(
@@ -155,6 +173,11 @@ class OpenedVersion:
                 longest = self._longest.get(name)
                 total += column.values.size if longest is None else min(column.values.size, longest * len(column))
         return total
+
+
+def _bare(error: Failure) -> Failure:
+    """Without its traceback, whose frames hold the request, the version and whatever else was at hand."""
+    return error.with_traceback(None)
 
 
 def _type(column: np.ndarray | Ragged) -> np.dtype:

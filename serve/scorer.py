@@ -18,6 +18,7 @@ from serve.opened_version import OpenedVersion, ReadRequest
 from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
 
+_LISTS = (list, tuple, np.ndarray)
 _UNREAD = 3  # columns of rows that requests may have though no feature reads them: label, user, timestamp
 
 
@@ -111,8 +112,12 @@ class Scorer:
         """Answers to requests of one kind; for each that cannot be answered, the error that ``score`` would raise.
 
         The work of a request is little beside what comes with any, so requests that wait are scored at once. Scores are
-        the same to the last bit.
+        the same to the last bit. Raises ValueError for requests of several kinds.
         """
+        if len({request.kind for request in requests}) > 1:
+            raise ValueError("requests of several kinds cannot be scored at once; group them by their kind")
+        if not requests:
+            return []
         return requests[0].version.score(requests, self.policy)
 
     def refresh(self) -> bool:
@@ -139,12 +144,17 @@ class Scorer:
         return OpenedVersion.open(self._versions.folder(version), self._stores, check)
 
     def _check_plain(self, fields: Mapping[str, Field], context: Any, candidates: Any) -> None:
-        """Numbers of columns and rows, before any value is looked at: of millions that takes seconds."""
+        """Numbers of columns, rows and listed values, before any is looked at: of millions that takes seconds."""
         for side, given in (("context", context), ("candidates", candidates)):
             if isinstance(given, Mapping) and len(given) > len(fields) + _UNREAD:
                 raise InputError(
                     f"{side} has {len(given):,} columns; features read {len(fields)}; leave out the others"
                 )
         for name, values in candidates.items() if isinstance(candidates, Mapping) else ():
-            if isinstance(values, (list, tuple, np.ndarray)):
+            if isinstance(values, _LISTS):
                 self.limits.check_rows(name, len(values))
+                if len(values) and isinstance(values[0], _LISTS):
+                    self.limits.check_lists(name, sum(len(one) for one in values if isinstance(one, _LISTS)))
+        for name, value in context.items() if isinstance(context, Mapping) else ():
+            if isinstance(value, _LISTS):
+                self.limits.check_lists(name, len(value))

@@ -151,12 +151,14 @@ class Application:
         body = await self._bodies.read(request)
         self.queue.check_room()
         read, encode = (self._read_json, json_answer) if kind == JSON else (self._read_arrow, arrow_answer)
-        answer, waited = await self.queue.score(request, read(body))
+        to_score, body_bytes = read(body), len(body)
+        del body  # it may wait
+        answer, waited = await self.queue.score(request, to_score)
         content = encode(answer)
         seconds = time.perf_counter() - start
         self._metrics.answered(answer, seconds, waited)
         if seconds * 1e3 >= self._settings.slow_ms:
-            self._remember(answer, len(body), seconds, waited)
+            self._remember(answer, body_bytes, seconds, waited)
         return web.Response(body=content, content_type=kind, headers={"Model-Version": answer.version})
 
     def _read_json(self, body: bytes) -> ReadRequest:

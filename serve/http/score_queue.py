@@ -18,27 +18,20 @@ from serve.answer import Answer
 from serve.opened_version import ReadRequest
 
 Result = TypeVar("Result")
-MOST_PAIRS = (
-    1 << 14
-)  # of requests that are scored at once: some milliseconds, that each of them then waits for the others
+# Of requests that are scored at once: some milliseconds, that each of them then waits for the others
+MOST_PAIRS = 1 << 14
 MOST_TOGETHER = 64
 MOST_LOOKS = 4  # for more requests, before a turn
 
 
 @dataclass(frozen=True)
 class _Job:
-    """``work``, or ``scored`` together with others; ``future`` is its result and the seconds that it waited."""
+    """``work``, a function or a request to score; ``future`` is its result and the seconds that it waited."""
 
     request: web.Request
     future: asyncio.Future[tuple[Any, float]]
     since: float
-    work: Callable[[], Any] | None = None
-    scored: ReadRequest | None = None
-
-    @property
-    def kind(self) -> tuple[object, ...] | None:
-        """Jobs of one kind may be done together; None: alone."""
-        return None if self.scored is None else self.scored.kind
+    work: Callable[[], Any] | ReadRequest
 
 
 class ScoreQueue:
@@ -74,18 +67,23 @@ class ScoreQueue:
         Raises web.HTTPTooManyRequests where too many wait, web.HTTPServiceUnavailable where it waited too long,
         asyncio.CancelledError where the client has gone, and what ``work`` raises.
         """
-        return await self._queued(_Job(request, _future(), time.perf_counter(), work=work))
+        return await self._queued(request, work)
 
-    async def score(self, request: web.Request, scored: ReadRequest) -> tuple[Answer, float]:
-        """The answer to ``scored``, and the seconds that it waited. Raises as ``run`` does."""
-        return await self._queued(_Job(request, _future(), time.perf_counter(), scored=scored))
+    async def score(self, request: web.Request, to_score: ReadRequest) -> tuple[Answer, float]:
+        """The answer to ``to_score``, and the seconds that it waited. Raises as ``run`` does."""
+        return await self._queued(request, to_score)
 
-    async def _queued(self, job: _Job) -> tuple[Any, float]:
+    async def _queued(self, request: web.Request, work: Callable[[], Any] | ReadRequest) -> tuple[Any, float]:
         self.check_room()
-        self._jobs.append(job)
+        future = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(request, future, time.perf_counter(), work))
         self._waiting(len(self._jobs))
         self._wake.set()
-        return await job.future
+        del work  # which an error of the future would hold, by its traceback
+        try:
+            return await future
+        finally:
+            del future
 
     async def work(self) -> None:
         """Do jobs as they come, for ever. What ends it ends the process: nothing would be answered any more."""
@@ -108,20 +106,22 @@ class ScoreQueue:
     def _taken(self) -> list[_Job]:
         """The next job or, where that is scored, it and those behind it that may be scored with it."""
         taken: list[_Job] = []
-        pairs = 0
+        pairs, kind = 0, None
         while self._jobs and len(taken) < MOST_TOGETHER:
-            job = self._jobs[0]
-            pairs += job.scored.pairs if job.scored else 0
-            if taken and (pairs > MOST_PAIRS or job.kind is None or job.kind != taken[0].kind):
+            work = self._jobs[0].work
+            of_next = None if callable(work) else work.kind
+            pairs += 0 if callable(work) else work.pairs
+            if taken and (of_next is None or of_next != kind or pairs > MOST_PAIRS):
                 break
-            self._jobs.popleft()
-            if self._is_wanted(job):
+            job = self._jobs.popleft()
+            if self._claimed(job):
                 taken.append(job)
+                kind = of_next
         self._waiting(len(self._jobs))
         return taken
 
-    def _is_wanted(self, job: _Job) -> bool:
-        """Whether somebody still waits for it, and not too long."""
+    def _claimed(self, job: _Job) -> bool:
+        """Whether it is to be done; one for which nobody waits any more, or one that waited too long, is ended."""
         transport = job.request.transport
         if job.future.done() or transport is None or transport.is_closing():
             job.future.cancel()
@@ -148,12 +148,8 @@ class ScoreQueue:
     def _results(self, jobs: list[_Job]) -> Sequence[Any]:
         """Of each, or its exception."""
         try:
-            if jobs[0].work is not None:
+            if callable(jobs[0].work):
                 return [jobs[0].work()]
-            return self._score([job.scored for job in jobs if job.scored is not None])
+            return self._score([job.work for job in jobs if not callable(job.work)])
         except Exception as error:
             return [error] * len(jobs)
-
-
-def _future() -> asyncio.Future[tuple[Any, float]]:
-    return asyncio.get_running_loop().create_future()

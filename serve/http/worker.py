@@ -177,5 +177,4 @@ def take_new_versions(scorer: "Scorer", versions: SharedVersions, metrics: "Metr
             continue
         versions.taken = wanted
         metrics.version(wanted, swapped=True)
-        gc.collect()
-        gc.freeze()  # as at the start
+        gc.collect()  # and no freeze, which would keep for ever what still waits for the version before

@@ -6,6 +6,7 @@ import pytest
 from embeddings.errors import InputError
 from serve import Scorer
 from serve.answer import Answer
+from serve.opened_version import OpenedVersion
 from serve.policy import Policy
 from tests.recsys.exported.artefacts import Artefact, export
 from tests.recsys.exported.test_model import MODELS, SIDES
@@ -56,11 +57,47 @@ def test_one_of_several_that_is_refused_harms_no_other(whole):
         assert isinstance(answer, Answer) and answer.logits.tolist() == scorer.score(*one).logits.tolist()
 
 
+def test_of_several_only_those_that_are_refused_are_left_out(whole, monkeypatch):
+    """One bad request costs those beside it no turn of their own each."""
+    scorer, scored, score = Scorer(whole.root), [], OpenedVersion.score_and_rows
+    monkeypatch.setattr(
+        OpenedVersion,
+        "score_and_rows",
+        lambda self, some, policy: scored.append(len(some)) or score(self, some, policy),
+    )
+    given = [request(2, seed) for seed in range(6)] + [request(2, price=[float("nan")] * 2)]
+    answers = scorer.score_together([scorer.read(*one) for one in given])
+    assert scored == [7, 6] and isinstance(answers[6], InputError) and answers[6].__traceback__ is None
+    assert all(isinstance(answer, Answer) for answer in answers[:6])
+
+
+def test_what_no_request_is_to_blame_for_is_tried_alone(whole, monkeypatch):
+    scorer, score = Scorer(whole.root), OpenedVersion.score_and_rows
+
+    def fails_together(self, some, policy):
+        if len(some) > 1:
+            raise RuntimeError("a defect")
+        return score(self, some, policy)
+
+    monkeypatch.setattr(OpenedVersion, "score_and_rows", fails_together)
+    assert all(isinstance(a, Answer) for a in scorer.score_together([scorer.read(*request(2, i)) for i in range(3)]))
+
+
+def test_requests_of_several_kinds_are_not_scored_at_once(whole):
+    scorer = Scorer(whole.root)
+    context, candidates = request(2)
+    other = scorer.read({**context, "price": 0.5}, {name: c for name, c in candidates.items() if name != "price"})
+    with pytest.raises(ValueError, match="several kinds"):
+        scorer.score_together([scorer.read(context, candidates), other])
+    assert scorer.score_together([]) == []
+
+
 def test_requests_of_other_columns_or_types_are_of_another_kind(whole):
     scorer = Scorer(whole.root)
     context, candidates = request(2)
     kind = scorer.read(context, candidates).kind
     assert scorer.read(*request(3, seed=1)).kind == kind
+    assert scorer.read(context, dict(reversed(candidates.items()))).kind == kind
     moved = {name: column for name, column in candidates.items() if name != "price"}
     assert scorer.read({**context, "price": 0.5}, moved).kind != kind
     assert scorer.read(context, {**candidates, "price": [1, 2]}).kind == kind

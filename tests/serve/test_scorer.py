@@ -105,6 +105,16 @@ def test_limits(whole):
         scorer.score(*request(5, history=[[1] * 20] * 5, title=[[1] * 4] * 5, bought=[[1] * 20] * 5))
 
 
+def test_as_many_pairs_as_are_allowed(whole):
+    """Candidates times the values of what they share: as documents and the command line say."""
+    context, candidates = request(5, bought=[[]] * 5, tags=[[]] * 5, title=[[]] * 5, history=[[1] * 4] * 5)
+    Scorer(whole.root, limits=Limits(pairs=20)).score(context, candidates)
+    with pytest.raises(
+        InputError, match="5 candidates and their lists make 20 pairs; allowed: at most 19; send several"
+    ):
+        Scorer(whole.root, limits=Limits(pairs=19)).score(context, candidates)
+
+
 def test_what_is_far_too_much_is_not_looked_at(scorer, monkeypatch):
     """Each value's type, each column's name: of millions that takes seconds."""
     for name in ("context_columns", "candidate_columns"):
@@ -112,6 +122,12 @@ def test_what_is_far_too_much_is_not_looked_at(scorer, monkeypatch):
     context, candidates = request(2)
     with pytest.raises(InputError, match="column 'item' has 10,001 rows; allowed: at most 10,000"):
         scorer.score(context, {**candidates, "item": [None] * 10_001})
+    for long in (
+        (context | {"history": [None] * 100_001}, candidates),
+        (context, candidates | {"tags": [[0] * 60_000] * 2}),
+    ):
+        with pytest.raises(InputError, match=r"column '\w+' has 1\d0,00\d values in lists; allowed: at most 100,000"):
+            scorer.score(*long)
     for side in (0, 1):
         sides = [dict(context), dict(candidates)]
         sides[side] |= {str(i): [] for i in range(20)}

@@ -1,11 +1,14 @@
 """A worker takes versions while it answers: every answer is of one version, what is refused leaves the one before."""
 
 import asyncio
+import gc
+import json
 import multiprocessing
 import os
 import shutil
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -97,6 +100,33 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing_and_leak_nothing(own_mode
     assert got["tierwise_version_swaps_total"] == swaps and got["tierwise_version_refusals_total"] == 0
     assert got["tierwise_version"] == got["tierwise_oldest_version"] == int(scorer.version)
     assert maps(own_model) == files(own_model) == 10  # two of each of five tables, of one version
+
+
+@pytest.mark.parametrize(("price", "timeout_s", "status"), [(1e39, 5.0, 400), (0.5, 0.05, 503), (0.5, 5.0, 200)])
+def test_a_request_that_waits_over_a_swap_keeps_no_version(own_model, data, shared, quick, price, timeout_s, status):
+    write_version(own_model, data, 2)
+    scorer = Scorer(own_model, version="000001")
+    before = weakref.ref(scorer._opened)
+    body = json.dumps({**REQUEST, "candidates": {**REQUEST["candidates"], "price": [price] * 3}}).encode()
+
+    async def ask():
+        async with served(scorer, works=False, timeout_s=timeout_s) as server:
+            asked = asyncio.create_task(server.json(body))
+            while not len(server.application.queue):
+                await asyncio.sleep(0.005)
+            shared.wanted = "000002"
+            while shared.taken != "000002":
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.1)
+            assert before() is not None
+            working = asyncio.create_task(server.application.queue.work())
+            assert (await asked)[0] == status
+            working.cancel()
+
+    with taking(scorer, shared, Metrics("0")):
+        asyncio.run(ask())
+    gc.collect()
+    assert before() is None
 
 
 def no_store(root, version):
