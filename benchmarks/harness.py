@@ -4,12 +4,14 @@ import datetime
 import json
 import os
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from embeddings.errors import InputError
 from train.run.run_folder import git_state, versions
 
 RESULTS = Path(__file__).with_name("results")
@@ -68,6 +70,17 @@ def read(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
 def show(row: Mapping[str, Any]) -> None:
     """Print a row as a JSON line, without what it was measured on."""
     print(json.dumps({k: v for k, v in row.items() if k not in _MEASURED_ON}), flush=True)
+
+
+def record(name: str, row: Mapping[str, Any], folder: Path, wrong: str = "") -> None:
+    """Append ``row`` and print it; where it is ``wrong``, print it to standard error alone.
+
+    Then neither the rows nor the tables that are made of them hold it. Raises InputError.
+    """
+    if wrong:
+        print(json.dumps(row), file=sys.stderr, flush=True)
+        raise InputError(f"{wrong}; no row was added")
+    show(append(name, row, folder))
 
 
 def results_option(flag: str) -> Callable[[Callable], Callable]:

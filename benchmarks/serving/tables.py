@@ -1,5 +1,8 @@
 """Tables of the scorer: speed, parity, swaps, memory, faults, soak, HTTP stacks."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from benchmarks.markdown import ResultTable, Rows, markdown_table, mib, newest
 
 _PEERS = {
@@ -34,9 +37,20 @@ def speed(rows: Rows) -> str:
             found = contenders.get(name)
             against = f" ({row['ours_over'][name]:.1f}x)" if found and name in _COMPARED else ""
             cells.append(f"{found['requests_per_s']:,.1f}{against}" if found else "")
-        lines.append([f"{row['candidates']:,}", f"{row['length']:,}", *cells])
+        lines.append([f"{row['candidates']:,}", f"{row['length']:,}", *cells, *_shares(contenders, row["processes"])])
     head = ["candidates", "history", "requests/s", "p50, p99, ms", "at random times", *_PEERS.values()]
+    head += ["HTTP's share", "parsing's and features'"]
     return _table(head, lines)
+
+
+def _shares(contenders: Mapping[str, Mapping[str, Any]], processes: int) -> list[str]:
+    """Of the time that a request of ours takes a core: what HTTP alone takes, and what all but the model adds."""
+    if not {"noop", "parsed"} <= contenders.keys():
+        return ["", ""]
+    ours_us, http_us, parsed_us = (
+        processes * 1e6 / contenders[name]["requests_per_s"] for name in ("ours", "noop", "parsed")
+    )
+    return [f"{http_us / ours_us:.1%}", f"{(parsed_us - http_us) / ours_us:.1%}"]
 
 
 def parity(rows: Rows) -> str:

@@ -82,9 +82,8 @@ class Manifest(Strict):
     tables: dict[FileName, TableEntry]
     stores: dict[FileName, StoreEntry]
     files: dict[str, FileEntry]
-    logits_change: LogitsChange | None = (
-        None  # of tables that are all float32, and where no split was there to measure it
-    )
+    # None of tables that are all float32, and where no split was there to measure it
+    logits_change: LogitsChange | None = None
 
     @model_validator(mode="after")
     def _belong_together(self) -> "Manifest":

@@ -16,8 +16,8 @@ from embeddings.frozen.table import FrozenTable
 from recsys.batch import Batch
 from recsys.exported.consistency import refuse_inconsistent
 from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, check_content, read_manifest
-from recsys.exported.stores import open_store
-from recsys.exported.table import ExportedTable
+from recsys.exported.stores import check_store, open_store
+from recsys.exported.table import ExportedTable, Table
 from recsys.features.columns import feature_fields
 from recsys.features.ragged import Ragged
 from recsys.features.request_rows import RequestRows
@@ -55,7 +55,7 @@ class ExportedModel:
         manifest: Manifest,
         schema: Schema,
         stores: dict[str, FrozenStore],
-        tables: dict[str, ExportedTable],
+        tables: Mapping[str, Table],
         arch: Arch,
     ) -> None:
         self.manifest, self.schema, self.stores, self.tables, self.arch = manifest, schema, stores, tables, arch
@@ -69,10 +69,10 @@ class ExportedModel:
 
         Args:
             stores: modality -> folder of its frozen store, where it is not where it lay at the export.
-            check: compare the digests of all files with the manifest's, which reads them whole.
+            check: compare the digests of all files with the manifest's, which reads them whole, and check the stores.
 
-        Raises InputError where a file is missing, damaged or half-written, and for a store that is not the one that the
-        model was trained with.
+        Raises InputError where a file is missing, damaged or half-written, and NoStore for a store that is damaged, or
+        not the one that the model was trained with.
         """
         manifest = read_manifest(folder)
         check_content(folder, manifest, digests=check)
@@ -83,6 +83,9 @@ class ExportedModel:
         schema = load_schema(str(folder))
         refuse_inconsistent(folder, manifest, schema)
         opened = {name: open_store(name, entry, stores) for name, entry in manifest.stores.items()}
+        if check:
+            for name, store in opened.items():
+                check_store(name, store)
         tables = {name: ExportedTable(folder, name, entry) for name, entry in manifest.tables.items()}
         frozen = {name: FrozenTable(store) for name, store in opened.items()}
         weights = _weights(folder / DENSE, schema, manifest.model, frozen)

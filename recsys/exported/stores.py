@@ -1,10 +1,14 @@
-"""Opens the frozen stores that an exported model was trained with: of a modality, the one of that checksum."""
+"""Opens and checks the frozen stores that an exported model was trained with, by their checksums."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, first_line
+from embeddings.frozen.check_store import check_before_use
 from embeddings.frozen.store import FrozenStore
 from recsys.exported.manifest import StoreEntry
+
+CHECK_S = 60.0  # that a large store without the mark of a check is read for
 
 
 class NoStore(InputError):
@@ -30,3 +34,23 @@ def open_store(name: str, entry: StoreEntry, folders: Mapping[str, str]) -> Froz
             f"{entry.checksum} (encoder '{entry.encoder}'); name that one by --store {name}=FOLDER"
         )
     return store
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def check_store(name: str, store: FrozenStore, say: Callable[[str], None] = _say) -> None:
+    """Refuse a store whose vectors are not what its checksum says, as far as ``check_before_use`` reads them.
+
+    Args:
+        name: of its modality.
+        say: is told before a large store is read whole, and where there was no time for that.
+
+    Raises NoStore.
+    """
+    try:
+        check_before_use(store, say, CHECK_S)
+    except (InputError, OSError) as error:
+        why = error if isinstance(error, InputError) else f"'{store.path}' cannot be read ({first_line(error)})"
+        raise NoStore(f"modality '{name}': {why}; or name another copy by --store {name}=FOLDER") from None

@@ -1,6 +1,7 @@
 """One exported ID table, memory-mapped: rows of float32, float16 or int8 as embeddings."""
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,6 +29,14 @@ def quantised(rows: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray | No
     # a normal number, as those below are too coarse, of which 127 are finite
     scale = (np.abs(rows).max(axis=1) / np.float32(127)).clip(_FLOAT32.tiny, np.nextafter(_FLOAT32.max / 127, 0))
     return np.rint(rows / scale[:, None]).clip(-127, 127).astype(np.int8), scale
+
+
+class Table(Protocol):
+    """What a model that is scored asks of an ID table; ``ExportedTable`` says how."""
+
+    def embeddings(self, rows: np.ndarray) -> torch.Tensor: ...
+
+    def trained(self, rows: np.ndarray) -> np.ndarray: ...
 
 
 class ExportedTable:

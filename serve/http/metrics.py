@@ -53,8 +53,10 @@ class Metrics(Refusals):
         self._own = own = CollectorRegistry()
         super().__init__(place, own)
         self._requests = Counter("tierwise_requests", "Requests by status.", ["status"], registry=own)
-        self._seconds = Histogram("tierwise_request_seconds", "Read to answered.", buckets=_SECONDS, registry=own)
-        self._waited = Histogram("tierwise_wait_seconds", "Read to scored.", buckets=_SECONDS, registry=own)
+        self._seconds = Histogram(
+            "tierwise_request_seconds", "Headers read to answer made.", buckets=_SECONDS, registry=own
+        )
+        self._waited = Histogram("tierwise_wait_seconds", "Body read to scored.", buckets=_SECONDS, registry=own)
         self._scored = Histogram("tierwise_candidates", "Candidates of a request.", buckets=_CANDIDATES, registry=own)
         self._items = Counter("tierwise_unknown_items", "Candidates that were not trained on.", registry=own)
         self._users = Counter("tierwise_unknown_users", "Requests whose user was not trained on.", registry=own)

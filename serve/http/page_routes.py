@@ -18,7 +18,7 @@ from serve.explain import Explanation, explain
 from serve.http.lookups import Lookups
 from serve.http.score_queue import ScoreQueue
 from serve.http.settings import Settings
-from serve.page.items import Items, picture_type
+from serve.page.items import Items
 from serve.page.openapi import openapi
 from serve.page.traffic import traffic
 from serve.request.answers import json_answer
@@ -152,7 +152,7 @@ class PageRoutes:
             ids = [int(words)] if _INT64.fullmatch(words) and _fits(int(words)) else []
             if words:
                 ids += await self._lookups.run(request, lambda: self._items.titled(words, MOST_FOUND))
-        return _json(self._described(self._scorer.model, ids))
+        return _json(self._described(self._scorer.model, list(dict.fromkeys(ids))))
 
     async def _nearest(self, request: web.Request) -> web.Response:
         name, item = request.query.get("modality", ""), _id(request.query.get("id", ""))
@@ -184,7 +184,7 @@ class PageRoutes:
             {
                 "id": str(one),  # JavaScript would round a number
                 "facts": self._items.facts(one),
-                "picture": picture_type(self._items.picture(one) or b"") is not None,
+                "picture": self._items.picture_type(one) is not None,
                 "trained": trained[i],
                 "vectors": {name: known[i] for name, known in vectors.items()},
             }
@@ -192,11 +192,12 @@ class PageRoutes:
         ]
 
     async def _picture(self, request: web.Request) -> web.Response:
-        data = self._items.picture(_id(request.query.get("id", ""))) or b""
-        kind = picture_type(data)
+        item = _id(request.query.get("id", ""))
+        kind = self._items.picture_type(item)
         if kind is None:
             raise web.HTTPNotFound(text="there is no PNG, JPEG or WebP picture of that item")
-        return web.Response(body=data, content_type=kind, headers=SAFE | {"Cache-Control": "private, max-age=3600"})
+        headers = SAFE | {"Cache-Control": "private, max-age=3600"}
+        return web.Response(body=self._items.picture(item), content_type=kind, headers=headers)
 
     async def _explain(self, request: web.Request) -> web.Response:
         if request.content_type != JSON:

@@ -11,21 +11,22 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """
-    model       folder of an exported model
-    stores      modality -> folder of its frozen store, where it is not where it lay at the export
-    body_bytes  of a request, at most; more is refused before it is read
-    waiting     requests that a process lets wait, at most; 429 beyond
+    """What a scorer serves, where, and within which bounds.
+
+    model        folder of an exported model
+    stores       modality -> folder of its frozen store, where it is not where it lay at the export
+    body_bytes   of a request, at most; more is refused before it is read
+    waiting      requests that a process lets wait, at most; 429 beyond
     connections  that a process has open, at most; one more is closed at once
-    timeout_s   that a request may wait to be scored, 503 beyond; that its body may take to come, 408 beyond; and that
-                its answer may take to be taken, after which its connection is closed
-    grace_s     for requests that are under way when the scorer is told to end
-    poll_s      between looks for a new version
-    slow_ms     from which a request is logged
-    token       that requests have to bring, if any
-    items       parquet files, or folders of them, with facts of items for the page
-    page        whether there is one
-    hosts       names that a request's Host may have; empty: see ``allowed_hosts``
+    timeout_s    that a request may wait to be scored, 503 beyond; that its body may take to come, 408 beyond; and that
+                 its answer may take to be taken, after which its connection is closed
+    grace_s      for requests that are under way when the scorer is told to end
+    poll_s       between looks for a new version
+    slow_ms      from which a request is logged
+    token        that requests have to bring, if any
+    items        parquet files, or folders of them, with facts of items for the page
+    page         whether there is one
+    hosts        names that a request's Host may have; empty: see ``allowed_hosts``
     """
 
     model: str

@@ -7,31 +7,31 @@ from pathlib import Path
 
 from embeddings.errors import InputError, first_line, for_terminal
 from recsys.exported.manifest import check_content, read_manifest
-from recsys.exported.stores import NoStore, open_store
+from recsys.exported.stores import NoStore, check_store, open_store
 from recsys.exported.versions import CURRENT, Versions
 from serve.http.log import log
 from serve.http.metrics import Refusals
-from serve.http.retry_wait import RetryWait
+from serve.http.retry_wait import FIRST_WAIT_S, LONGEST_WAIT_S, RetryWait
 from serve.http.versions_shared import SharedVersions
-
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0  # before a version whose stores are not there is looked at again
 
 
 def check_version(versions: Versions, version: str, stores: Mapping[str, str]) -> None:
-    """Open the stores of ``version``, and read all of its files.
+    """Open and check the stores of ``version``, and read all of its files.
 
     Args:
         stores: modality -> folder of its frozen store, where it is not where it lay at the export.
 
-    Raises InputError where it is damaged, half-written or gone; NoStore where a store is missing or another one.
+    Raises InputError where it is damaged, half-written or gone; NoStore where a store is missing, damaged or
+    another one.
     """
     folder = versions.folder(version)
     if version != f"{int(version):06d}":
         raise InputError(f"'{folder}' is no name of a version: six digits, or more without zeros before them")
     try:
         manifest = read_manifest(folder)
-        for name, entry in manifest.stores.items():
-            open_store(name, entry, stores)
+        opened = {name: open_store(name, entry, stores) for name, entry in manifest.stores.items()}
+        for name, store in opened.items():
+            check_store(name, store, log)
         check_content(folder, manifest)
     except OSError as error:
         raise InputError(f"'{folder}' cannot be read ({first_line(error)})") from None
@@ -53,7 +53,7 @@ class VersionWatch:
         self._versions, self._stores, self._shared, self._refusals = versions, stores, shared, refusals
         self._files_seen: tuple | None = None  # of the version that was refused
         self._damaged = False
-        self._wait = RetryWait(_FIRST_WAIT_S, _LONGEST_WAIT_S)
+        self._wait = RetryWait(FIRST_WAIT_S, LONGEST_WAIT_S)
         self._said: set[str] = set()
 
     def look(self) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from embeddings.errors import InputError, first_line, for_terminal
 from embeddings.standard_streams import make_lasting
 from serve.http.log import log
-from serve.http.retry_wait import RetryWait
+from serve.http.retry_wait import FIRST_WAIT_S, LONGEST_WAIT_S, RetryWait
 from serve.http.settings import Settings
 from serve.http.versions_shared import SharedVersions
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # what imports torch comes once the process runs
 BACKLOG = 1024
 NEVER_HERE = (signal.SIGINT, signal.SIGHUP)  # a terminal sends them to all; the supervisor says when to stop
 _LOOK_S = 0.2  # at a number in memory, between looks for a new version
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0  # before a version that could not be opened is tried again
 
 
 def main(settings: Settings, addresses: list[str], place: int, versions: SharedVersions, ready: Connection) -> None:
@@ -156,7 +155,7 @@ def take_new_versions(scorer: "Scorer", versions: SharedVersions, metrics: "Metr
     once.
     """
     tried, said = scorer.version, set[str]()
-    wait = RetryWait(_FIRST_WAIT_S, _LONGEST_WAIT_S)
+    wait = RetryWait(FIRST_WAIT_S, LONGEST_WAIT_S)
     while not done.wait(_LOOK_S):
         wanted = versions.wanted
         if wanted != tried:

@@ -3,7 +3,7 @@
 import datetime
 import decimal
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,11 @@ TITLE, PICTURE = "title", "picture"
 MOST_TEXT = 500  # characters of one fact
 MOST_LISTED = 20  # values of a list
 _BATCH_ROWS = 8192
+_TYPE_BYTES = 16  # of a picture, which tell its type
 
 
 def picture_type(data: bytes) -> str | None:
-    """The media type of a picture's bytes: PNG, JPEG or WebP; None for anything else."""
+    """The media type of a picture's first bytes: PNG, JPEG or WebP; None for anything else."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -61,14 +62,22 @@ class Items:
                         found.setdefault(name, _plain(value))
         return found
 
-    def picture(self, item: int) -> bytes | None:
-        """The bytes of an item's picture, of whatever kind."""
+    def picture(self, item: int) -> bytes:
+        """The bytes of an item's picture, of whatever kind; none where it has no picture."""
+        return next((picture[0].as_py() for picture in self._pictures(item)), b"")
+
+    def picture_type(self, item: int) -> str | None:
+        """As ``picture_type`` of an item's picture, of which no more than the first bytes is copied."""
+        starts = (pc.binary_slice(picture, 0, _TYPE_BYTES)[0].as_py() for picture in self._pictures(item))
+        return picture_type(next(starts, b""))
+
+    def _pictures(self, item: int) -> Iterator[pa.ChunkedArray]:
+        """Of each table that has a picture of ``item``, that alone."""
         for table in self._tables:
             if PICTURE in table.rows.column_names and (row := table.row(item)) is not None:
-                data = table.rows[PICTURE][row].as_py()
-                if isinstance(data, bytes):
-                    return data
-        return None
+                picture = table.rows[PICTURE].slice(row, 1)
+                if not picture.null_count:
+                    yield picture
 
     def titled(self, words: str, most: int) -> list[int]:
         """Items whose titles have ``words`` in them, in any case; those that begin with it first."""

@@ -110,7 +110,9 @@ def _schemas(fields: Mapping[str, Field], limits: Limits) -> dict[str, Any]:
                 "context": {"$ref": "#/components/schemas/Context"},
                 "candidates": {"$ref": "#/components/schemas/Candidates"},
             },
-            "Each column is in the context or in the candidates.",
+            "Each column is in the context or in the candidates. N candidates make at most "
+            f"{limits.pairs:,} pairs (--max-pairs): N, N for each value of the context's lists, and one "
+            "for each value of theirs, once lists are cut.",
             closed=True,
         ),
         "Context": _object(context, "What all candidates share: column, value.", wanted=[]),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import append, machine, measurement, ratios, read, relative, show
+from benchmarks.harness import append, machine, measurement, ratios, read, record, relative, show
+from embeddings.errors import InputError
 
 
 def test_rows_come_back_in_order_with_what_they_were_measured_on(tmp_path: Path):
@@ -38,3 +39,12 @@ def test_medians_and_ratios():
 def test_a_row_is_shown_without_what_it_was_measured_on(tmp_path: Path, capsys):
     show(append("speed", {"number": 1}, tmp_path))
     assert json.loads(capsys.readouterr().out) == {"number": 1}
+
+
+def test_a_row_of_what_went_wrong_is_printed_and_not_kept(tmp_path: Path, capsys):
+    with pytest.raises(InputError, match="3 requests failed; no row was added"):
+        record("serving", {"failed": 3}, tmp_path, "3 requests failed")
+    assert read("serving", tmp_path) == [] and json.loads(capsys.readouterr().err) == {"failed": 3}
+    record("serving", {"failed": 0}, tmp_path)
+    assert [row["failed"] for row in read("serving", tmp_path)] == [0]
+    assert json.loads(capsys.readouterr().out) == {"failed": 0}

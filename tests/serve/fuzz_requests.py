@@ -1,7 +1,8 @@
 """Fuzzed requests against a running scorer: python -m tests.serve.fuzz_requests --cases 10000 --seed 1.
 
 Bytes of whole requests, JSON and Arrow bodies, queries of the page: none may have an answer of 5xx or a line in the
-log, what is right is scored as before in between, and the process grows by at most GROWN_BYTES after the first quarter.
+log, what is right is scored to the last bit as it is alone, among them and in between, and the process grows by at most
+GROWN_BYTES after the first quarter.
 --case runs one alone.
 """
 
@@ -176,21 +177,27 @@ async def _ask(server: Served, seed: int, number: int, outcome: Outcome) -> None
         outcome.failed.append(f"case {number}: {got[:500]!r}")
 
 
+async def _ask_right(server: Served, wanted: bytes, when: str, outcome: Outcome) -> None:
+    status, _, body = await server.json()
+    if status != 200 or np.array(body["logits"], np.float32).tobytes() != wanted:
+        outcome.failed.append(f"{when}, a right request got {status}: {body}")
+
+
 async def _campaign(scorer: Scorer, seed: int, numbers: range, logged: list[str]) -> Outcome:
     outcome, wanted = Outcome(), scorer.score(**REQUEST).logits.tobytes()
     async with served(scorer, body_bytes=1 << 20, waiting=10 * AT_ONCE, timeout_s=1.0, slow_ms=1e9) as server:
         warm = None
         for first in range(0, len(numbers), EVERY):
-            left = iter(numbers[first : first + EVERY])
+            left = iter(enumerate(numbers[first : first + EVERY]))
 
             async def some(left: Any = left) -> None:
-                for number in left:
+                for place, number in left:
                     await _ask(server, seed, number, outcome)
+                    if place % AT_ONCE == 0:
+                        await _ask_right(server, wanted, f"beside case {number}", outcome)
 
             await asyncio.gather(*(some() for _ in range(AT_ONCE)))
-            status, _, body = await server.json()
-            if status != 200 or np.array(body["logits"], np.float32).tobytes() != wanted:
-                outcome.failed.append(f"after case {first + EVERY}, a right request got {status}: {body}")
+            await _ask_right(server, wanted, f"after case {first + EVERY}", outcome)
             if warm is None and first >= len(numbers) // 4:
                 warm = resident()
         if warm is not None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from serve.answer import Answer
 from serve.http import application
+from serve.scorer import Scorer
 from tests.serve import fuzz_requests
 from tests.serve.fuzz_requests import FORMATS, case, run
 
@@ -36,6 +39,20 @@ def test_a_wrong_score_is_noticed(tmp_path: Path, monkeypatch):
     answer = application.json_answer
     monkeypatch.setattr(application, "json_answer", lambda one: answer(one).replace(b'"logits":[0', b'"logits":[1'))
     assert "a right request got 200" in run(tmp_path, 1, range(1)).failed[0]
+
+
+def test_a_score_that_is_another_one_beside_others_is_noticed(tmp_path: Path, monkeypatch):
+    def together(self, requests):
+        answers = score(self, requests)
+        for answer in answers if len(requests) > 1 else []:
+            if isinstance(answer, Answer):
+                answer.logits[:] = np.nextafter(answer.logits, np.float32(np.inf))  # the last bit
+        return answers
+
+    score = Scorer.score_together
+    monkeypatch.setattr(Scorer, "score_together", together)
+    failed = run(tmp_path, 1, range(300)).failed
+    assert failed and all(line.startswith("beside case ") for line in failed)
 
 
 @pytest.mark.parametrize("leaked_bytes", [0, 1 << 20])

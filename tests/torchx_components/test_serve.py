@@ -79,6 +79,8 @@ def test_manifest_updates_and_ends_without_losing_a_request(deployment: dict[str
     assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert container["readinessProbe"]["httpGet"]["path"] == container["startupProbe"]["httpGet"]["path"] == "/ready"
     assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+    probes = [container[f"{name}Probe"] for name in ("startup", "readiness", "liveness")]
+    assert {probe["timeoutSeconds"] for probe in probes} == {5}, "a request may hold a process for longer than 1 s"
     wait_s = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     unready_s = container["readinessProbe"]["periodSeconds"] * container["readinessProbe"]["failureThreshold"]
     assert wait_s > unready_s

@@ -13,7 +13,7 @@ from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
 from recsys.exported.manifest import DENSE, LogitsChange, Manifest, TableEntry
 from recsys.exported.model import ExportedModel, build_arch
-from recsys.exported.table import ExportedTable
+from recsys.exported.table import ExportedTable, Table
 from recsys.features.batch_assembly import BatchAssembler
 from recsys.features.columns import needed_fields
 from recsys.schema import Schema
@@ -25,11 +25,14 @@ from train.export.warmup import first_rows
 ROWS = 1000
 
 
-class TrainedTable(ExportedTable):
-    """A table as the checkpoint has it, of which the rows that are asked for are read."""
+class TrainedTable:
+    """A table as the checkpoint has it, of which the rows that are asked for are read; ``stored`` is the export's."""
 
-    def __init__(self, checkpoint: ShardReader, name: str, entry: TableEntry, pooled: bool) -> None:
+    def __init__(
+        self, checkpoint: ShardReader, name: str, entry: TableEntry, pooled: bool, stored: ExportedTable
+    ) -> None:
         self._checkpoint, self._key, self._size = checkpoint, weight_key(name, pooled), (entry.rows, entry.width)
+        self.trained = stored.trained
 
     def embeddings(self, rows: np.ndarray) -> torch.Tensor:
         known, places = np.unique(rows, return_inverse=True)
@@ -66,11 +69,11 @@ def logits_change(
     batch = BatchAssembler(schema, dict(stores), with_labels=False)(block, slice(0, block.rows))[0]
     arch = build_arch(schema, manifest.model, {name: FrozenTable(store) for name, store in stores.items()}).eval()
     arch.load_state_dict(load((folder / DENSE).read_bytes()))
-    stored: dict[str, ExportedTable] = {}
-    trained: dict[str, ExportedTable] = {}
+    stored: dict[str, Table] = {}
+    trained: dict[str, Table] = {}
     for name, entry in manifest.tables.items():
-        stored[name] = ExportedTable(folder, name, entry)
-        trained[name] = TrainedTable(checkpoint, name, entry, name not in schema.sequence_tables)
+        stored[name] = exported = ExportedTable(folder, name, entry)
+        trained[name] = TrainedTable(checkpoint, name, entry, name not in schema.sequence_tables, exported)
     with torch.no_grad():
         of_stored, of_trained = (
             ExportedModel(manifest, schema, dict(stores), tables, arch).logits(batch) for tables in (stored, trained)

@@ -1,4 +1,4 @@
-"""Warm-up requests of an exported model: requests of several sizes, of nobody, out of the rows of a split."""
+"""Warm-up requests of an exported model: of several sizes, with no user's history, out of the rows of a split."""
 
 from typing import Any
 
@@ -24,10 +24,10 @@ SEED = 0  # of what is drawn
 def warmup_requests(folder: str, split: str, schema: Schema) -> list[dict[str, Any]]:
     """Requests as JSON has them, of the first rows of a split; docs/serving.md has their form.
 
-    They are shown to whoever asks the scorer for an example, so they are of nobody. Histories are as long as those of
-    the row whose lists are longest, cut to max_length. Each of their values is drawn from another row's list of that
-    column, of other users than the one that the request names, who is of yet another row. What is no history and no
-    user is of the candidates, as it is in the rows.
+    They are shown to whoever asks the scorer for an example, so they tell no user's history. Histories are as long as
+    those of the row whose lists are longest, cut to max_length. Each of their values is drawn from another row's list
+    of that column, of other users than the one that the request names, who is of yet another row. What is no history
+    and no user is of the candidates, as it is in the rows: an item and a city of one row stay together.
 
     Raises InputError where the split is not there, or its rows cannot be read.
     """
@@ -71,7 +71,7 @@ def _request(columns: dict[str, Column], shared: list[str], user: str, size: int
     """Of the first ``size`` rows; None where it would hold too much."""
     lengths = [column.lengths[:size] for name in shared if isinstance(column := columns[name], Ragged)]
     row = int(np.argmax(sum(lengths, np.zeros(size, np.int64))))
-    of_one = _of_nobody({name: columns[name] for name in shared}, user, row)
+    of_one = _mixed({name: columns[name] for name in shared}, user, row)
     of_each = {name: _taken(column, slice(0, size)) for name, column in columns.items() if name not in of_one}
     parts = [*of_one.values(), *of_each.values()]
     if sum(part.values.size if isinstance(part, Ragged) else part.size for part in parts) > MOST_NUMBERS:
@@ -82,7 +82,7 @@ def _request(columns: dict[str, Column], shared: list[str], user: str, size: int
     }
 
 
-def _of_nobody(columns: dict[str, Column], user: str, row: int) -> dict[str, Column]:
+def _mixed(columns: dict[str, Column], user: str, row: int) -> dict[str, Column]:
     """One row with lists as long as those of ``row``, out of other rows; a list is empty where no other has any."""
     rng = np.random.default_rng(SEED)
     count = len(next(iter(columns.values()))) if columns else 0

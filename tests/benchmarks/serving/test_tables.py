@@ -10,10 +10,16 @@ SPEED = {"case": "speed", "candidates": 1000, "length": 50, "processes": 2}
 def test_speed():
     old = {**SPEED, "contenders": {"ours": FIGURES}, "ours_over": {}}
     peers = {"eager": {**FIGURES, "requests_per_s": 4.0}, "noop": {**FIGURES, "requests_per_s": 5000.0}}
+    peers["parsed"] = {**FIGURES, "requests_per_s": 200.0}
     new = {**SPEED, "contenders": {"ours": {**FIGURES, "requests_per_s": 20.0}, **peers}}
     new["ours_over"] = {"eager": 5.0, "noop": 0.0}
     (line,) = speed([old, new]).splitlines()[2:]
-    assert line == "| 1,000 | 50 | 20 | 2.0, 3.0 | 2.5, 6.0 |  | 4.0 (5.0x) |  |  |  |  |  |  | 5,000.0 |"
+    assert (
+        line
+        == "| 1,000 | 50 | 20 | 2.0, 3.0 | 2.5, 6.0 |  | 4.0 (5.0x) |  |  |  |  |  | 200.0 | 5,000.0 | 0.4% | 9.6% |"
+    )
+    (line,) = speed([old]).splitlines()[2:]
+    assert line.endswith("|  |  |  |")
 
 
 def test_parity():

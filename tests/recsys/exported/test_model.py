@@ -1,6 +1,7 @@
 """An exported model against the model that was exported: rows as batches, and requests, to 1e-5 of a logit."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import torch
 from embeddings.errors import InputError
 from recsys.batch import Batch
 from recsys.exported.model import ExportedModel
+from recsys.exported.stores import NoStore
 from recsys.features.batch_assembly import BatchAssembler
 from recsys.features.columns import needed_fields
 from recsys.features.ragged import Ragged
 from recsys.features.raw_columns import build_row_block
 from recsys.features.request_rows import RequestAssembler, RequestRows
+from tests.embeddings.frozen.stores import flip_bits
 from tests.recsys.exported.artefacts import Artefact, columns, export, make_ready
 from tests.train import tiny
 
@@ -222,6 +225,14 @@ def test_changed_bytes_are_found_where_they_are_looked_for(one):
     path.write_bytes(raw[:-1])
     with pytest.raises(InputError, match="it is truncated"):
         ExportedModel.open(one.folder, {}, check=False)
+
+
+def test_changed_vectors_are_found_where_they_are_looked_for(one, data, tmp_path):
+    store = shutil.copytree(data / "frozen" / "text", tmp_path / "text")
+    flip_bits(store / "vectors.npy")
+    ExportedModel.open(one.folder, {"text": str(store)}, check=False)
+    with pytest.raises(NoStore, match=r"vectors\.npy' has SHA-256"):
+        ExportedModel.open(one.folder, {"text": str(store)})
 
 
 def test_pages_of_tables_and_vectors_are_mapped(one):

@@ -8,10 +8,12 @@ import shutil
 import pytest
 
 from embeddings.errors import InputError
+from recsys.exported.stores import NoStore
 from recsys.exported.versions import Versions
 from serve.http import version_watch
 from serve.http.version_watch import VersionWatch, check_version
 from serve.http.versions_shared import SharedVersions
+from tests.embeddings.frozen.stores import flip_bits
 from tests.recsys.exported.artefacts import make_folder
 from tests.serve.tiny_model import publish, write_version
 
@@ -179,3 +181,26 @@ def test_a_store_that_has_moved_is_named(tmp_path, data):
     with pytest.raises(InputError, match="--store text=FOLDER"):
         check_version(Versions(root), version, {})
     check_version(Versions(root), version, {"text": str(tmp_path / "moved")})
+
+
+def test_a_version_whose_store_is_damaged_waits_for_a_whole_one(tmp_path, data, monkeypatch, capsys):
+    now, counted = [1000.0], Counted()
+    monkeypatch.setattr(version_watch.time, "monotonic", lambda: now[0])
+    root, own = tmp_path / "model", make_folder(tmp_path / "data")
+    write_version(root, data, seed=1)
+    version = write_version(root, own, seed=2)
+    vectors = own / "frozen" / "text" / "vectors.npy"
+    whole = vectors.read_bytes()
+    flip_bits(vectors)
+    shared = SharedVersions(multiprocessing.get_context("spawn"), "000001")
+    watch = VersionWatch(Versions(root), {}, shared, counted)
+    watch.look()
+    said = capsys.readouterr().err
+    assert said.startswith("version 000001 goes on: modality 'text': ") and "vectors.npy' has SHA-256" in said
+    assert (shared.wanted, counted.count, said.count("\n")) == ("000001", 1, 1)
+    with pytest.raises(NoStore):
+        check_version(Versions(root), version, {})
+    vectors.write_bytes(whole)
+    now[0] += 60
+    watch.look()
+    assert (shared.wanted, counted.count) == (version, 1)

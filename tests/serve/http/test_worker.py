@@ -170,7 +170,7 @@ def test_a_version_that_cannot_be_opened_leaves_the_one_before(tmp_path, data, s
 def test_a_version_that_was_refused_is_taken_once_it_is_whole(tmp_path, data, shared, quick, capsys, monkeypatch):
     tries, said, take = [], [], Scorer.take
     monkeypatch.setattr(Scorer, "take", lambda *which, **how: tries.append(which[1]) or take(*which, **how))
-    monkeypatch.setattr("serve.http.worker._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("serve.http.worker.FIRST_WAIT_S", 0.01)
     root, own = tmp_path / "model", make_folder(tmp_path / "data")
     write_version(root, data, seed=1)
     version = write_version(root, own, seed=2)

@@ -21,7 +21,7 @@ EXAMPLE = WarmupRequest(context={"history": [1, 2]}, candidates={"item": [3], "p
 
 @pytest.fixture
 def description() -> dict[str, Any]:
-    return openapi(FIELDS, Limits(candidates=100, list_values=1000), 4 << 20, True, EXAMPLE)
+    return openapi(FIELDS, Limits(candidates=100, list_values=1000, pairs=54_321), 4 << 20, True, EXAMPLE)
 
 
 def references(value: object) -> list[str]:
@@ -78,6 +78,7 @@ def test_has_the_columns_kinds_and_limits_of_the_model(description):
     assert (context["history"]["type"], context["history"]["maxItems"]) == ("array", 1000)
     assert "newest 30" in context["history"]["description"] and "newest" not in context["tags"]["description"]
     assert candidates["item"]["maxItems"] == 100 and candidates["tags"]["items"]["items"]["type"] == "integer"
+    assert "at most 54,321 pairs" in schemas["Request"]["description"]
     assert "4,194,304" in description["paths"]["/v1/score"]["post"]["description"]
 
 

@@ -6,8 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from recsys.exported.manifest import read_manifest
+from recsys.exported.model import ExportedModel
 from recsys.exported.versions import Versions
+from tests.train import tiny
 from tests.train.launch import cli
+from train.export import logits_change
 
 
 def logits(*arguments: object, out) -> np.ndarray:
@@ -29,6 +32,21 @@ def test_the_manifest_and_the_terminal_say_how_much(trained, sparse_data, tmp_pa
     )
     assert abs(found.max() - change.largest) < 1e-6 and abs(found.mean() - change.mean) < 1e-6
     assert change.largest > 1e-5, "or there is nothing to see"
+
+
+def test_the_runs_tables_know_what_was_trained(trained, tmp_path, monkeypatch):
+    opened = []
+
+    class Kept(ExportedModel):
+        def __init__(self, *parts):
+            opened.append(parts[3])
+            super().__init__(*parts)
+
+    monkeypatch.setattr(logits_change, "ExportedModel", Kept)
+    assert cli("export", trained(), "--out", tmp_path / "m", "--dtype", "float16").status == 0
+    stored, of_run = opened
+    rows = np.arange(-1, tiny.USERS + 1)
+    assert (of_run["user"].trained(rows) == stored["user"].trained(rows)).all() and of_run["user"].trained(rows).any()
 
 
 def test_float32_changes_nothing_and_no_rows_tell_nothing(trained, tmp_path):

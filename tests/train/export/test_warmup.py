@@ -1,4 +1,4 @@
-"""Warm-up requests: out of rows of a split, of nobody, as a scorer takes them, bounded, checked like any rows."""
+"""Warm-up requests: of rows of a split, with no user's history, as a scorer takes them, bounded, checked like rows."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def own_items(count: int, users: int, length: int = 4) -> list[dict]:
     return rows
 
 
-def test_requests_are_of_nobody(tmp_path):
+def test_requests_have_no_users_history(tmp_path):
     rows = own_items(60, users=20)
     write_rows(Path(tmp_path, "validation", "part-0.parquet"), rows)
     requests = warmup_requests(str(tmp_path), "validation", SCHEMA)
