@@ -111,8 +111,8 @@ def _schemas(fields: Mapping[str, Field], limits: Limits) -> dict[str, Any]:
                 "candidates": {"$ref": "#/components/schemas/Candidates"},
             },
             "Each column is in the context or in the candidates. N candidates make at most "
-            f"{limits.pairs:,} pairs (--max-pairs): N, N for each value of the context's lists, and one "
-            "for each value of theirs, once lists are cut.",
+            f"{limits.pairs:,} pairs (--max-pairs): N for each value of the context's lists, and one for each value of "
+            "the candidates' lists, once lists are cut.",
             closed=True,
         ),
         "Context": _object(context, "What all candidates share: column, value.", wanted=[]),
