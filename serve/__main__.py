@@ -12,6 +12,7 @@ from embeddings.standard_streams import make_lasting
 COMMANDS = {
     "score": ("serve.commands.score", "Score requests by an exported model, over HTTP."),
     "ask": ("serve.commands.ask", "Send a running scorer a few requests, and show its answers."),
+    "index": ("serve.commands.index", "Make, fill, read, compact and check a live index of item vectors."),
 }
 
 

@@ -26,7 +26,7 @@ def build_from_npy(
 
     Raises InputError for a file that is missing or no .npy, and as ``build_store`` does.
     """
-    return build_store(path, _mapped(ids), _mapped(vectors), dtype=dtype, encoder=encoder, overwrite=overwrite)
+    return build_store(path, mapped_npy(ids), mapped_npy(vectors), dtype=dtype, encoder=encoder, overwrite=overwrite)
 
 
 def build_from_parquet(
@@ -73,7 +73,8 @@ def build_from_parquet(
         raise InputError(f"cannot write beside '{path}': {error}; free space, fix permissions or move it") from error
 
 
-def _mapped(file: str) -> np.ndarray:
+def mapped_npy(file: str) -> np.ndarray:
+    """The array in a .npy file that a user named, memory-mapped. Raises InputError."""
     if not os.path.exists(file):
         raise InputError(f"'{file}' does not exist; give the path of a .npy file")
     try:

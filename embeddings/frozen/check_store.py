@@ -17,6 +17,7 @@ from embeddings.files.folder_lock import folder_lock
 from embeddings.files.json_file import write_json
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.store_files import COPY_OR_REBUILD, META, REBUILD, check_ids, read_meta
+from embeddings.frozen.vector_store import VectorStore
 
 TOLERANCE = 5e-3  # of a norm; float16 rounds one by up to 5e-4
 BLOCK_BYTES = 4 << 20
@@ -167,8 +168,8 @@ def check_before_use(store: FrozenStore, say: Callable[[str], None], limit_s: fl
     rows.refuse()
 
 
-def refuse_changed(stores: Iterable[FrozenStore]) -> None:
-    """Refuse to go on where a file was written to since it was mapped. Nothing is read where none was.
+def refuse_changed(stores: Iterable[VectorStore]) -> None:
+    """Refuse to go on where a frozen store's file was written to since it was mapped. Nothing is read where none was.
 
     A file that only got another time is read again, and is fine where its checksum is the same; so is one that was
     replaced by a rename, as ``store build --overwrite`` does: the map keeps the old one.
@@ -176,6 +177,8 @@ def refuse_changed(stores: Iterable[FrozenStore]) -> None:
     Raises InputError.
     """
     for store in stores:
+        if not isinstance(store, FrozenStore):
+            continue
         for name, stored in store.stored.items():
             if not stored.changed():
                 continue

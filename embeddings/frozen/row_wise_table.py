@@ -16,8 +16,9 @@ from embeddings.frozen.all_to_all import summed, to_all
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.row_wise_exchange import Exchange, RowShard
 from embeddings.frozen.store import FrozenStore
-from embeddings.frozen.table import FrozenTable, check_copied
+from embeddings.frozen.table import FrozenTable, check_copied, refuse_live
 from embeddings.frozen.table_memory import copied
+from embeddings.frozen.vector_store import VectorStore
 
 
 class RowWiseTable:
@@ -33,14 +34,16 @@ class RowWiseTable:
     """
 
     def __init__(
-        self, store: FrozenStore, group: dist.ProcessGroup, device: torch.device | str = "cpu", *, room: int
+        self, store: VectorStore, group: dist.ProcessGroup, device: torch.device | str = "cpu", *, room: int
     ) -> None:
+        refuse_live(store, "row_wise", device)
         self.shard = s = RowShard(group, store.count)
         self.width = store.width
         room = min(room, store.count)
         self._table = copied(store.vectors[s.first : s.last], device, room)
         self._scale = None if store.scale is None else copied(store.scale[s.first : s.last], device, room)
         own = s.last - s.first
+        assert isinstance(store, FrozenStore)
         check_copied(store, s.first, self._table[:own], None if self._scale is None else self._scale[:own])
         self._targets_of: Exchange | None = None  # whose vectors lie behind the own rows
         # by the rows' identity; an exchange goes with its batch, and several batches may be in flight

@@ -25,6 +25,8 @@ class FrozenStore:
     scale    [N]     float32, or None unless int8
     """
 
+    live = False
+
     def __init__(self, path: str, meta: StoreMeta, stored: dict[str, StoredArray]) -> None:
         self.path, self.meta, self.stored = path, meta, stored
         self.ids, self.vectors = stored["ids.npy"].array, stored["vectors.npy"].array

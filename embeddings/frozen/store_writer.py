@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from embeddings.frozen.quantise import DTYPES, encoded
 from embeddings.frozen.store_files import FORMAT, META, StoreMeta, whole_checksum
 
 BLOCK_BYTES = 32 << 20  # of one float64 block of vectors
+Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # ids, values, scale
 
 
 def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, encoder: str, overwrite: bool) -> None:
     """Write a frozen store; arguments and errors as in ``embeddings.frozen.store.build_store``."""
     path = os.fspath(path)
-    ids, vectors = _checked(ids, vectors, dtype)
+    ids, vectors = checked_vectors(ids, vectors, dtype)
     check_target(path, overwrite)
     order = None if (ids[1:] > ids[:-1]).all() else np.argsort(ids, kind="stable")
     if order is not None:
@@ -35,16 +36,31 @@ def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, 
                 f"id {ids[repeats[0]]} repeats ({repeats.size} repeats in all); allowed: one vector for each id; "
                 "drop the repeats before building"
             )
+    blocks = _encoded_blocks(ids, vectors, order, dtype)
+    write_blocks(path, blocks, ids.size, vectors.shape[1], dtype=dtype, encoder=encoder, overwrite=overwrite)
+
+
+def write_blocks(
+    path: str, blocks: Iterable[Block], count: int, width: int, *, dtype: str, encoder: str, overwrite: bool
+) -> None:
+    """Write a frozen store of ``count`` unit vectors of ``width`` that are in ``dtype`` already, block after block.
+
+        ids     [n]     int64; ascending, over all blocks
+        values  [n, M]  ``dtype``
+        scale   [n]     float32, or None unless int8
+
+    Raises InputError for an existing ``path`` without ``overwrite``, or a folder that cannot be written.
+    """
     with locked_target(path, overwrite), _store_folder(path, overwrite) as folder:
-        files = _write_arrays(folder, ids, vectors, order, dtype)
+        files = _write_arrays(folder, blocks, count, width, dtype)
         checksum = whole_checksum(files)
         meta = StoreMeta.model_validate(
             {
                 "format": FORMAT,
-                "width": vectors.shape[1],
+                "width": width,
                 "dtype": dtype,
                 "encoder": encoder,
-                "count": ids.size,
+                "count": count,
                 "files": files,
                 "checksum": checksum,
                 "rows_checked": checksum,
@@ -53,7 +69,15 @@ def write_store(path: str, ids: np.ndarray, vectors: np.ndarray, *, dtype: str, 
         write_json(os.path.join(folder, META), meta.model_dump(), indent=2)
 
 
-def _checked(ids: np.ndarray, vectors: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+def _encoded_blocks(ids: np.ndarray, vectors: np.ndarray, order: np.ndarray | None, dtype: str) -> Iterator[Block]:
+    step = max(1, BLOCK_BYTES // (8 * vectors.shape[1]))
+    for start in range(0, ids.size, step):
+        block = ids[start : start + step]
+        source = vectors[start : start + step] if order is None else vectors[order[start : start + step]]
+        yield (block, *encoded(block, source, dtype))
+
+
+def checked_vectors(ids: np.ndarray, vectors: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """``ids`` as int64, and ``vectors``. Raises InputError for a wrong dtype or shape."""
     if dtype not in DTYPES:
         raise InputError(f"dtype '{dtype}' of a frozen store; allowed: {', '.join(DTYPES)}")
@@ -135,12 +159,8 @@ def _upload(folder: str, path: str, overwrite: bool) -> None:
         g_pathmgr.copy_from_local(os.path.join(folder, name), os.path.join(path, name), overwrite=overwrite)
 
 
-def _write_arrays(
-    folder: str, ids: np.ndarray, vectors: np.ndarray, order: np.ndarray | None, dtype: str
-) -> dict[str, FileEntry]:
+def _write_arrays(folder: str, blocks: Iterable[Block], count: int, width: int, dtype: str) -> dict[str, FileEntry]:
     """Write ids, vectors and scale; return bytes and digest of each file."""
-    count, width = vectors.shape
-    step = max(1, BLOCK_BYTES // (8 * width))
     with contextlib.ExitStack() as stack:
         writers = {
             "ids.npy": stack.enter_context(_NpyWriter(folder, "ids.npy", (count,), "int64")),
@@ -148,11 +168,8 @@ def _write_arrays(
         }
         if dtype == "int8":
             writers["scale.npy"] = stack.enter_context(_NpyWriter(folder, "scale.npy", (count,), "float32"))
-        for start in range(0, count, step):
-            block = ids[start : start + step]
-            source = vectors[start : start + step] if order is None else vectors[order[start : start + step]]
-            values, scale = encoded(block, source, dtype)
-            writers["ids.npy"].append(block)
+        for ids, values, scale in blocks:
+            writers["ids.npy"].append(ids)
             writers["vectors.npy"].append(values)
             if scale is not None:
                 writers["scale.npy"].append(scale)

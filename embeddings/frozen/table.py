@@ -2,12 +2,23 @@
 
 import torch
 
+from embeddings.errors import InputError
 from embeddings.frozen.check_store import BLOCK_BYTES, RowCheck
 from embeddings.frozen.frozen_rows import FrozenRows
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table_memory import copied, shared
+from embeddings.frozen.vector_store import VectorStore
 from embeddings.kernels.make_attention.op import make_attention, make_attention_backward
 from embeddings.kernels.simtier.op import simtier, simtier_cosines
+
+
+def refuse_live(store: VectorStore, placement: str, device: torch.device | str) -> None:
+    """Refuse to copy, or to pin for a device, a table that goes on growing. Raises InputError."""
+    if store.live and (placement != "host" or torch.device(device).type != "cpu"):
+        raise InputError(
+            f"live index '{store.path}': placement {placement} on {torch.device(device).type} would copy vectors of "
+            "which more come; allowed: placement host on a CPU; or take a 'python -m serve index snapshot'"
+        )
 
 
 def check_copied(store: FrozenStore, first: int, table: torch.Tensor, scale: torch.Tensor | None) -> None:
@@ -40,15 +51,17 @@ class FrozenTable:
     Raises InputError where a row that was copied has another norm than 1.
     """
 
-    def __init__(self, store: FrozenStore, device: torch.device | str = "cpu", placement: str = "auto") -> None:
+    def __init__(self, store: VectorStore, device: torch.device | str = "cpu", placement: str = "auto") -> None:
         if placement == "auto":
             placement = "host" if torch.device(device).type == "cpu" else "replicated"
         assert placement in ("host", "replicated"), placement
+        refuse_live(store, placement, device)
         bring = shared if placement == "host" else copied
         self.table = bring(store.vectors, device)
         self.scale = None if store.scale is None else bring(store.scale, device)
         self.width = store.width
         if placement == "replicated":
+            assert isinstance(store, FrozenStore)
             check_copied(store, 0, self.table, self.scale)
 
     @classmethod

@@ -11,8 +11,8 @@ from safetensors.torch import load
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from embeddings.errors import InputError, first_line, listed, nearest
-from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
+from embeddings.frozen.vector_store import VectorStore
 from recsys.batch import Batch
 from recsys.exported.consistency import refuse_inconsistent
 from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, check_content, read_manifest
@@ -54,7 +54,7 @@ class ExportedModel:
         self,
         manifest: Manifest,
         schema: Schema,
-        stores: dict[str, FrozenStore],
+        stores: dict[str, VectorStore],
         tables: Mapping[str, Table],
         arch: Arch,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Opens and checks the frozen stores that an exported model was trained with, by their checksums."""
+"""Opens and checks the vectors that an exported model was trained with: the store of that checksum, or an index."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from embeddings.errors import InputError, first_line
 from embeddings.frozen.check_store import check_before_use
 from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
+from embeddings.index.open_vectors import open_vectors
 from recsys.exported.manifest import StoreEntry
 
 CHECK_S = 60.0  # that a large store without the mark of a check is read for
@@ -15,19 +17,21 @@ class NoStore(InputError):
     """A modality whose store is missing, damaged or another one: the model is whole, and may be opened later."""
 
 
-def open_store(name: str, entry: StoreEntry, folders: Mapping[str, str]) -> FrozenStore:
-    """The store of modality ``name``.
+def open_store(name: str, entry: StoreEntry, folders: Mapping[str, str]) -> VectorStore:
+    """The store of modality ``name``: a frozen store, or the vectors of the same encoder in a live index.
 
     Args:
         folders: modality -> folder of its store, where it is not where it lay at the export.
 
-    Raises NoStore where it cannot be opened, or has another checksum.
+    Raises NoStore where it cannot be opened, or holds other vectors than those.
     """
     path = folders.get(name, entry.path)
     try:
-        store = FrozenStore.open(path)
+        store = open_vectors(path, entry.encoder)
     except InputError as error:
         raise NoStore(f"modality '{name}': {error}; or name its store by --store {name}=FOLDER") from None
+    if store.live and store.width == entry.width:
+        return store  # open_vectors asked for the encoder
     if store.checksum != entry.checksum:
         raise NoStore(
             f"modality '{name}': the store in '{path}' has checksum {store.checksum}, but the model was trained with "
@@ -40,8 +44,10 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def check_store(name: str, store: FrozenStore, say: Callable[[str], None] = _say) -> None:
-    """Refuse a store whose vectors are not what its checksum says, as far as ``check_before_use`` reads them.
+def check_store(name: str, store: VectorStore, say: Callable[[str], None] = _say) -> None:
+    """Refuse a frozen store whose vectors are not what its checksum says, as far as ``check_before_use`` reads them.
+
+    A live index is left: what it takes is checked as it comes.
 
     Args:
         name: of its modality.
@@ -49,6 +55,8 @@ def check_store(name: str, store: FrozenStore, say: Callable[[str], None] = _say
 
     Raises NoStore.
     """
+    if not isinstance(store, FrozenStore):
+        return
     try:
         check_before_use(store, say, CHECK_S)
     except (InputError, OSError) as error:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
-from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
 from recsys.batch import Batch, FrozenRows
 from recsys.features.columns import Field, feature_field, id_field, label_field
 from recsys.features.ragged import Ragged, as_array, as_ragged
@@ -29,7 +29,7 @@ class BatchAssembler:
         with_labels: False leaves labels NaN; the blocks need no label column then.
     """
 
-    def __init__(self, schema: Schema, stores: dict[str, FrozenStore], with_labels: bool) -> None:
+    def __init__(self, schema: Schema, stores: dict[str, VectorStore], with_labels: bool) -> None:
         self._schema, self._stores, self._with_labels = schema, stores, with_labels
 
     def __call__(self, block: RowBlock, rows: slice | np.ndarray) -> tuple[Batch, ReadCounters]:

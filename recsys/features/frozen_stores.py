@@ -1,11 +1,12 @@
-"""Opens the frozen stores of a schema's modalities."""
+"""Opens the vectors of a schema's modalities: frozen stores, or live indexes."""
 
-from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
+from embeddings.index.open_vectors import open_vectors
 from recsys.models.config import ArchConfig
 from recsys.schema import Schema
 
 
-def open_stores(schema: Schema, model: ArchConfig, folder: str) -> dict[str, FrozenStore]:
+def open_stores(schema: Schema, model: ArchConfig, folder: str) -> dict[str, VectorStore]:
     """The stores of the modalities that the model uses, by modality.
 
     Args:
@@ -13,4 +14,4 @@ def open_stores(schema: Schema, model: ArchConfig, folder: str) -> dict[str, Fro
 
     Raises InputError where a store is missing or damaged.
     """
-    return {name: FrozenStore.open(m.store_path(folder)) for name, m in schema.modalities.items() if model.uses(name)}
+    return {name: open_vectors(m.store_path(folder)) for name, m in schema.modalities.items() if model.uses(name)}

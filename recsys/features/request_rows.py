@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from embeddings.errors import InputError, listed, nearest, shown
-from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
 from recsys.batch import FrozenRows
 from recsys.features.columns import Field, feature_field, feature_fields
 from recsys.features.ragged import Ragged, as_array, as_ragged
@@ -68,7 +68,7 @@ class RequestAssembler:
         stores: modality -> opened store, of the modalities that the model uses.
     """
 
-    def __init__(self, schema: Schema, stores: Mapping[str, FrozenStore]) -> None:
+    def __init__(self, schema: Schema, stores: Mapping[str, VectorStore]) -> None:
         self._schema, self._stores = schema, dict(stores)
         self.fields = feature_fields(schema)
         self.columns = list(dict.fromkeys(field.column for field in self.fields))

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from embeddings.errors import InputError, shown
 from embeddings.frozen.nearest import nearest_rows
+from embeddings.frozen.store import FrozenStore
 from recsys.exported.model import ExportedModel
 from recsys.features.table_rows import table_rows
 from serve.explain import Explanation, explain
@@ -126,7 +127,8 @@ class PageRoutes:
                 "modalities": {
                     name: {
                         "count": store.count, "width": store.width, "dtype": store.dtype, "encoder": store.encoder,
-                        "history": history[name], "parts": config.parts(name), "searchable": store.count <= MOST_ROWS,
+                        "history": history[name], "parts": config.parts(name),
+                        "searchable": not store.live and store.count <= MOST_ROWS,
                     }
                     for name, store in model.stores.items()
                 },
@@ -160,6 +162,8 @@ class PageRoutes:
         store = model.stores.get(name)
         if store is None:
             raise InputError(f"modality is {shown(name)}; the model has {', '.join(model.stores) or 'none'}")
+        if not isinstance(store, FrozenStore):
+            raise InputError(f"modality '{name}' is a live index, in which a page does not look for nearest items")
         if store.count > MOST_ROWS:
             raise InputError(
                 f"modality '{name}' has {store.count:,} vectors, too many to compare on a page; allowed: {MOST_ROWS:,}"

@@ -8,7 +8,7 @@ from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.types import ShardingEnv
 
 from embeddings.errors import InputError
-from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
 from embeddings.initialise import initialise_tables
 from embeddings.planner.advice import advice
 from embeddings.planner.check_plan import check_plan
@@ -66,7 +66,7 @@ def build_reader(
     )
 
 
-def check_stores(stores: Mapping[str, FrozenStore], trained_with: Mapping[str, str]) -> None:
+def check_stores(stores: Mapping[str, VectorStore], trained_with: Mapping[str, str]) -> None:
     """Refuse a store whose checksum is not the one of ``trained_with`` (modality -> checksum). Raises InputError."""
     for name, store in stores.items():
         wanted = trained_with.get(name)
@@ -99,7 +99,7 @@ def check_select(config: Config, progress: Mapping[str, Any]) -> None:
 
 
 def build(
-    schema: Schema, config: Config, stores: Mapping[str, FrozenStore], mean_lengths: Mapping[str, float], ranks: Ranks
+    schema: Schema, config: Config, stores: Mapping[str, VectorStore], mean_lengths: Mapping[str, float], ranks: Ranks
 ) -> Trainable:
     """Model on the meta device -> plan -> DistributedModelParallel -> weights -> optimizers.
 
@@ -129,7 +129,7 @@ def build(
 
 
 def choose_plan(
-    schema: Schema, config: Config, stores: Mapping[str, FrozenStore], mean_lengths: Mapping[str, float], ranks: Ranks
+    schema: Schema, config: Config, stores: Mapping[str, VectorStore], mean_lengths: Mapping[str, float], ranks: Ranks
 ) -> ShardingPlan:
     """The plan in sharding.plan, or the planner's choice for this machine.
 

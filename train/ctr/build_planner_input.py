@@ -58,7 +58,7 @@ def facts(
     ``assumed`` goes before the data in the training split, and that before max_length, which a note tells. Raises
     InputError where none of them has a figure.
     """
-    from embeddings.frozen.store import FrozenStore
+    from embeddings.index.open_vectors import open_vectors
     from train.data.stats.mean_lengths import mean_lengths
 
     notes = []
@@ -88,7 +88,7 @@ def facts(
             stores[name] = assumed.frozen[name]
         else:
             try:
-                stores[name] = FrozenStore.open(m.store_path(folder))
+                stores[name] = open_vectors(m.store_path(folder))
             except InputError as error:
                 known = f"frozen: {{{name}: {{count: 1000000, width: 128, dtype: int8}}}}"
                 raise InputError(f"{error}; to plan without it, give its size with --assume FILE: {known}") from None

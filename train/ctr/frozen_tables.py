@@ -11,12 +11,13 @@ from embeddings.frozen.lost_pages import name_lost_pages
 from embeddings.frozen.row_wise_table import RowWiseTable
 from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
+from embeddings.frozen.vector_store import VectorStore
 from train.ctr.config import Config
 from train.distributed.ranks import Ranks, on_all
 
 
 def frozen_tables(
-    stores: Mapping[str, FrozenStore], placements: Mapping[str, str], config: Config, ranks: Ranks
+    stores: Mapping[str, VectorStore], placements: Mapping[str, str], config: Config, ranks: Ranks
 ) -> dict[str, FrozenTable | RowWiseTable]:
     """Modality -> table. All ranks call it.
 
@@ -31,6 +32,8 @@ def frozen_tables(
 
     def check() -> None:
         for store in stores.values():
+            if not isinstance(store, FrozenStore):  # a live index checks what it maps
+                continue
             name_lost_pages(store)
             if ranks.local_rank == 0:  # the ranks of a host read the same files
                 ranks.mark(f"reading frozen store '{store.path}' to check it")

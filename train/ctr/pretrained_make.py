@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from embeddings.errors import InputError, first_line, one_line, shown
 from embeddings.files.atomic_file import atomic_write
 from embeddings.files.json_file import read_json, write_json
-from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
 from embeddings.validation import Strict, validated
 from recsys.models.config import MAKEConfig
 from recsys.models.make import MAKE
@@ -35,7 +35,7 @@ _MOST_AROUND = 1 << 16  # bytes of a file, or of a tensor in it, besides its num
 def export(
     config: Config,
     schema: Schema,
-    store: FrozenStore,
+    store: VectorStore,
     trainable: Trainable,
     epoch: int,
     value: float | None,
@@ -89,7 +89,7 @@ def _read_about(folder: Path) -> _About:
 
 
 def load_makes(
-    config: Config, schema: Schema, stores: Mapping[str, FrozenStore], trainable: Trainable, ranks: Ranks
+    config: Config, schema: Schema, stores: Mapping[str, VectorStore], trainable: Trainable, ranks: Ranks
 ) -> None:
     """Fill the model's MAKEs from the runs that the config names. All ranks call it.
 
@@ -112,7 +112,7 @@ def load_makes(
 
 
 def _read(
-    make: MAKEConfig, name: str, schema: Schema, store: FrozenStore, sizes: dict[str, torch.Size]
+    make: MAKEConfig, name: str, schema: Schema, store: VectorStore, sizes: dict[str, torch.Size]
 ) -> dict[str, torch.Tensor]:
     folder = Path(str(make.run)) / name / "make"
     try:
@@ -172,7 +172,7 @@ _FIXES = {
 }
 
 
-def _facts(make: MAKEConfig, name: str, schema: Schema, store: FrozenStore) -> dict[str, Any]:
+def _facts(make: MAKEConfig, name: str, schema: Schema, store: VectorStore) -> dict[str, Any]:
     return {
         "modality": name,
         "target": schema.modalities[name].target,

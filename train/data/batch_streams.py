@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from embeddings.files.parquet_footer import DataFile
-from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
 from recsys.batch import Batch
 from recsys.features.batch_assembly import BatchAssembler
 from recsys.features.columns import needed_fields
@@ -27,7 +27,7 @@ class BatchStreams:
         self,
         files: list[DataFile],
         schema: Schema,
-        stores: dict[str, FrozenStore],
+        stores: dict[str, VectorStore],
         *,
         chunk_rows: int,
         with_labels: bool,

@@ -10,7 +10,7 @@ import numpy as np
 from embeddings.errors import InputError
 from embeddings.files.parquet_batches import refuse_many_values
 from embeddings.files.parquet_footer import read_footers
-from embeddings.frozen.store import FrozenStore
+from embeddings.frozen.vector_store import VectorStore
 from recsys.batch import Batch
 from recsys.features.columns import needed_fields
 from recsys.features.read_counters import ReadCounters
@@ -55,7 +55,7 @@ class RowReader:
         folder: str,
         split: str,
         schema: Schema,
-        stores: dict[str, FrozenStore],
+        stores: dict[str, VectorStore],
         *,
         batch_size: int,
         rank: int = 0,

@@ -14,8 +14,8 @@ from safetensors.torch import save
 from embeddings.errors import DISK_FULL, InputError, first_line, listed, nearest
 from embeddings.files.file_entry import FileEntry
 from embeddings.files.json_file import write_json
-from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
+from embeddings.frozen.vector_store import VectorStore
 from recsys.exported.manifest import (
     DENSE,
     TABLES,
@@ -182,7 +182,7 @@ def _write_tables(
 
 
 def _write_dense(
-    checkpoint: ShardReader, path: Path, schema: Schema, model: ArchConfig, stores: Mapping[str, FrozenStore]
+    checkpoint: ShardReader, path: Path, schema: Schema, model: ArchConfig, stores: Mapping[str, VectorStore]
 ) -> None:
     arch = build_arch(schema, model, {name: FrozenTable(store) for name, store in stores.items()})
     weights = {name: torch.empty_like(value) for name, value in arch.state_dict().items()}
@@ -191,7 +191,7 @@ def _write_dense(
 
 
 def _manifest(
-    folder: Path, facts: dict[str, Any], schema: Schema, data: str, stores: Mapping[str, FrozenStore]
+    folder: Path, facts: dict[str, Any], schema: Schema, data: str, stores: Mapping[str, VectorStore]
 ) -> Manifest:
     """That of all that is in ``folder``."""
     entries = {

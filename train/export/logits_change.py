@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load
 
 from embeddings.errors import InputError, first_line
-from embeddings.frozen.store import FrozenStore
 from embeddings.frozen.table import FrozenTable
+from embeddings.frozen.vector_store import VectorStore
 from recsys.exported.manifest import DENSE, LogitsChange, Manifest, TableEntry
 from recsys.exported.model import ExportedModel, build_arch
 from recsys.exported.table import ExportedTable, Table
@@ -48,7 +48,7 @@ def logits_change(
     folder: Path,
     manifest: Manifest,
     schema: Schema,
-    stores: Mapping[str, FrozenStore],
+    stores: Mapping[str, VectorStore],
     checkpoint: ShardReader,
     data: str,
     split: str,
