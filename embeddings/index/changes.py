@@ -78,6 +78,8 @@ def _change(number: int, ids: np.ndarray, values: np.ndarray, scale: np.ndarray 
 
 def row_crcs(ids: np.ndarray, rows: dict[str, np.ndarray]) -> np.ndarray:
     """CRC-32 of each id and the bytes of its row, uint32 [n]."""
+    if not ids.size:
+        return np.empty(0, np.uint32)
     whole = np.concatenate([ids.astype("<i8")[:, None].view(np.uint8), *rows.values()], axis=1)
     size, flat = whole.shape[1], memoryview(whole).cast("B")
     return np.array([zlib.crc32(flat[at : at + size]) for at in range(0, len(flat), size)], np.uint32)

@@ -19,29 +19,34 @@ def commit(keys: KeyStore, files: SegmentFiles, number: int, changes: Sequence[C
 
     Rows go behind all that were committed. Raises InputError, and nothing is committed, where the disk takes no more.
     """
-    with keys.reading() as view:
-        state = held(view, number)
     putting = [change.rows for change in changes if change.rows is not None]
     content = {kind: np.concatenate([rows[kind] for rows in putting]) for kind in files.kinds} if putting else {}
-    written: list[int] = []
-    if content and len(content["vectors"]):
-        try:
-            written = files.write(state.next_row, content)
-        except OSError as error:
-            raise InputError(
-                f"live index '{keys.path}' cannot be written ({first_line(error)}); nothing of this was put, and all "
-                "that was acknowledged stays; free space, then put it again"
-            ) from None
-    row, items, changed = state.next_row, state.items, []
-    with keys.writing() as view:
+    changed, written = [], set()
+    with keys.writing() as view:  # after a kill, what a reading view shows may be older than what is written to
+        state = held(view, number)
+        row, items = state.next_row, state.items
+        if content and len(content["vectors"]):
+            written = _written(keys, files, row, content)
         for change in changes:
             after, more = _applied(view, change, row, state.sequence + 1)
             changed.append(after)
             row, items = row + (0 if change.rows is None else change.ids.size), items + more
-        state = state._replace(next_row=row, items=items, segments=tuple(sorted({*state.segments, *written})))
-        put_commit(view, number, state, np.concatenate(changed))
+        segments = tuple(sorted({*state.segments, *written}))
+        after_all = state._replace(next_row=row, items=items, segments=segments)
+        put_commit(view, number, after_all, np.concatenate(changed))
     for change in changes:
         change.sequence = state.sequence + 1
+
+
+def _written(keys: KeyStore, files: SegmentFiles, first: int, content: dict[str, np.ndarray]) -> set[int]:
+    """Write rows ``first`` and following to disk; their segments. Raises InputError."""
+    try:
+        return set(files.write(first, content))
+    except OSError as error:
+        raise InputError(
+            f"live index '{keys.path}' cannot be written ({first_line(error)}); nothing of this was put, and all that "
+            "was acknowledged stays; free space, then put it again"
+        ) from None
 
 
 def held(view: View, number: int) -> State:

@@ -16,16 +16,15 @@ def sparse_segments(keys: KeyStore, number: int, dead_share: float) -> tuple[set
 
     Nothing is written to them from here on: the writer's lock is held. Raises InputError.
     """
-    with keys.reading() as view:
+    with keys.writing() as view:
         state = held(view, number)
         ids, entries = view.all_entries(number, state.items)
-    rows = entries["row"].astype(np.int64)
-    live = np.bincount(rows // SEGMENT_ROWS, minlength=state.next_row // SEGMENT_ROWS + 1)
-    written = {segment: min(SEGMENT_ROWS, state.next_row - segment * SEGMENT_ROWS) for segment in state.segments}
-    sparse = {segment for segment, rows_of in written.items() if rows_of - live[segment] > dead_share * rows_of}
-    tail = state.next_row // SEGMENT_ROWS
-    if tail in sparse:
-        with keys.writing() as view:
+        rows = entries["row"].astype(np.int64)
+        tail = state.next_row // SEGMENT_ROWS
+        live = np.bincount(rows // SEGMENT_ROWS, minlength=tail + 1)
+        written = {segment: min(SEGMENT_ROWS, state.next_row - segment * SEGMENT_ROWS) for segment in state.segments}
+        sparse = {segment for segment, rows_of in written.items() if rows_of - live[segment] > dead_share * rows_of}
+        if tail in sparse:
             after = state._replace(next_row=(tail + 1) * SEGMENT_ROWS)
             view.txn.put(layout.prefix(b"s", number), after.packed())
     inside = np.isin(rows // SEGMENT_ROWS, list(sparse))

@@ -46,7 +46,7 @@ class IndexWriter:
             self._keys = closing.enter_context(key_store(self.path))
             with self._keys.errors():
                 self._keys.environment.reader_check()  # of readers that were killed
-            with self._keys.reading() as view:
+            with self._keys.writing() as view:  # which mends what a killed writer left, before anybody reads
                 self._encoders = view.encoders()
                 states = {number: view.state(number) for number in self._encoders}
             for number, state in states.items():  # without what a killed writer had begun, or given up
@@ -135,7 +135,9 @@ class IndexWriter:
             given_up, ids, rows = sparse_segments(self._keys, number, dead_share)
         for first in range(0, ids.size, MOVED_AT_ONCE):
             part = slice(first, first + MOVED_AT_ONCE)
-            self._commits.committed(moved(self._keys, files, number, ids[part], rows[part]))
+            change = moved(self._keys, files, number, ids[part], rows[part])
+            if change.ids.size:
+                self._commits.committed(change)
         with self._commits.lock:
             give_up(self._keys, files, number, given_up)
         return len(given_up)

@@ -171,14 +171,14 @@ def _check_size(file: str) -> None:
             os.posix_fallocate(growing.fileno(), size, missing)
 
 
-_open: dict[tuple[int, str], tuple[KeyStore, int]] = {}  # (process, folder) -> store, users
-_opening = threading.RLock()  # a collected reader lets go in the middle of anything
+_open: dict[str, tuple[KeyStore, int]] = {}  # folder -> store, users
+_opening = threading.Lock()
 
 
 @contextlib.contextmanager
 def key_store(path: str) -> Iterator[KeyStore]:
     """The keys of the index at ``path``: one object a process and folder, as LMDB wants it. Raises InputError."""
-    place = (os.getpid(), os.path.realpath(path))
+    place = os.path.realpath(path)
     with _opening:
         store, users = _open.get(place) or (KeyStore(path), 0)
         _open[place] = (store, users + 1)

@@ -29,7 +29,7 @@ class LiveIndex:
     scale    [R]     float32, or None unless int8
 
     A row that ``rows`` gave keeps its vector for the next KEPT_LOOKUPS look-ups of this object, whatever is put,
-    deleted or compacted meanwhile. Threads may share it; a fork opens the keys anew.
+    deleted or compacted meanwhile. Threads may share it, forks may not.
     """
 
     live = True
@@ -38,7 +38,9 @@ class LiveIndex:
         """Open the vectors of ``encoder``, or of the active one. Raises InputError."""
         self.path = os.fspath(path)
         self._lock = threading.Lock()
-        self._open_keys()
+        self._closing = contextlib.ExitStack()
+        self._keys = self._closing.enter_context(key_store(self.path))
+        self._process = os.getpid()
         with self._keys.reading() as view:
             self._number, about = view.number_of(encoder)
         self.encoder, self.width, self.dtype = about.encoder, about.width, about.dtype
@@ -48,11 +50,6 @@ class LiveIndex:
         self.vectors, self.scale = self._mapped.vectors, self._mapped.scale
         self._ids, self._state, self._lookups, self._dropped = RowHash(), State(0, 0, 0, 0, ()), 0, False
         self._take(whole=True)
-
-    def _open_keys(self) -> None:
-        self._closing = contextlib.ExitStack()
-        self._keys = self._closing.enter_context(key_store(self.path))
-        self._process = os.getpid()
 
     @property
     def count(self) -> int:
@@ -83,9 +80,7 @@ class LiveIndex:
 
     def refresh(self) -> None:
         """Take over what was committed since. Raises InputError."""
-        if self._process != os.getpid():  # a fork: its parent's keys and lock are not for it
-            self._lock = threading.Lock()
-            self._open_keys()
+        assert self._process == os.getpid(), "a fork cannot use its parent's keys; open the index in the child"
         with self._lock:
             self._lookups += 1
             self._mapped.let_go(self._lookups - KEPT_LOOKUPS)

@@ -39,16 +39,15 @@ def create(path: str, encoder: str | None, width: int | None, dtype: str | None,
     """Make an index at PATH; where one is, begin another encoder's vectors in it, which activate has readers take."""
     from embeddings.index.create_index import create_index
 
-    source = _opened(store) if store else None
-    encoder, width = encoder or (source and source[2]), width or (source and source[1].shape[1])
+    source = _opened(store, encoder) if store else None
+    if source is not None:
+        encoder, width, dtype = encoder or source.encoder, width or source.width, dtype or source.dtype
     if not encoder or not width:
         raise InputError("--encoder and --width are needed, or --store, which has both; name what makes the vectors")
-    with create_index(
-        _folder(path), encoder, width, dtype or (str(source[1].dtype) if source else "float16")
-    ) as writer:
-        if source:
-            _put(writer, source[0], source[1], encoder)
-    click.echo(f"{path}: encoder '{encoder}', {len(source[0]) if source else 0:,} vectors")
+    with create_index(_folder(path), encoder, width, dtype or "float16") as writer:
+        if source is not None:
+            writer.put_store(source, encoder)
+    click.echo(f"{path}: encoder '{encoder}', {0 if source is None else source.count:,} vectors")
 
 
 @command.command()
@@ -74,6 +73,7 @@ def put(path: str, ids: str | None, vectors: str | None, store: str | None, enco
             raise InputError(
                 f"'{ids}' has {count} ids, '{vectors}' {len(all_vectors)} vectors; allowed: one for each id"
             )
+        sequence = 0
         with IndexWriter(_folder(path)) as writer:
             for first in range(0, count, AT_ONCE):
                 part = slice(first, first + AT_ONCE)
@@ -221,7 +221,7 @@ def _opened(store: str, encoder: str | None) -> "FrozenStore":
     frozen = FrozenStore.open(with_home(store))
     if encoder and frozen.encoder and frozen.encoder != encoder:
         raise InputError(
-            f"--encoder is {shown(encoder)}, but '{store}' is of encoder {shown(frozen.encoder)}; vectors of two encoders "
-            "do not mix"
+            f"--encoder is {shown(encoder)}, but '{store}' is of encoder {shown(frozen.encoder)}; vectors of two "
+            "encoders do not mix"
         )
     return frozen
