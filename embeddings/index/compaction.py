@@ -18,7 +18,7 @@ def sparse_segments(keys: KeyStore, number: int, dead_share: float) -> tuple[set
     """
     with keys.writing() as view:
         state = held(view, number)
-        ids, entries = view.all_entries(number, state.items)
+        ids, entries = view.all_entries(number, state)
         rows = entries["row"].astype(np.int64)
         tail = state.next_row // SEGMENT_ROWS
         live = np.bincount(rows // SEGMENT_ROWS, minlength=tail + 1)

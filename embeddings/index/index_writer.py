@@ -15,6 +15,7 @@ from embeddings.errors import InputError
 from embeddings.files.folder_lock import folder_lock
 from embeddings.frozen.store import FrozenStore
 from embeddings.index.changes import Change, stored_to_put, vectors_to_put
+from embeddings.index.check_keys import check_small_keys
 from embeddings.index.commit import commit
 from embeddings.index.compaction import give_up, moved, sparse_segments
 from embeddings.index.encoders import add_encoder, drop_encoder
@@ -43,6 +44,7 @@ class IndexWriter:
         self._files: dict[int, SegmentFiles] = {}
         with contextlib.ExitStack() as closing:
             closing.enter_context(_alone(self.path))
+            check_small_keys(self.path)
             self._keys = closing.enter_context(key_store(self.path))
             with self._keys.errors():
                 self._keys.environment.reader_check()  # of readers that were killed

@@ -15,6 +15,7 @@ from embeddings.files.json_file import parse_json
 from embeddings.index import key_layout as layout
 from embeddings.index.index_files import FROM_SNAPSHOT, KEYS, IndexMeta, read_meta
 from embeddings.index.key_layout import CHANGE, ENTRY, EncoderMeta, State
+from embeddings.index.segments import SEGMENT_ROWS
 from embeddings.validation import validated
 
 _LIBRARY = 0  # LMDB 0.9 and 1.0 do not read each other's files
@@ -110,15 +111,19 @@ class View:
         raw = self.get(layout.prefix(b"s", number))
         return None if raw is None else State.unpacked(raw)
 
-    def all_entries(self, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """All ``count`` ids, int64 [N] ascending, and their entries, ENTRY [N]. Raises ValueError."""
-        cursor = self.txn.cursor()
+    def all_entries(self, number: int, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """All ids, int64 [N] ascending, and their entries, ENTRY [N]. Raises ValueError."""
+        cursor, count = self.txn.cursor(), state.items
         cursor.set_range(layout.prefix(b"i", number))
         raw = b"".join([bytes(part) for item in itertools.islice(cursor, count) for part in item])
         start = layout.prefix(b"i", number)
         if count and not (raw.startswith(start) and bytes(cursor.key()).startswith(start)):
             raise ValueError(f"fewer than {count} ids are there")
-        return layout.read_items(raw)
+        ids, entries = layout.read_items(raw)
+        segments = entries["row"] // SEGMENT_ROWS
+        if not np.isin(segments, state.segments).all():
+            raise ValueError("an id has a row that was never written")
+        return ids, entries
 
     def entries(self, number: int, ids: np.ndarray) -> np.ndarray:
         """The entry of each id, ENTRY [n]; row -1 where it has none."""

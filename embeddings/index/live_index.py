@@ -105,7 +105,7 @@ class LiveIndex:
                     return
                 log = None if whole else view.changes_after(self._number, state, self._state.sequence)
                 if log is None:
-                    ids, entries = view.all_entries(self._number, state.items)
+                    ids, entries = view.all_entries(self._number, state)
                     rows = entries["row"].astype(np.int64)
                 else:
                     ids, rows = _newest(log)
@@ -132,7 +132,7 @@ class LiveIndex:
                 if state is None:
                     raise InputError(f"live index '{self.path}': the vectors of encoder '{self.encoder}' were dropped")
                 if state.sequence == self._state.sequence:  # else there was a commit between the two
-                    ids, entries = view.all_entries(self._number, state.items)
+                    ids, entries = view.all_entries(self._number, state)
                     return ids, self._mapped.here(entries["row"].astype(np.int64)), entries["crc"].astype(np.uint32)
         raise InputError(f"live index '{self.path}' changes too quickly to be read as a whole; try again")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embeddings.errors import InputError, one_line
+from embeddings.index.index_files import FROM_SNAPSHOT
 from embeddings.index.segments import SEGMENT_ROWS, SegmentFiles
 from embeddings.kernels.native import name_mapping
 from embeddings.launched_rank import rank_prefix
@@ -83,18 +84,21 @@ class MappedRows:
     def here(self, rows: np.ndarray) -> np.ndarray:
         """Rows of the index as rows of ``vectors``; -1 stays.
 
-        rows     [n]  int64, in segments that are mapped, or -1
+        rows     [n]  int64, or -1
         returns  [n]  int64
+
+        Raises InputError for rows of segments that are not mapped, which only damaged keys name.
         """
-        if not self._slot_of:
-            assert (rows < 0).all(), "rows of segments that are not mapped"
-            return rows
-        first = min(self._slot_of)
-        slots = np.full(max(self._slot_of) - first + 1, -1, np.int64)
-        slots[np.fromiter(self._slot_of, np.int64) - first] = np.fromiter(self._slot_of.values(), np.int64)
         known = rows >= 0
-        slot = slots[np.where(known, rows // SEGMENT_ROWS - first, 0)]
-        assert (slot[known] > 0).all(), "rows of segments that are not mapped"
+        segments = np.where(known, rows // SEGMENT_ROWS, min(self._slot_of, default=0))
+        first = min(self._slot_of, default=0)
+        slots = np.zeros(max(self._slot_of, default=0) - first + 1, np.int64)
+        for segment, slot in self._slot_of.items():
+            slots[segment - first] = slot
+        inside = (segments >= first) & (segments < first + slots.size)
+        slot = slots[np.where(inside, segments - first, 0)]
+        if not (inside & (slot > 0) | ~known).all():
+            raise InputError(f"'{self._files.folder}': the keys name rows that are not there; {FROM_SNAPSHOT}")
         return np.where(known, slot * SEGMENT_ROWS + rows % SEGMENT_ROWS, -1)
 
 

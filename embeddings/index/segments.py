@@ -9,6 +9,7 @@ import numpy as np
 
 from embeddings.errors import InputError
 from embeddings.files.atomic_file import sync_path
+from embeddings.index.index_files import FROM_SNAPSHOT
 
 SEGMENT_ROWS = 1 << 16  # of which any row's bytes make whole pages
 
@@ -38,8 +39,8 @@ class SegmentFiles:
         if size != self.bytes_of(kind):
             source.close()
             raise InputError(
-                f"'{self._path(segment, kind)}' has {size} bytes, not {self.bytes_of(kind)}: it is damaged; bring the "
-                "index back from a snapshot"
+                f"'{self._path(segment, kind)}' has {size} bytes, not {self.bytes_of(kind)}: it is damaged; "
+                f"{FROM_SNAPSHOT}"
             )
         return source
 

@@ -188,10 +188,18 @@ def snapshot(path: str, out: str, overwrite: bool, encoder: str | None) -> None:
 @click.argument("path")
 @_encoder
 def verify(path: str, encoder: str | None) -> None:
-    """Read all of the index at PATH: each vector's CRC and norm. Exit status 2 where one is damaged."""
+    """Read all of the index at PATH: the pages of its keys, each vector's CRC and norm.
+
+    Exit status 2 where one is damaged.
+    """
     from embeddings.index.check_index import verify
+    from embeddings.index.check_keys import check_keys_at_rest
+    from embeddings.index.index_files import is_index
     from embeddings.index.live_index import LiveIndex
 
+    folder = _folder(path)
+    if is_index(folder) and not check_keys_at_rest(folder):
+        click.echo(f"note: a process writes to '{path}', so the pages of its keys are not checked", err=True)
     with LiveIndex(_folder(path), encoder) as index:
         count = verify(index)
         click.echo(f"{path}: {count:,} vectors of encoder '{index.encoder}', CRCs agree, every row has norm 1")
