@@ -14,6 +14,7 @@ KINDS = {
 }
 # Files of tests that are about several modules at once.
 OF_SEVERAL = {
+    "embeddings/index/test_kills.py": "a live index's writer that is killed",
     "embeddings/kernels/make_attention/test_implementations.py": "what every implementation must do",
     "embeddings/kernels/make_attention/test_oracle.py": "the gradients that the other tests rest on",
     "embeddings/kernels/make_attention/test_threads.py": "that a target's numbers are its own",

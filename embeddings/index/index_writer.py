@@ -20,7 +20,7 @@ from embeddings.index.commit import commit
 from embeddings.index.compaction import give_up, moved, sparse_segments
 from embeddings.index.encoders import add_encoder, drop_encoder
 from embeddings.index.group_commit import GroupCommit
-from embeddings.index.index_files import segments_folder
+from embeddings.index.index_files import read_meta, segments_folder
 from embeddings.index.key_layout import ACTIVE, EncoderMeta, encoder_meta
 from embeddings.index.key_store import key_store
 from embeddings.index.segments import SegmentFiles
@@ -177,7 +177,12 @@ def _alone(path: str) -> Iterator[None]:
             raise InputError(f"live index '{path}' is being written by this process; wait until that ends")
         _writing.add(place)
     try:
-        with folder_lock(path, "live index", "have that process write it", inside=True):
+        step = "have that process write it"
+        with folder_lock(path, "live index", step, check=lambda: _check(path), inside=True):
             yield
     finally:
         _writing.discard(place)
+
+
+def _check(path: str) -> None:
+    read_meta(path)

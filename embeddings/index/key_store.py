@@ -23,6 +23,7 @@ _MAP_BYTES = 1 << 36  # of addresses, once and for all: some 500 million ids
 _MOST_READERS = 1024
 _PAGE, _MAGIC = 4096, (0xBEEFC0DE).to_bytes(4, "little")
 _MOST_UNWRITTEN = 256 * _PAGE
+_BLOCK = 1 << 14  # ids that are read at once
 
 
 class KeyStore:
@@ -115,11 +116,15 @@ class View:
         """All ids, int64 [N] ascending, and their entries, ENTRY [N]. Raises ValueError."""
         cursor, count = self.txn.cursor(), state.items
         cursor.set_range(layout.prefix(b"i", number))
-        raw = b"".join([bytes(part) for item in itertools.islice(cursor, count) for part in item])
-        start = layout.prefix(b"i", number)
-        if count and not (raw.startswith(start) and bytes(cursor.key()).startswith(start)):
-            raise ValueError(f"fewer than {count} ids are there")
-        ids, entries = layout.read_items(raw)
+        start, parts, left = layout.prefix(b"i", number), [], count
+        items = cursor.iternext()
+        while left:  # block by block: Python's objects take ten times the room
+            block = [bytes(part) for item in itertools.islice(items, min(left, _BLOCK)) for part in item]
+            if not block or not (block[0].startswith(start) and block[-2].startswith(start)):
+                raise ValueError(f"fewer than {count} ids are there")
+            parts.append(b"".join(block))
+            left -= len(block) // 2
+        ids, entries = layout.read_items(b"".join(parts))
         segments = entries["row"] // SEGMENT_ROWS
         if not np.isin(segments, state.segments).all():
             raise ValueError("an id has a row that was never written")

@@ -30,11 +30,11 @@ class TableEntry(Strict):
 
 
 class StoreEntry(Strict):
-    """The frozen store that a modality was trained with. ``path`` is where it lay then."""
+    """The frozen store, or live index, that a modality was trained with. ``path`` is where it lay then."""
 
     checksum: str = Field(pattern="^[0-9a-f]{64}$")
     width: int = Field(ge=1)
-    count: int = Field(ge=1)
+    count: int = Field(ge=0)  # a live index may have been empty
     encoder: str
     path: str
 

@@ -26,6 +26,8 @@ class StoreFacts(Protocol):
     def width(self) -> int: ...
     @property
     def dtype(self) -> str: ...
+    @property
+    def live(self) -> bool: ...
 
 
 class AssumedStore(Strict):
@@ -34,6 +36,11 @@ class AssumedStore(Strict):
     count: int = Field(ge=1, le=MOST_TABLE_ROWS, description="items")
     width: int = Field(ge=1, le=2**16)
     dtype: Literal["float32", "float16", "int8"] = "int8"
+
+    @property
+    def live(self) -> bool:
+        """An assumed store is a frozen one."""
+        return False
 
 
 class Assumptions(Strict):
@@ -95,6 +102,11 @@ def facts(
     return lengths, stores, notes
 
 
+def _placement(wanted: str, store: StoreFacts) -> str:
+    """``wanted``; of a live index, whose vectors are read in place, "host" instead of "auto"."""
+    return "host" if store.live and wanted == "auto" else wanted
+
+
 def build_planner_input(
     config: Config, schema: Schema, lengths: Mapping[str, float], stores: Mapping[str, StoreFacts]
 ) -> PlannerInput:
@@ -131,13 +143,13 @@ def build_planner_input(
         frozen=tuple(
             FrozenInput(
                 name=name,
-                rows=store.count,
+                rows=max(1, store.count),  # a live index may be empty yet
                 width=store.width,
                 dtype=store.dtype,
                 mean_length=lengths.get(schema.modalities[name].history, 1.0),
                 reads=model.reads(name),
                 results=model.results(name, store.width),
-                placement=model.placement(name),
+                placement=_placement(model.placement(name), store),
                 row_wise=not model.per_behaviour(name),
             )
             for name, store in stores.items()

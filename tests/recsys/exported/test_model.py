@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from embeddings.errors import InputError
+from embeddings.frozen.store import FrozenStore, build_store
+from embeddings.index.create_index import create_index
+from embeddings.index.index_writer import IndexWriter
 from recsys.batch import Batch
 from recsys.exported.model import ExportedModel
 from recsys.exported.stores import NoStore
@@ -19,7 +22,7 @@ from recsys.features.ragged import Ragged
 from recsys.features.raw_columns import build_row_block
 from recsys.features.request_rows import RequestAssembler, RequestRows
 from tests.embeddings.frozen.stores import flip_bits
-from tests.recsys.exported.artefacts import Artefact, columns, export, make_ready
+from tests.recsys.exported.artefacts import Artefact, columns, export, make_folder, make_ready
 from tests.train import tiny
 
 ROWS = 40
@@ -241,3 +244,42 @@ def test_pages_of_tables_and_vectors_are_mapped(one):
     mapped = Path("/proc/self/maps").read_text()
     for name in model.tables:
         assert str(one.folder / "tables" / f"{name}.npy") in mapped
+
+
+def test_an_index_of_the_same_encoder_takes_a_stores_place(tmp_path):
+    data = make_folder(tmp_path / "data")
+    for name in ("text", "image"):
+        store = FrozenStore.open(str(data / "frozen" / name))
+        vectors = store.vectors if store.scale is None else store.vectors * store.scale[:, None]
+        write = (str(data / "frozen" / name), store.ids, vectors.copy())
+        build_store(*write, dtype=store.dtype, encoder=f"{name}-1", overwrite=True)
+    artefact = export(tmp_path / "model", data, {"arch": "din", "multimodal": {"mode": "simtier+make"}})
+    places = {}
+    for name in ("text", "image"):
+        store = FrozenStore.open(str(data / "frozen" / name))
+        places[name] = str(tmp_path / f"index-{name}")
+        with create_index(places[name], f"{name}-1", store.width, store.dtype) as writer:
+            writer.put_store(store, f"{name}-1")
+    context, candidates = split_up(columns(ROWS, seed=2), SIDES["histories"])
+    model, beside = ExportedModel.open(artefact.folder, places), ExportedModel.open(artefact.folder, {})
+    assert all(store.live for store in model.stores.values())
+
+    def score(of: ExportedModel) -> torch.Tensor:
+        assemble = RequestAssembler(of.schema, of.stores)
+        return of.score(assemble(arrays({n: [v] for n, v in context.items()}), arrays(candidates)))
+
+    before = score(model)
+    assert torch.equal(before, score(beside))
+    with IndexWriter(places["text"]) as writer:
+        writer.delete(np.array(candidates["item"][:1]))
+        gone = score(model)
+        assert gone[0] != before[0], "the next score uses what was written"
+        store = FrozenStore.open(str(data / "frozen" / "text"))
+        writer.put_store(store, "text-1")
+        assert torch.equal(score(model), before)
+        writer.add_encoder("text-2", store.width, store.dtype)
+        writer.activate("text-2")
+        assert torch.equal(score(ExportedModel.open(artefact.folder, places)), before)
+        writer.drop("text-1")
+    with pytest.raises(InputError, match=r"modality 'text': live index .* no vectors of encoder 'text-1'"):
+        ExportedModel.open(artefact.folder, places)

@@ -5,6 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from embeddings.frozen.store import FrozenStore
+from embeddings.index.create_index import create_index
+from embeddings.index.index_writer import IndexWriter
 from recsys.metrics import compute_metrics
 from tests.train import tiny
 from tests.train.launch import about, cli, one_line, rows
@@ -57,3 +60,24 @@ def test_learning_rates_are_logged_as_they_rise(config, tmp_path):
     logged = [(row["lr_dense"], row["lr_sparse"]) for row in rows(tmp_path / "runs" / "run")]
     wanted = [min(1.0, step / 6) for step in range(2, 14)]  # of the step that comes
     assert logged == [pytest.approx((0.6 * share, 1.2 * share)) for share in wanted]
+
+
+def test_a_live_index_of_the_same_vectors_gives_the_same_losses(config, own_data, tmp_path):
+    settings = ("train.max_steps=6", "data.test=null", "model.multimodal.mode=simtier+make")
+    assert cli("ctr", "--config", config(own_data), *settings, "run.name=store").status == 0
+    folder = own_data / "frozen" / "text"
+    store = FrozenStore.open(str(folder))
+    with create_index(str(tmp_path / "index"), "text-1", store.width, store.dtype) as writer:
+        writer.put_store(store, "text-1")
+    folder.rename(tmp_path / "store")
+    (tmp_path / "index").rename(folder)
+    done = cli("ctr", "--config", config(own_data), *settings, "run.name=index")
+    assert done.status == 0, done.err
+    losses = [[row["loss"] for row in rows(tmp_path / "runs" / name)] for name in ("store", "index")]
+    assert losses[0] == losses[1] and len(losses[0]) > 1
+    assert about(tmp_path / "runs" / "index")["stores"] != about(tmp_path / "runs" / "store")["stores"]
+    with IndexWriter(str(folder)) as writer:
+        writer.add_encoder("text-2", store.width, store.dtype)
+        writer.activate("text-2")
+    done = cli("ctr", "--config", config(own_data), *settings, "run.name=index", "run.resume=true", "train.max_steps=9")
+    one_line(done, "but the run was trained with")
