@@ -18,6 +18,7 @@ from benchmarks.data import tables as data
 from benchmarks.frozen import tables as frozen
 from benchmarks.harness import read, run_command
 from benchmarks.kernels import tables as kernels
+from benchmarks.live import tables as live
 from benchmarks.markdown import ResultTable, Rows
 from benchmarks.paper import tables as paper
 from benchmarks.peers.fuxictr import tables as fuxictr
@@ -28,7 +29,7 @@ from embeddings.errors import InputError, nearest
 
 TABLES: dict[str, ResultTable] = {
     name: table
-    for area in (training, fuxictr, data, kernels, frozen, planner, paper, serving)
+    for area in (training, fuxictr, data, kernels, frozen, planner, paper, serving, live)
     for name, table in area.TABLES.items()
 }
 _MARKER = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n")

@@ -30,6 +30,7 @@ OF_SEVERAL = {
     "recsys/exported/test_quantised_inputs.py": "tables of fewer bits, from their files to a model's first layer",
     "recsys/models/test_overlap.py": "exchanges of frozen rows that are under way while IDs are looked up",
     "test_layout.py": "the tree",
+    "test_live_docs.py": "docs/live.md",
     "test_source.py": "the source of all modules",
     "test_mirror.py": "the tree",
     "test_pins.py": "requirements/",

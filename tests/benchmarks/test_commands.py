@@ -13,8 +13,8 @@ from torchx_components.bench import bench
 FOLDER = ROOT / "benchmarks"
 TEXTS = [ROOT / "Makefile", *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *FOLDER.rglob("*.md")]
 TEXTS += [*FOLDER.rglob("*.py"), *(ROOT / "torchx_components").glob("*.py")]
-# two run in other environments, one is started by the scorer's benchmark; those of ranks are named for them
-WORKERS = {"peers.fuxictr.run", "serving.contender", "peers.http_stacks"}
+# one runs in another environment, others are started by a benchmark; those of ranks are named for them
+WORKERS = {"peers.fuxictr.run", "serving.contender", "peers.http_stacks", "live.index_process"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
