@@ -4,12 +4,8 @@ COMMANDS = {
     "kernels": "time and memory of SimTier, MAKE's attention and DIN's, beside eager PyTorch, FBGEMM and torch.compile",
     "training.step": "training speed beside plain PyTorch and FuxiCTR, and where a step's time goes",
     "training.checkpoint": "share of training time that one checkpoint a minute costs",
-<<<<<<< HEAD
     "serving": "parity, speed, swaps, memory and faults of the scorer, beside plain PyTorch behind the same HTTP stack",
-=======
-    "serving": "parity, speed, swaps and memory of the scorer, beside plain PyTorch behind the same HTTP stack",
     "live": "the live index beside LMDB and Redis: look-ups under writes, SimTier through it, memory of its readers",
->>>>>>> ac5f2e8 (Benchmark of the live index beside LMDB and Redis)
     "data.memory": "memory while reading a data set ten times as large as a limit",
     "data.conversion": "memory while converting TAOBAO-MM's shards, larger than a limit",
     "data.large_tables": "collisions of many distinct ids, sampled and counted in full",

@@ -28,8 +28,8 @@ def bench(
     Args:
         arguments: what python -m benchmarks.BENCHMARK takes, after a bare --
         benchmark: kernels, training.step, training.checkpoint, serving, live, data.memory,
-            data.conversion, data.large_tables, frozen, frozen.precision, planner, planner.scaling, paper, paper.chain,
-            peers.fuxictr.peer or render
+            data.conversion, data.large_tables, frozen, frozen.precision, planner, planner.scaling,
+            paper, paper.chain, peers.fuxictr.peer or render
         h: named resource of the scheduler, instead of cpu, gpu and memMB; a local run needs none
         name: the job's name
         image: container image with tierwise in it, for schedulers that run containers

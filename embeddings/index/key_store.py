@@ -182,7 +182,7 @@ def _check_size(file: str) -> None:
 
 
 _open: dict[str, tuple[KeyStore, int]] = {}  # folder -> store, users
-_opening = threading.Lock()
+_opening = threading.RLock()  # a collected reader lets go in the middle of anything
 
 
 @contextlib.contextmanager
