@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,15 @@ import numpy as np
 
 from benchmarks import ROOT
 from benchmarks.harness import append, measurement, ratios, show
+from benchmarks.live.index_load import all_ids
 from benchmarks.live.redis_server import redis_server
-from embeddings.errors import InputError
+from embeddings.errors import InputError, shown
 from embeddings.index.create_index import create_index
 from embeddings.index.live_index import LiveIndex
 from embeddings.index.snapshot import write_snapshot
 
 ENCODER = "benchmark"
 _PUT_AT_ONCE = 1 << 14
-
-
-def all_ids(count: int) -> np.ndarray:
-    """The same random 64-bit ids in every process, int64 [count]."""
-    return np.random.default_rng(0).integers(-(2**63), 2**63 - 1, count)
 
 
 def measure(
@@ -56,12 +51,17 @@ def measure(
     }
     row = {**common, "what": "look-ups", "readers": readers, "rate": rate, "contenders": contenders}
     show(append("live", {**row, "index_over": ratios(contenders, "index")}, results))
-    with LiveIndex(str(path)) as index:
-        write_snapshot(index, str(folder / "store"), overwrite=True)
+    _snapshot(str(path), str(folder / "store"))
     found = _one("simtier", "index", str(path), str(folder / "store"), str(ids))
     show(append("live", {**common, "what": "simtier", **found}, results))
     memory = [_memory(str(path), ids, count) for count in (1, 2, 4)]
     show(append("live", {**common, "what": "memory", "vectors_bytes": ids * width * 2, "pss": memory}, results))
+
+
+def _snapshot(path: str, store: str) -> None:
+    """In a frame of its own: what maps the vectors afterwards is counted."""
+    with LiveIndex(path) as index:
+        write_snapshot(index, store, overwrite=True)
 
 
 def _fill(path: Path, count: int, width: int) -> None:
@@ -144,15 +144,5 @@ def _line(process: "subprocess.Popen[str]") -> dict[str, Any]:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise InputError(f"{' '.join(map(str, process.args))}: it ended without a result")  # type: ignore[arg-type]
+        raise InputError(f"{shown(process.args)}: it ended without a result")
     return json.loads(line)
-
-
-def steady(rate: int, at_once: int, seconds: float) -> Iterator[int]:
-    """Numbers of batches of ``at_once``, each when its time has come."""
-    start = time.perf_counter()
-    for number in range(int(rate * seconds / at_once)):
-        wait = start + number * at_once / rate - time.perf_counter()
-        if wait > 0:
-            time.sleep(wait)
-        yield number

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.live.index import all_ids, steady
+from benchmarks.live.index_load import all_ids, steady
 
 LOOKED_UP = 8192  # ids at once
 WRITTEN = 500
@@ -65,7 +65,7 @@ def write(kind: str, place: str, count: int, width: int, rate: int, seconds: flo
     say(written_per_s=done / elapsed, put_p99_ms=1e3 * float(np.quantile(times, 0.99)))
 
 
-def read(kind: str, place: str, count: int, width: int, seconds: float) -> None:
+def read(kind: str, place: str, count: int, seconds: float) -> None:
     """Look up random ids, LOOKED_UP at once."""
     find = _finder(kind, place)
     draw = np.random.default_rng(time.time_ns())
@@ -108,7 +108,7 @@ def _finder(kind: str, place: str) -> Callable[[np.ndarray], object]:
     return lambda ids: client.mget(_keys(ids))
 
 
-def simtier(_kind: str, path: str, store: str, count: int) -> None:
+def simtier(path: str, store: str, count: int) -> None:
     """SimTier of 256 targets with 200 behaviours each, look-ups of ids among it, through the index and the store."""
     import torch
 
@@ -147,7 +147,7 @@ def simtier(_kind: str, path: str, store: str, count: int) -> None:
     say(**medians)
 
 
-def touch(_kind: str, path: str, count: int) -> None:
+def touch(path: str, count: int) -> None:
     """Read every vector, and stay."""
     from embeddings.index.live_index import LiveIndex
 
@@ -159,8 +159,12 @@ def touch(_kind: str, path: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    what, *given = sys.argv[1:]
-    action = {"write": write, "read": read, "simtier": simtier, "touch": touch}[what]
-    kinds = {"write": (str, str, int, int, int, float), "read": (str, str, int, int, float), "touch": (str, str, int)}
-    types = kinds.get(what, (str, str, str, int))
-    action(*(of(text) for of, text in zip(types, given, strict=True)))  # type: ignore[operator]
+    what, kind, *given = sys.argv[1:]
+    if what == "write":
+        write(kind, given[0], int(given[1]), int(given[2]), int(given[3]), float(given[4]))
+    elif what == "read":
+        read(kind, given[0], int(given[1]), float(given[3]))
+    elif what == "simtier":
+        simtier(given[0], given[1], int(given[2]))
+    else:
+        touch(given[0], int(given[1]))
