@@ -79,9 +79,7 @@ def _under_writes(
     arguments = [str(ids), str(width)]
     with contextlib.ExitStack() as running:
         writer = running.enter_context(_process("write", kind, place, *arguments, str(rate), str(seconds + 2)))
-        looking = [
-            running.enter_context(_process("read", kind, place, *arguments, str(seconds))) for _ in range(readers)
-        ]
+        looking = [running.enter_context(_process("read", kind, place, str(ids), str(seconds))) for _ in range(readers)]
         for process in (writer, *looking):
             _line(process)  # it is ready
         for process in (writer, *looking):

@@ -163,7 +163,7 @@ if __name__ == "__main__":
     if what == "write":
         write(kind, given[0], int(given[1]), int(given[2]), int(given[3]), float(given[4]))
     elif what == "read":
-        read(kind, given[0], int(given[1]), float(given[3]))
+        read(kind, given[0], int(given[1]), float(given[2]))
     elif what == "simtier":
         simtier(given[0], given[1], int(given[2]))
     else:
