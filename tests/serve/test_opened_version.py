@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from embeddings.errors import InputError
+from embeddings.frozen.store import FrozenStore, build_store
+from embeddings.index.create_index import create_index
+from embeddings.index.index_writer import IndexWriter
 from serve import Scorer
 from serve.answer import Answer
 from serve.opened_version import OpenedVersion
 from serve.policy import Policy
-from tests.recsys.exported.artefacts import Artefact, export
+from tests.recsys.exported.artefacts import Artefact, export, make_folder
 from tests.recsys.exported.test_model import MODELS, SIDES
 from tests.serve.test_scorer import MODEL, request
 
@@ -102,3 +105,34 @@ def test_requests_of_other_columns_or_types_are_of_another_kind(whole):
     assert scorer.read({**context, "price": 0.5}, moved).kind != kind
     assert scorer.read(context, {**candidates, "price": [1, 2]}).kind == kind
     assert scorer.read(context, {**candidates, "price": [1, 2**60]}).kind != kind
+
+
+def test_a_vector_that_is_put_while_it_scores_is_in_the_next_score(tmp_path):
+    """A live index in a store's place: items get pictures between two requests, one of them read before the put."""
+    data = make_folder(tmp_path / "data")
+    path = str(data / "frozen" / "image")
+    store = FrozenStore.open(path)
+    assert store.scale is not None
+    units = store.vectors * store.scale[:, None]
+    build_store(path, store.ids.copy(), units, dtype="int8", encoder="image-1", overwrite=True)
+    root = export(tmp_path / "m", data, MODEL).root
+    index = str(tmp_path / "index")
+    with create_index(index, "image-1", store.width, "int8") as writer:
+        writer.put_store(FrozenStore.open(path), "image-1")
+    scorer = Scorer(root, {"image": index}, policy=Policy(vector="score"))
+    given = request(3, item=[4, 5, 7])
+    beside, before, read = Scorer(root).score(*given), scorer.score(*given), scorer.read(*given)
+    assert before.unknown.vectors["image"].tolist() == [False, True, True]
+    assert before.logits.tolist() == beside.logits.tolist()
+    with IndexWriter(index) as writer:
+        writer.put(np.array([5]), units[:1])
+        (after,) = scorer.score_together([read])
+        assert isinstance(after, Answer)
+        assert after.unknown.vectors["image"].tolist() == [False, False, True]
+        assert (after.logits == before.logits).tolist() == [True, False, True]
+        writer.put(np.array([7]), units[1:2])
+    with pytest.raises(InputError, match="1 of 3 have no vector of modality 'image', the first is candidate 2"):
+        Scorer(root, policy=Policy(vector="refuse")).score(*request(3, item=[4, 6, 7]))
+    allowed = Scorer(root, {"image": index}, policy=Policy(vector="refuse")).score(*given)
+    assert not allowed.unknown.vectors["image"].any() and allowed.logits[1] == after.logits[1]
+    assert scorer.score(*given).logits.tolist() == allowed.logits.tolist()
