@@ -27,9 +27,12 @@ def uniform_rows(seed: int, first_row: int, rows: int, columns: slice, width: in
     Returns:
         float32 [rows, columns.stop - columns.start]
     """
-    row = torch.arange(first_row, first_row + rows, dtype=torch.int64).unsqueeze(1)
+    return _uniform(seed, torch.arange(first_row, first_row + rows, dtype=torch.int64), columns, width)
+
+
+def _uniform(seed: int, rows: torch.Tensor, columns: slice, width: int) -> torch.Tensor:
     column = torch.arange(columns.start, columns.stop, dtype=torch.int64)
-    z = (row * width + column + 1) * as_int64(GOLDEN_RATIO) + as_int64(seed * 0xD1B54A32D192ED03)
+    z = (rows.unsqueeze(1) * width + column + 1) * as_int64(GOLDEN_RATIO) + as_int64(seed * 0xD1B54A32D192ED03)
     return logical_shift(splitmix64_tensor(z), 40).to(torch.float32) * 2.0**-23 - 1.0
 
 
@@ -53,17 +56,17 @@ def initialise_tables(model: nn.Module, seed: int, epoch: int = 0) -> None:
             _fill(value, [0, 0], rows, width, table_seed)
 
 
-def initial_rows(table: str, seed: int, epoch: int, first_row: int, rows: int, size: tuple[int, int]) -> torch.Tensor:
-    """What ``initialise_tables`` fills rows ``first_row`` and following of ``table`` with, whole ones.
+def initial_rows(table: str, seed: int, epoch: int, rows: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """What ``initialise_tables`` fills ``rows`` of ``table`` with, whole ones.
 
     Args:
+        rows: int64 [n], any of the table.
         size: rows and width of the whole table.
 
     Returns:
-        float32 [rows, width]
+        float32 [n, width]
     """
-    columns = slice(0, size[1])
-    return uniform_rows(_table_seed(table, seed, epoch), first_row, rows, columns, size[1]) * _bound(size[0])
+    return _uniform(_table_seed(table, seed, epoch), rows, slice(0, size[1]), size[1]) * _bound(size[0])
 
 
 def _table_seed(table: str, seed: int, epoch: int) -> int:

@@ -12,6 +12,7 @@ from embeddings.errors import InputError, first_line
 from embeddings.files.json_file import read_json
 from embeddings.validation import validated
 from recsys.exported.manifest import EXPORT_AGAIN, WARMUP, Warmup, WarmupRequest
+from recsys.exported.merged_deltas import MergedDeltas
 from recsys.exported.model import ExportedModel
 from recsys.features.columns import feature_fields
 from recsys.features.ragged import Ragged
@@ -53,7 +54,7 @@ class OpenedVersion:
 
     def __init__(self, model: ExportedModel, warmup: list[WarmupRequest]) -> None:
         self.model, self.warmup = model, warmup
-        self.name = model.manifest.version
+        self.name = model.name
         self.fields = model.fields
         self.stores = {name: store.checksum for name, store in model.stores.items()}
         self._assemble = RequestAssembler(model.schema, model.stores)
@@ -68,14 +69,23 @@ class OpenedVersion:
     def open(cls, folder: Path, stores: Mapping[str, str], check: bool) -> "OpenedVersion":
         """The version in ``folder``, warm. Raises InputError; arguments as of ``ExportedModel.open``."""
         version = cls(ExportedModel.open(folder, stores, check=check), _warmup(folder / WARMUP))
-        for request in version.warmup:  # whatever the policy and the limits of requests from outside
-            context = context_columns(version.fields, request.context)
-            rows = version._assemble(context, candidate_columns(version.fields, request.candidates))
-            try:
-                version._check_finite(version.model.score(rows))
-            except NotFinite as error:
-                raise InputError(f"'{folder}' is of no use: {error}; export another checkpoint") from None
+        version._answer_warmup(version.warmup, f"'{folder}'", "export another checkpoint")
         return version
+
+    def with_deltas(self, merged: MergedDeltas) -> "OpenedVersion":
+        """This version with deltas over it; this one stays as it is. Raises InputError where they are of no use."""
+        version = OpenedVersion(self.model.with_deltas(merged), self.warmup)
+        version._answer_warmup(self.warmup[:1], f"delta '{version.name}'", "the next full version does without it")
+        return version
+
+    def _answer_warmup(self, requests: list[WarmupRequest], what: str, fix: str) -> None:
+        for request in requests:  # whatever the policy and the limits of requests from outside
+            context = context_columns(self.fields, request.context)
+            rows = self._assemble(context, candidate_columns(self.fields, request.candidates))
+            try:
+                self._check_finite(self.model.score(rows))
+            except NotFinite as error:
+                raise InputError(f"{what} is of no use: {error}; {fix}") from None
 
     def read(self, context: Columns, candidates: Columns, limits: Limits) -> ReadRequest:
         """A request of one row of ``context`` and N of ``candidates``.

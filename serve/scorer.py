@@ -1,5 +1,6 @@
 """Scorer: requests in, scores out, by the newest version of an exported model; new versions are taken as they come."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import InputError
+from recsys.exported.delta_chain import DeltaChain
 from recsys.exported.manifest import WarmupRequest
+from recsys.exported.merged_deltas import MergedDeltas
 from recsys.exported.model import ExportedModel
 from recsys.exported.versions import Versions
 from recsys.features.columns import Field
@@ -18,6 +21,7 @@ from serve.opened_version import OpenedVersion, ReadRequest
 from serve.policy import DEFAULT_LIMITS, DEFAULT_POLICY, Limits, Policy
 from serve.request.plain_columns import candidate_columns, context_columns
 
+log = logging.getLogger(__name__)
 _LISTS = (list, tuple, np.ndarray)
 _UNREAD = 3  # columns of rows that requests may have though no feature reads them: label, user, timestamp
 
@@ -29,6 +33,7 @@ class Scorer:
         stores: modality -> folder of its frozen store, where it is not where it lay at the export.
         version: begin with this one; None: the current one.
         check: compare the digests of all files with the manifest's, which reads them whole.
+        deltas: take those of the version too, as far as they are whole; one that is not is said.
 
     Raises InputError where there is no whole version, or a store is another one than the model was trained with.
     """
@@ -42,16 +47,36 @@ class Scorer:
         policy: Policy = DEFAULT_POLICY,
         limits: Limits = DEFAULT_LIMITS,
         check: bool = True,
+        deltas: bool = True,
     ) -> None:
         self._versions, self._stores = Versions(model), dict(stores or {})
         self.policy, self.limits = policy, limits
         self._taking = threading.Lock()
         self._opened = self._open(version or self._versions.current(), check)
+        self._merged: MergedDeltas | None = None  # of the version that scores, where this scorer merges them itself
+        if deltas:
+            try:
+                self._take_own_deltas()
+            except InputError as error:
+                log.warning("%s", error)
 
     @property
     def version(self) -> str:
         """The version that the next request is scored by."""
-        return self._opened.name
+        return self._opened.model.manifest.version
+
+    @property
+    def delta(self) -> int:
+        """How many of its deltas it has."""
+        delta = self._opened.model.delta
+        return delta.number if delta else 0
+
+    @property
+    def event_time(self) -> float | None:
+        """The latest event time that it has learnt of, seconds since 1970; None where training was not near-line."""
+        model = self._opened.model
+        position = model.delta.position if model.delta else model.manifest.source.stream
+        return position.event_time if position else None
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -121,12 +146,15 @@ class Scorer:
         return requests[0].version.score(requests, self.policy)
 
     def refresh(self) -> bool:
-        """Take the current version, where it is another one. Whether it did. Raises what ``take`` raises."""
+        """Take the current version, where it is another one, and its deltas that have come. Whether there was any.
+
+        Raises what ``take`` raises, and InputError for a delta that is missing or damaged: those before it are taken.
+        """
         version = self._versions.current()
-        if version == self.version:
-            return False
-        self.take(version)
-        return True
+        another = version != self.version
+        if another:
+            self.take(version)
+        return self._take_own_deltas() or another
 
     def take(self, version: str, *, check: bool = True) -> None:
         """Score by ``version`` from now on, once it is opened and warm; requests go on meanwhile.
@@ -139,6 +167,30 @@ class Scorer:
         """
         with self._taking:
             self._opened = self._open(version, check)
+            self._merged = None
+
+    def take_deltas(self, merged: MergedDeltas) -> None:
+        """Score by the version that scores with all of ``merged`` from now on; requests go on meanwhile.
+
+        Raises InputError where they are of no use; what scored before then goes on.
+        """
+        with self._taking:
+            self._opened = self._opened.with_deltas(merged)
+
+    def _take_own_deltas(self) -> bool:
+        chain = DeltaChain(self._versions, self._opened.model.manifest)
+        latest = chain.latest()
+        merged = self._merged or (chain.start() if latest else None)
+        if merged is None or merged.number >= latest:
+            return False
+        try:
+            while merged.number < latest:
+                merged = chain.next(merged)
+        finally:
+            if merged.number > self.delta:
+                self.take_deltas(merged)
+                self._merged = merged
+        return True
 
     def _open(self, version: str, check: bool) -> OpenedVersion:
         return OpenedVersion.open(self._versions.folder(version), self._stores, check)

@@ -27,7 +27,8 @@ INSIDE_TRAIN: dict[str, tuple[str, ...]] = {
     "encoding": GENERIC,
     "report": ("config", "ctr", "run"),
     "export": (*GENERIC, "ctr"),
-    "commands": (*GENERIC, "config_docs", "ctr", "scl", "encoding", "report", "export"),
+    "nearline": (*GENERIC, "ctr", "export"),
+    "commands": (*GENERIC, "config_docs", "ctr", "scl", "encoding", "report", "export", "nearline"),
     "__main__": ("commands", "distributed"),
 }
 # Commands, not modules: what starts here may look up at the run that it is about, and nothing imports it.

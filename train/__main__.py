@@ -26,6 +26,7 @@ COMMANDS = {
     "scl": ("train.commands.scl", "Train encoders of items on pairs of a query and what was then bought."),
     "make": ("train.commands.make", "Train MAKE on frozen vectors alone, before a CTR model takes it."),
     "ctr": ("train.commands.ctr", "Train a CTR model."),
+    "nearline": ("train.commands.nearline", "Train a CTR run on along a stream, and publish what changes."),
     "evaluate": ("train.commands.evaluate", "Evaluate a run's checkpoint on a split."),
     "predict": ("train.commands.predict", "Write scores by a run, or by an exported model, to parquet."),
     "export": ("train.commands.export", "Export a run's model, to be served elsewhere."),

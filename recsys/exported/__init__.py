@@ -11,6 +11,7 @@ models/shop/                 one model
         tables/NAME.trained.npy  [ceil(N / 8)] uint8, a bit a row: whether training changed it
         warmup.json          requests to answer before traffic comes
         READY                SHA-256 of manifest.json; the last file that is written
+    000001.d/                deltas of that version, where training goes on: recsys/exported/delta.py
 
 Nothing in it is executed, and frozen vectors are not in it: the manifest names their stores by checksum.
 """

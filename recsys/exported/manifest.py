@@ -13,6 +13,7 @@ from embeddings.planner.table_constraint import MOST_COLUMNS, MOST_TABLE_ROWS
 from embeddings.validation import Count, FileName, Strict, validated
 from recsys.models.arch_config import RegisteredArch
 from recsys.schema import SCHEMA_FILE
+from recsys.stream.position import StreamPosition
 
 MANIFEST, READY = "manifest.json", "READY"
 DENSE, WARMUP, TABLES = "dense.safetensors", "warmup.json", "tables"
@@ -40,12 +41,13 @@ class StoreEntry(Strict):
 
 
 class Source(Strict):
-    """The run and the checkpoint that were exported. ``epoch`` counts from 1."""
+    """The run and the checkpoint that were exported. ``epoch`` counts from 1; ``stream`` is of near-line training."""
 
     run: str
     checkpoint: str
     step: Count
     epoch: Count
+    stream: StreamPosition | None = None
 
 
 class LogitsChange(Strict):

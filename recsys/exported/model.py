@@ -1,5 +1,6 @@
 """An exported model, opened: ID tables and frozen vectors memory-mapped, the architecture in memory, logits out."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from embeddings.frozen.table import FrozenTable
 from embeddings.frozen.vector_store import VectorStore
 from recsys.batch import Batch
 from recsys.exported.consistency import refuse_inconsistent
+from recsys.exported.delta import DeltaManifest
 from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, check_content, read_manifest
+from recsys.exported.merged_deltas import MergedDeltas
 from recsys.exported.stores import check_store, open_store
 from recsys.exported.table import ExportedTable, Table
 from recsys.features.columns import feature_fields
@@ -48,6 +51,8 @@ class ExportedModel:
     """A version, ready to score; ``open`` makes one.
 
     fields  column -> how features read it
+    delta   the last of the version's deltas that it has; None where it has none
+    name    the version or, with deltas, 000012+3
     """
 
     def __init__(
@@ -62,6 +67,26 @@ class ExportedModel:
         self.fields = {field.column: field for field in feature_fields(schema)}
         self._pooled_features = schema.pooled if tables else []  # the schema looks for them anew each time
         self._sequential_features = schema.sequential if tables else []
+        self.delta: DeltaManifest | None = None
+
+    @property
+    def name(self) -> str:
+        return self.delta.name if self.delta else self.manifest.version
+
+    def with_deltas(self, merged: MergedDeltas) -> "ExportedModel":
+        """This version with the rows and the dense part of its deltas; this model stays as it is.
+
+        Files of the version and its stores stay mapped as they are. Raises InputError where the dense part is damaged.
+        """
+        frozen = {name: FrozenTable(store) for name, store in self.stores.items()}
+        weights = _weights(merged.dense, self.schema, self.manifest.model, frozen)
+        arch = build_arch(self.schema, self.manifest.model, frozen)
+        arch.load_state_dict(weights)
+        own = {name: table for name, table in self.tables.items() if isinstance(table, ExportedTable)}
+        tables = {name: table.with_rows(merged.tables.get(name)) for name, table in own.items()}
+        model = copy.copy(self)
+        model.tables, model.arch, model.delta = tables, arch.eval(), merged.manifest
+        return model
 
     @classmethod
     def open(cls, folder: Path, stores: Mapping[str, str], *, check: bool = True) -> "ExportedModel":

@@ -1,5 +1,6 @@
-"""One exported ID table, memory-mapped: rows of float32, float16 or int8 as embeddings."""
+"""One exported ID table, memory-mapped: rows of float32, float16 or int8 as embeddings, those of deltas over them."""
 
+import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import torch
 
 from embeddings.errors import InputError
 from embeddings.files.npy_file import map_npy
+from recsys.exported.delta import TableRows
 from recsys.exported.manifest import EXPORT_AGAIN, TableEntry, table_files
 
 _FLOAT32 = np.finfo(np.float32)
@@ -49,6 +51,13 @@ class ExportedTable:
         self._rows = _mapped(files[0], (entry.rows, entry.width), entry.dtype)
         self._trained = _mapped(files[1], (-(-entry.rows // 8),), "uint8")
         self._scale = _mapped(files[2], (entry.rows,), "float32") if entry.dtype == "int8" else None
+        self._newer: TableRows | None = None
+
+    def with_rows(self, newer: TableRows | None) -> "ExportedTable":
+        """The same table with the rows of its deltas, in the place of any that were there before."""
+        table = copy.copy(self)
+        table._newer = newer
+        return table
 
     def embeddings(self, rows: np.ndarray) -> torch.Tensor:
         """Embeddings of ``rows``, zeros for those outside of the table.
@@ -63,6 +72,12 @@ class ExportedTable:
         result = self._rows.take(rows, axis=0).astype(np.float32, copy=False)
         if self._scale is not None:
             result *= self._scale.take(rows)[:, None]
+        if self._newer is not None:
+            found, place = _found(self._newer.rows, rows)
+            values = self._newer.values.take(place, axis=0).astype(np.float32, copy=False)
+            if self._newer.scale is not None:
+                values *= self._newer.scale.take(place)[:, None]
+            result[found] = values
         if outside is not None:
             result[outside] = 0
         return torch.from_numpy(result)
@@ -71,7 +86,19 @@ class ExportedTable:
         """Whether training ever changed each of ``rows`` [n] int64: [n] bool, false outside of the table."""
         inside = (rows >= 0) & (rows < self._rows.shape[0])
         known = np.where(inside, rows, 0)
-        return inside & ((self._trained[known >> 3] >> (known & 7).astype(np.uint8)) & 1).astype(bool)
+        trained = ((self._trained[known >> 3] >> (known & 7).astype(np.uint8)) & 1).astype(bool)
+        if self._newer is not None:
+            found, place = _found(self._newer.rows, known)
+            trained[found] = self._newer.trained.take(place)
+        return inside & trained
+
+
+def _found(ascending: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of ``rows`` [n] are in ``ascending`` [m], m > 0: their places in both, [k] int64 each."""
+    place = np.searchsorted(ascending, rows)
+    place[place == ascending.size] = 0
+    found = np.flatnonzero(ascending.take(place) == rows)
+    return found, place.take(found)
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:

@@ -20,6 +20,7 @@ from recsys.exported.manifest import VERSION
 CURRENT = "current.json"
 _REMOVED = ".removed-"
 _VERSION = re.compile(VERSION)
+_DELTAS = ".d"  # after a version's number: the folder of its deltas
 _UNFINISHED = re.compile(r"\.[0-9]{6,12}\.")  # as atomic_folder calls a version until it is whole
 
 
@@ -68,6 +69,14 @@ class Versions:
         """The folder of ``version``, which may not be there."""
         return self.root / version
 
+    def deltas(self, version: str) -> Path:
+        """The folder of the deltas of ``version``, which may not be there."""
+        return self.root / f"{version}{_DELTAS}"
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other processes from writing into the folder. Raises InputError where one does."""
+        return folder_lock(self.root, "exported model", "name another --out", check=self.refuse_other)
+
     @contextlib.contextmanager
     def writing(self, step: int, keep: int) -> Iterator[tuple[str, Path]]:
         """The next version, and a folder to fill, which gets its name and is published where the block ends well.
@@ -75,7 +84,7 @@ class Versions:
         Where it does not, nothing of it stays. Raises InputError where another process writes a version, or the folder
         holds something else; OSError.
         """
-        with folder_lock(self.root, "exported model", "name another --out", check=self.refuse_other):
+        with self.lock():
             there = self.root.is_dir()
             self.root.mkdir(parents=True, exist_ok=True)
             self._clear()
@@ -126,6 +135,7 @@ class Versions:
                 aside = self.root / f"{_REMOVED}{old}"  # so that nobody opens one that is half gone
                 os.rename(self.folder(old), aside)
                 shutil.rmtree(aside)
+                shutil.rmtree(self.deltas(old), ignore_errors=True)
 
     def _clear(self) -> None:
         """Remove what a process that was killed left: versions half written or half removed, and a new current.json.

@@ -183,10 +183,14 @@ class Application:
     async def _model(self, request: web.Request) -> web.Response:
         model = self._scorer.model  # once: another one may come at any time
         manifest, fields = model.manifest, model.fields.values()
+        delta = model.delta
+        newest = delta.position if delta else manifest.source.stream
         about = {
-            "version": manifest.version,
+            "version": model.name,
             "created": manifest.created,
-            "step": manifest.source.step,
+            "step": delta.step if delta else manifest.source.step,
+            "delta": {"number": delta.number, "created": delta.created} if delta else None,
+            "event_time": newest.event_time if newest else None,
             "epoch": manifest.source.epoch,
             "tables": {name: entry.model_dump() for name, entry in manifest.tables.items()},
             "stores": {name: entry.model_dump(exclude={"path"}) for name, entry in manifest.stores.items()},
@@ -203,7 +207,7 @@ class Application:
     async def _ready(self, request: web.Request) -> web.Response:
         if not self.ready:
             raise web.HTTPServiceUnavailable(text="it is starting or stopping")
-        return web.json_response({"status": "ready", "version": self._scorer.version})
+        return web.json_response({"status": "ready", "version": self._scorer.model.name})
 
     async def _openapi(self, request: web.Request) -> web.Response:
         return web.json_response(self._page.openapi())

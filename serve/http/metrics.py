@@ -33,13 +33,17 @@ class Refusals:
         shared = FOLDER in os.environ
         self._values = values.MultiProcessValue(lambda: place) if shared else values.MutexValue
         values.ValueClass = self._values
-        self._refused = Counter(
-            "tierwise_version_refusals", "New versions refused, by processes.", registry=registry or CollectorRegistry()
-        )
+        registry = registry or CollectorRegistry()
+        self._refused = Counter("tierwise_version_refusals", "New versions refused, by processes.", registry=registry)
+        self._refused_deltas = Counter("tierwise_delta_refusals", "Deltas refused, by processes.", registry=registry)
 
     def refusal(self) -> None:
-        """Count one."""
+        """Count one version."""
         self._refused.inc()
+
+    def delta_refusal(self) -> None:
+        """Count one delta."""
+        self._refused_deltas.inc()
 
 
 class Metrics(Refusals):
@@ -66,6 +70,10 @@ class Metrics(Refusals):
         self._closed = Counter(
             "tierwise_closed_connections", "Connections closed on clients, by why.", ["why"], registry=own
         )
+        self._applied = Counter("tierwise_deltas_applied", "Deltas taken, by processes.", registry=own)
+        self._newest_delta = 0
+        self._deltas: Gauge | None = None
+        self._event_time: Gauge
         self._versions: tuple[Gauge, Gauge] | None = None  # none before one scores: they would say 0
         self._waiting = Gauge("tierwise_waiting", "Requests that wait.", multiprocess_mode="livesum", registry=own)
 
@@ -105,6 +113,25 @@ class Metrics(Refusals):
             gauge.set(int(version))
         if swapped:
             self._swaps.inc()
+
+    def deltas(self, number: int, event_time: float | None) -> None:
+        """Say how many deltas of its version score from now on, and the latest event time that they have learnt of."""
+        if self._deltas is None:
+            values.ValueClass = self._values
+            self._deltas = Gauge(
+                "tierwise_delta", "Deltas of the version that score, the least of any process.",
+                multiprocess_mode="livemin", registry=self._own,
+            )  # fmt: skip
+            self._event_time = Gauge(
+                "tierwise_event_time_seconds", "Latest event time learnt of, since 1970, the least of any process.",
+                multiprocess_mode="livemin", registry=self._own,
+            )  # fmt: skip
+        if number > self._newest_delta:
+            self._applied.inc(number - self._newest_delta)
+        self._newest_delta = number
+        self._deltas.set(number)
+        if event_time is not None:
+            self._event_time.set(event_time)
 
     def waiting(self, requests: int) -> None:
         """Say how many requests wait."""

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 
 from recsys.exported.versions import Versions
 from serve.http import worker
+from serve.http.delta_watch import DeltaWatch
 from serve.http.log import log
 from serve.http.metrics import Refusals, has_ended, metrics_folder
 from serve.http.port import held_port
@@ -49,6 +50,7 @@ class Supervisor:
             self._signals(),
             held_port(self._settings.host, self._settings.port) as addresses,
             metrics_folder(),
+            self._shared.folder_of_deltas(),
         ):
             self._supervise(addresses)
 
@@ -79,6 +81,9 @@ class Supervisor:
             WorkerSlot(functools.partial(self._start, addresses, place), functools.partial(has_ended, str(place)))
             for place in range(self._settings.processes)
         ]
+        refusals = Refusals("supervisor")
+        deltas = DeltaWatch(self._versions, self._shared, refusals)
+        deltas.look()  # a worker begins with those that there are
         try:
             for slot in slots:
                 slot.start()
@@ -86,8 +91,8 @@ class Supervisor:
                 slot.wait_ready(self._stopping)
             if not self._stopping.is_set():
                 print(f"scoring by version {self._shared.wanted} at {self._address()}", flush=True)
-            watch = VersionWatch(self._versions, self._settings.stores, self._shared, Refusals("supervisor"))
-            threading.Thread(target=self._watch, args=(watch,), daemon=True).start()
+            watch = VersionWatch(self._versions, self._settings.stores, self._shared, refusals)
+            threading.Thread(target=self._watch, args=(watch, deltas), daemon=True).start()
             while not self._stopping.is_set():
                 wait([slot.sentinel for slot in slots if slot.sentinel is not None], 0.2)
                 for slot in slots:
@@ -113,12 +118,13 @@ class Supervisor:
             theirs.close()
         return process, ours
 
-    def _watch(self, watch: VersionWatch) -> None:
+    def _watch(self, *watches: VersionWatch | DeltaWatch) -> None:
         with contextlib.suppress(OSError):  # what reads a version whole gives way to what answers
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while not self._stopping.wait(self._settings.poll_s):
             try:
-                watch.look()
+                for watch in watches:
+                    watch.look()
             except Exception:  # a defect; the version that scores goes on, and others may come
                 log(traceback.format_exc())
 

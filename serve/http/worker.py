@@ -69,6 +69,7 @@ def open_scorer(settings: Settings, versions: SharedVersions, metrics: "Metrics"
 
     Raises InputError where neither can.
     """
+    from recsys.exported.merged_deltas import MergedDeltas
     from serve.scorer import Scorer
 
     def opened(version: str) -> Scorer:
@@ -79,9 +80,10 @@ def open_scorer(settings: Settings, versions: SharedVersions, metrics: "Metrics"
             policy=settings.policy,
             limits=settings.limits,
             check=False,
+            deltas=False,
         )
 
-    wanted, taken = versions.wanted, versions.taken
+    (wanted, delta), taken = versions.wanted_deltas, versions.taken
     try:
         scorer = opened(wanted)
     except InputError as error:
@@ -92,6 +94,10 @@ def open_scorer(settings: Settings, versions: SharedVersions, metrics: "Metrics"
         scorer = opened(taken)
     versions.taken = scorer.version
     metrics.version(scorer.version, swapped=False)
+    if delta and scorer.version == wanted:
+        with contextlib.suppress(InputError, OSError):  # it is tried again, and said, once the worker answers
+            scorer.take_deltas(MergedDeltas.open(versions.merged(wanted, delta), scorer.model.manifest))
+    metrics.deltas(scorer.delta, scorer.event_time)
     return scorer
 
 
@@ -142,6 +148,7 @@ async def serve(
     await runner.cleanup()
     if not parent.is_alive():  # nobody else is left to do it
         remove_metrics_folder()
+        versions.remove_deltas()
     if not working.done():
         working.cancel()
         return
@@ -149,31 +156,46 @@ async def serve(
 
 
 def take_new_versions(scorer: "Scorer", versions: SharedVersions, metrics: "Metrics", done: threading.Event) -> None:
-    """Take each version that the supervisor wants, once it is open and warm, until ``done``.
+    """Take each version and each merge of its deltas that the supervisor wants, once it is open, until ``done``.
 
-    One that cannot be opened is tried again after a growing wait, since what it lacks may come; each reason is said
-    once.
+    What cannot be opened is tried again after a growing wait, since what it lacks may come; each reason is said once.
     """
-    tried, said = scorer.version, set[str]()
+    tried, said = (scorer.version, scorer.delta), set[str]()
     wait = RetryWait(FIRST_WAIT_S, LONGEST_WAIT_S)
     while not done.wait(_LOOK_S):
-        wanted = versions.wanted
+        wanted = versions.wanted_deltas
         if wanted != tried:
             tried = wanted
             said.clear()
             wait.reset()
-        if wanted == scorer.version or not wait.over(time.monotonic()):
+        if wanted == (scorer.version, scorer.delta) or not wait.over(time.monotonic()):
             continue
         try:
-            scorer.take(wanted, check=False)
-        except Exception as error:  # whatever it is, the version before goes on
+            _take(scorer, wanted, versions, metrics)
+        except Exception as error:  # whatever it is, what scored before goes on
+            if versions.wanted_deltas != wanted:  # a merge is gone once there are newer ones
+                continue
             wait.failed(time.monotonic())
             why = for_terminal(str(error)) if isinstance(error, InputError) else traceback.format_exc()
             if why not in said:
                 said.add(why)
-                metrics.refusal()
-                log(f"version {wanted} is refused, {scorer.version} goes on: {why}")
-            continue
-        versions.taken = wanted
-        metrics.version(wanted, swapped=True)
+                another = wanted[0] != scorer.version
+                (metrics.refusal if another else metrics.delta_refusal)()
+                what = f"version {wanted[0]}" if another else f"delta {wanted[1]} of version {wanted[0]}"
+                log(f"{what} is refused, {scorer.model.name} goes on: {why}")
+
+
+def _take(scorer: "Scorer", wanted: tuple[str, int], versions: SharedVersions, metrics: "Metrics") -> None:
+    """Take what is wanted of it. Raises what keeps it from that."""
+    from recsys.exported.merged_deltas import MergedDeltas
+
+    version, delta = wanted
+    if version != scorer.version:
+        scorer.take(version, check=False)
+        versions.taken = version
+        metrics.version(version, swapped=True)
+        metrics.deltas(0, scorer.event_time)
         gc.collect()  # and no freeze, which would keep for ever what still waits for the version before
+    if delta:
+        scorer.take_deltas(MergedDeltas.open(versions.merged(version, delta), scorer.model.manifest))
+        metrics.deltas(delta, scorer.event_time)

@@ -97,7 +97,7 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
     model = _for_inference(config.model)
     tables = _table_entries(schema, model, dtypes, dtype)
     state, reader = TrainerState.of(progress), ShardReader(path)
-    initial = _initial_weights(progress, state)
+    initial = initial_weights(progress, state)
     requests = _warmup(config, schema)
     try:
         with versions.writing(state.step, keep) as (version, folder):
@@ -105,7 +105,13 @@ def export_run(config: Config, checkpoint: str, out: str, dtypes: Mapping[str, s
             _write_tables(reader, folder, tables, schema.sequence_tables, initial)
             _write_dense(reader, folder / DENSE, schema, model, stores)
             write_json(folder / WARMUP, {"requests": requests}, indent=None)
-            source = Source(run=config.run_folder, checkpoint=path.name, step=state.step, epoch=state.epochs_begun)
+            source = Source(
+                run=config.run_folder,
+                checkpoint=path.name,
+                step=state.step,
+                epoch=state.epochs_begun,
+                stream=progress.get("stream"),
+            )
             facts = {"version": version, "source": source, "model": model, "tables": tables}
             manifest = _manifest(folder, facts, schema, config.data.path, stores)
             change = logits_change(folder, manifest, schema, stores, reader, config.data.path, config.data.validation)
@@ -129,7 +135,7 @@ def _checkpoint(config: Config, name: str) -> tuple[Path, dict[str, Any]]:
     return path, progress
 
 
-def _initial_weights(progress: dict[str, Any], state: TrainerState) -> InitialWeights:
+def initial_weights(progress: dict[str, Any], state: TrainerState) -> InitialWeights:
     """What the tables began with, by the config that they were trained with, whatever the one of today says."""
     train = progress["config"].get("train", {})
     anew = train.get("reset_tables") == "each_epoch"

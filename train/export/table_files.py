@@ -29,13 +29,13 @@ class InitialWeights:
     seed: int
     epoch: int
 
-    def changed(self, rows: torch.Tensor, name: str, first: int, size: tuple[int, int]) -> np.ndarray:
-        """Which of these rows [n, D] of table ``name`` training has changed: [n] bool."""
-        result, at_once = np.empty(rows.shape[0], bool), max(1, _IN_CACHE // rows.shape[1])
-        for start in range(0, rows.shape[0], at_once):
-            now = rows[start : start + at_once]
-            before = initial_rows(name, self.seed, self.epoch, first + start, now.shape[0], size)
-            result[start : start + at_once] = (now != before).any(dim=1).numpy()
+    def changed(self, values: torch.Tensor, name: str, rows: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Which ``rows`` [n] int64 of table ``name``, of ``values`` [n, D], training has changed: [n] bool."""
+        result, at_once = np.empty(values.shape[0], bool), max(1, _IN_CACHE // values.shape[1])
+        for start in range(0, values.shape[0], at_once):
+            part = slice(start, start + at_once)
+            before = initial_rows(name, self.seed, self.epoch, rows[part], size)
+            result[part] = (values[part] != before).any(dim=1).numpy()
         return result
 
 
@@ -43,6 +43,20 @@ def weight_key(name: str, pooled: bool) -> str:
     """What a checkpoint calls the weights of table ``name``; ``pooled`` as for ``write_table``."""
     kind = "embedding_bags" if pooled else "embeddings"
     return f"model.sparse.{collection_name(pooled, False)}.{kind}.{module_name(name)}.weight"
+
+
+def stored(values: np.ndarray, name: str, dtype: str, fix: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows [n, D] of table ``name`` as ``quantised`` has them. Raises InputError where they are not finite.
+
+    Args:
+        fix: what to do about numbers that are not.
+    """
+    if not np.isfinite(values).all():
+        raise InputError(f"table '{name}' holds numbers that are not finite; {fix}")
+    numbers, scale = quantised(values, dtype)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"table '{name}' has numbers beyond float16; export it by --table {name}=float32")
+    return numbers, scale
 
 
 def write_table(
@@ -57,7 +71,7 @@ def write_table(
     """Write table ``name`` from ``checkpoint`` into a version's ``folder``.
 
     Args:
-        pooled: whether it is in the EmbeddingBagCollection; else it is in the EmbeddingCollection.
+        pooled: as for ``weight_key``.
         advance: told how many rows more are written.
 
     Raises InputError where the checkpoint has no such table, or it holds numbers that are not finite.
@@ -76,13 +90,10 @@ def write_table(
         for first in range(0, entry.rows, at_once):
             block = torch.empty(min(at_once, entry.rows - first), entry.width)
             checkpoint.read([TensorShard(key, size, (first, 0), block)])
-            if not np.isfinite(block.numpy()).all():
-                raise InputError(f"table '{name}' holds numbers that are not finite; name another --checkpoint")
-            stored, scale = quantised(block.numpy(), entry.dtype)
-            if not np.isfinite(stored).all():
-                raise InputError(f"table '{name}' has numbers beyond float16; export it by --table {name}=float32")
-            rows_file.write(stored.tobytes())
-            trained_file.write(np.packbits(initial.changed(block, name, first, size), bitorder="little").tobytes())
+            numbers, scale = stored(block.numpy(), name, entry.dtype, "name another --checkpoint")
+            rows_file.write(numbers.tobytes())
+            changed = initial.changed(block, name, torch.arange(first, first + block.shape[0]), size)
+            trained_file.write(np.packbits(changed, bitorder="little").tobytes())
             for file in scale_file:
                 assert scale is not None
                 file.write(scale.tobytes())

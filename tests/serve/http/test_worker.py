@@ -20,6 +20,7 @@ from serve.http.versions_shared import SharedVersions
 from serve.http.worker import open_scorer, take_new_versions
 from serve.scorer import Scorer
 from tests.recsys.exported.artefacts import make_folder
+from tests.recsys.exported.deltas import chain_of, write_delta
 from tests.serve.http.served import served
 from tests.serve.http.test_metrics import lines
 from tests.serve.tiny_model import REQUEST, write_version
@@ -127,6 +128,70 @@ def test_a_request_that_waits_over_a_swap_keeps_no_version(own_model, data, shar
         asyncio.run(ask())
     gc.collect()
     assert before() is None
+
+
+def test_deltas_are_taken_under_load_and_mix_nothing_and_leak_nothing(own_model, shared, quick):
+    chain, wanted = chain_of(own_model), {"000001": Scorer(own_model).score(**REQUEST).scores.tobytes()}
+    scorer, metrics, answers, deltas, merged = Scorer(own_model), Metrics("0"), [], 12, chain.start()
+
+    def publish() -> None:
+        nonlocal merged
+        for seed in range(deltas):
+            write_delta(own_model, seed)
+            merged = chain.next(merged)
+            merged.save(folder := shared.merged("000001", merged.number))
+            wanted[merged.manifest.name] = Scorer(own_model).score(**REQUEST).scores.tobytes()
+            shared.wanted_deltas = "000001", merged.number
+            until(lambda number=merged.number: scorer.delta == number)
+            shutil.rmtree(folder)
+
+    async def ask():
+        async def client() -> None:
+            while not publishing.done():
+                answers.append(await server.json())
+
+        async with served(scorer) as server:
+            publishing = asyncio.create_task(asyncio.to_thread(publish))
+            await asyncio.gather(*(client() for _ in range(3)))
+            await publishing
+            answers.append(await server.json())
+            about = (await server.ask("/v1/model", "GET"))[2]
+            assert (about["version"], about["step"], about["event_time"]) == ("000001+12", 112, 12000.0)
+
+    with shared.folder_of_deltas(), taking(scorer, shared, metrics):
+        asyncio.run(ask())
+    assert {status for status, _, _ in answers} == {200} and len({body["version"] for _, _, body in answers}) > 6
+    for _, headers, body in answers:
+        assert np.array(body["scores"], np.float32).tobytes() == wanted[body["version"]]
+        assert headers["Model-Version"] == body["version"]
+    got = lines(metrics.text())
+    assert got["tierwise_deltas_applied_total"] == got["tierwise_delta"] == deltas
+    assert got["tierwise_event_time_seconds"] == 12000.0 and got["tierwise_delta_refusals_total"] == 0
+    assert maps("tierwise-deltas") <= 3 * 5, "rows, numbers and bits of five tables, of one merge"
+
+
+def test_a_worker_that_starts_anew_begins_with_the_deltas(own_model, shared):
+    chain = chain_of(own_model)
+    write_delta(own_model, 1)
+    with shared.folder_of_deltas():
+        chain.next(chain.start()).save(shared.merged("000001", 1))
+        shared.wanted_deltas = "000001", 1
+        scorer = open_scorer(Settings(model=str(own_model)), shared, Metrics("0"))
+    assert (scorer.version, scorer.delta) == ("000001", 1)
+
+
+def test_a_merge_that_cannot_be_mapped_is_refused_in_words(own_model, shared, quick, capsys):
+    scorer, metrics = Scorer(own_model), Metrics("0")
+    write_delta(own_model, 1, scale=1e30)
+    with shared.folder_of_deltas(), taking(scorer, shared, metrics):
+        chain = chain_of(own_model)
+        chain.next(chain.start()).save(shared.merged("000001", 1))
+        shared.wanted_deltas = "000001", 1
+        until(lambda: lines(metrics.text())["tierwise_delta_refusals_total"] == 1)
+    assert (
+        "delta 1 of version 000001 is refused, 000001 goes on: delta '000001+1' is of no use" in capsys.readouterr().err
+    )
+    assert scorer.delta == 0 and scorer.score(**REQUEST).version == "000001"
 
 
 def no_store(root, version):

@@ -30,7 +30,7 @@ CHANGED = [0, 7, 8, 31, 52]
 
 def weights() -> torch.Tensor:
     """Initial weights, of which training has changed some rows."""
-    table = initial_rows("user", SEED, EPOCH, 0, ROWS, (ROWS, WIDTH))
+    table = initial_rows("user", SEED, EPOCH, torch.arange(ROWS), (ROWS, WIDTH))
     table[CHANGED, 2] += 0.5
     return table
 
