@@ -11,6 +11,7 @@ from embeddings.standard_streams import make_lasting
 # command -> (module, one-line help)
 COMMANDS = {
     "score": ("serve.commands.score", "Score requests by an exported model, over HTTP."),
+    "encode": ("serve.commands.encode", "Encode new items into a live index, over HTTP and from a folder."),
     "ask": ("serve.commands.ask", "Send a running scorer a few requests, and show its answers."),
     "index": ("serve.commands.index", "Make, fill, read, compact and check a live index of item vectors."),
 }

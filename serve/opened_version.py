@@ -11,9 +11,10 @@ import torch
 from embeddings.errors import InputError, first_line
 from embeddings.files.json_file import read_json
 from embeddings.validation import validated
-from recsys.exported.manifest import EXPORT_AGAIN, WARMUP, Warmup, WarmupRequest
+from recsys.exported.manifest import WARMUP, Warmup, WarmupRequest
 from recsys.exported.merged_deltas import MergedDeltas
 from recsys.exported.model import ExportedModel
+from recsys.exported.version_manifest import EXPORT_AGAIN
 from recsys.features.columns import feature_fields
 from recsys.features.ragged import Ragged
 from recsys.features.request_rows import Columns, RequestAssembler, RequestRows, joined

@@ -44,7 +44,7 @@ def noop(*arguments: Any) -> None:
     first: dict[int, Any] = {}  # by the size of bodies: those of one shape are nearly of one
 
     async def score(self: Application, request: web.Request) -> web.Response:
-        body = await self._bodies.read(request)
+        body = await self.bodies.read(request)
         size = len(body) // 2000
         if size not in first:
             answer, _ = await self.queue.score(request, self._read_json(body))

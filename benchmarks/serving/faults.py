@@ -18,7 +18,7 @@ from benchmarks.serving.market import build_model, request
 from benchmarks.serving.publish import copied, cut, damage, publish, publish_spoilt
 from benchmarks.serving.scorer_process import ScorerProcess, post, serving, until
 from embeddings.errors import InputError
-from recsys.exported.manifest import READY
+from recsys.exported.version_manifest import READY
 from recsys.exported.versions import CURRENT, Versions
 
 PORT = 18_630

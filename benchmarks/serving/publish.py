@@ -8,7 +8,8 @@ import numpy as np
 
 from embeddings.files.file_entry import FileEntry
 from embeddings.files.json_file import write_json
-from recsys.exported.manifest import Manifest, read_manifest, write_manifest
+from recsys.exported.manifest import Manifest, read_manifest
+from recsys.exported.version_manifest import write_manifest
 from recsys.exported.versions import CURRENT, Current, Versions
 
 KEPT = 3

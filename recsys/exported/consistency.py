@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from embeddings.errors import InputError, listed
-from recsys.exported.manifest import EXPORT_AGAIN, MANIFEST, Manifest
+from recsys.exported.manifest import Manifest
+from recsys.exported.version_manifest import EXPORT_AGAIN, MANIFEST
 from recsys.schema import Schema, zch_tables
 
 

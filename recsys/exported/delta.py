@@ -25,7 +25,8 @@ from embeddings.files.file_entry import FileEntry, sha256
 from embeddings.files.json_file import read_json, write_json
 from embeddings.files.npy_file import map_npy
 from embeddings.validation import Count, FileName, Strict, validated
-from recsys.exported.manifest import DENSE, MANIFEST, READY, TABLES, VERSION, Manifest, TableEntry
+from recsys.exported.manifest import DENSE, TABLES, Manifest, TableEntry
+from recsys.exported.version_manifest import MANIFEST, READY, VERSION
 from recsys.stream.position import StreamPosition
 
 NEXT_FULL = "it is tried again once its files change; the next full version does without it"

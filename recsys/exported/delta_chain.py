@@ -14,8 +14,9 @@ from embeddings.files.file_entry import FileEntry, sha256
 from embeddings.files.json_file import read_json, write_json
 from embeddings.validation import Strict, validated
 from recsys.exported.delta import MOST_DELTAS, DeltaManifest, check_delta, open_tables, read_delta, write_delta
-from recsys.exported.manifest import DENSE, MANIFEST, TABLES, Manifest
+from recsys.exported.manifest import DENSE, TABLES, Manifest
 from recsys.exported.merged_deltas import MergedDeltas
+from recsys.exported.version_manifest import MANIFEST
 from recsys.exported.versions import Versions
 from recsys.stream.position import StreamPosition
 

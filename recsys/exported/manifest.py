@@ -1,25 +1,19 @@
 """The manifest of an exported model: where it comes from, what it needs, and the digests of its files."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from embeddings.errors import InputError, first_line
-from embeddings.files.file_entry import FileEntry, sha256
-from embeddings.files.json_file import read_json, write_json
 from embeddings.frozen.quantise import StoredDtype
 from embeddings.planner.table_constraint import MOST_COLUMNS, MOST_TABLE_ROWS
-from embeddings.validation import Count, FileName, Strict, validated
+from embeddings.validation import Count, FileName, Strict
+from recsys.exported.version_manifest import VersionManifest, read_version
 from recsys.models.arch_config import RegisteredArch
 from recsys.schema import SCHEMA_FILE
 from recsys.stream.position import StreamPosition
 
-MANIFEST, READY = "manifest.json", "READY"
 DENSE, WARMUP, TABLES = "dense.safetensors", "warmup.json", "tables"
-EXPORT_AGAIN = "copy that version again, or export the run anew"
-VERSION = r"^[0-9]{6,12}$"
-_MOST_MANIFEST_BYTES, _MOST_READY_BYTES = 16 << 20, 128
 
 
 class TableEntry(Strict):
@@ -72,18 +66,13 @@ class Warmup(Strict):
     requests: list[WarmupRequest]
 
 
-class Manifest(Strict):
+class Manifest(VersionManifest):
     """manifest.json."""
 
-    format: Literal[1] = 1
-    version: str = Field(pattern=VERSION)
-    created: str
-    tierwise: str
     source: Source
     model: SerializeAsAny[RegisteredArch]
     tables: dict[FileName, TableEntry]
     stores: dict[FileName, StoreEntry]
-    files: dict[str, FileEntry]
     # None of tables that are all float32, and where no split was there to measure it
     logits_change: LogitsChange | None = None
 
@@ -105,32 +94,4 @@ def table_files(name: str, dtype: str) -> list[str]:
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the version in ``folder``. Raises InputError where it is missing, half-written or damaged."""
-    path = folder / MANIFEST
-    try:
-        if not (folder / READY).is_file():
-            raise InputError(f"'{folder}' has no {READY}: it is no version of a model, or was not written to the end")
-        raw = read_json(path, "manifest", _MOST_MANIFEST_BYTES)  # which refuses pipes, and what is too large
-        with open(folder / READY, "rb") as ready:
-            if ready.read(_MOST_READY_BYTES).strip() != sha256(path).encode():
-                raise InputError(f"'{path}' has changed since it was written")
-        manifest = validated(Manifest, raw, f"'{path}'")
-    except (InputError, OSError) as error:
-        raise InputError(f"{error if isinstance(error, InputError) else first_line(error)}; {EXPORT_AGAIN}") from None
-    if manifest.version != folder.name:
-        raise InputError(f"'{folder}' is called {folder.name}, but its {MANIFEST} says {manifest.version}; name it so")
-    return manifest
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write manifest.json of a version whose other files are there, then READY. Raises OSError."""
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
-    (folder / READY).write_text(sha256(folder / MANIFEST) + "\n")
-
-
-def check_content(folder: Path, manifest: Manifest, *, digests: bool = True) -> None:
-    """Compare the sizes of a version's files with the manifest's and, where ``digests``, what they hold, read whole.
-
-    Raises InputError.
-    """
-    for name, entry in manifest.files.items():
-        entry.check(folder / name, digests, EXPORT_AGAIN)
+    return read_version(folder, Manifest)

@@ -9,7 +9,8 @@ from embeddings.files.atomic_file import atomic_folder
 from embeddings.files.json_file import read_json, write_json
 from embeddings.validation import validated
 from recsys.exported.delta import DeltaManifest, TableRows, open_tables
-from recsys.exported.manifest import DENSE, MANIFEST, TABLES, Manifest
+from recsys.exported.manifest import DENSE, TABLES, Manifest
+from recsys.exported.version_manifest import MANIFEST
 
 
 @dataclass(frozen=True)

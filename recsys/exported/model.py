@@ -17,10 +17,11 @@ from embeddings.frozen.vector_store import VectorStore
 from recsys.batch import Batch
 from recsys.exported.consistency import refuse_inconsistent
 from recsys.exported.delta import DeltaManifest
-from recsys.exported.manifest import DENSE, EXPORT_AGAIN, Manifest, check_content, read_manifest
+from recsys.exported.manifest import DENSE, Manifest, read_manifest
 from recsys.exported.merged_deltas import MergedDeltas
 from recsys.exported.stores import check_store, open_store
 from recsys.exported.table import ExportedTable, Table
+from recsys.exported.version_manifest import EXPORT_AGAIN, check_content
 from recsys.features.columns import feature_fields
 from recsys.features.ragged import Ragged
 from recsys.features.request_rows import RequestRows

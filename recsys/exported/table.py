@@ -10,7 +10,8 @@ import torch
 from embeddings.errors import InputError
 from embeddings.files.npy_file import map_npy
 from recsys.exported.delta import TableRows
-from recsys.exported.manifest import EXPORT_AGAIN, TableEntry, table_files
+from recsys.exported.manifest import TableEntry, table_files
+from recsys.exported.version_manifest import EXPORT_AGAIN
 
 _FLOAT32 = np.finfo(np.float32)
 

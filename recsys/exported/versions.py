@@ -15,7 +15,7 @@ from embeddings.files.atomic_file import atomic_folder, sync_path
 from embeddings.files.folder_lock import folder_lock
 from embeddings.files.json_file import read_json, write_json
 from embeddings.validation import Count, Strict, validated
-from recsys.exported.manifest import VERSION
+from recsys.exported.version_manifest import VERSION
 
 CURRENT = "current.json"
 _REMOVED = ".removed-"

@@ -90,7 +90,7 @@ class Supervisor:
             for slot in slots:
                 slot.wait_ready(self._stopping)
             if not self._stopping.is_set():
-                print(f"scoring by version {self._shared.wanted} at {self._address()}", flush=True)
+                print(f"scoring by version {self._shared.wanted} at {self._settings.address}", flush=True)
             watch = VersionWatch(self._versions, self._settings.stores, self._shared, refusals)
             threading.Thread(target=self._watch, args=(watch, deltas), daemon=True).start()
             while not self._stopping.is_set():
@@ -127,10 +127,6 @@ class Supervisor:
                     watch.look()
             except Exception:  # a defect; the version that scores goes on, and others may come
                 log(traceback.format_exc())
-
-    def _address(self) -> str:
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"http://{host}:{self._settings.port}"
 
 
 def _raise_file_limit() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from embeddings.errors import InputError, first_line, for_terminal
-from recsys.exported.manifest import check_content, read_manifest
+from recsys.exported.manifest import read_manifest
 from recsys.exported.stores import NoStore, check_store, open_store
+from recsys.exported.version_manifest import check_content
 from recsys.exported.versions import CURRENT, Versions
 from serve.http.log import log
 from serve.http.metrics import Refusals

@@ -14,7 +14,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from embeddings.errors import InputError, first_line, for_terminal
+from embeddings.errors import InputError, for_terminal
 from embeddings.standard_streams import make_lasting
 from serve.http.log import log
 from serve.http.retry_wait import FIRST_WAIT_S, LONGEST_WAIT_S, RetryWait
@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # what imports torch comes once the process runs
     from serve.page.items import Items
     from serve.scorer import Scorer
 
-BACKLOG = 1024
 NEVER_HERE = (signal.SIGINT, signal.SIGHUP)  # a terminal sends them to all; the supervisor says when to stop
 _LOOK_S = 0.2  # at a number in memory, between looks for a new version
 
@@ -112,6 +111,7 @@ async def serve(
 ) -> None:
     """Answer requests until SIGTERM. Raises InputError where an address cannot be listened on."""
     from serve.http.application import Application
+    from serve.http.listening import listening
     from serve.http.metrics import remove_metrics_folder
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -120,32 +120,19 @@ async def serve(
     assert parent is not None
     loop.add_reader(parent.sentinel, stop.set)  # it reads as ended once the supervisor is gone
     application = Application(scorer, settings, metrics, items)
-    runner = application.runner()
-    await runner.setup()
-    connections, listening = application.connections(runner), []
-    for address in addresses:
-        try:
-            listening.append(
-                await loop.create_server(connections, address, settings.port, reuse_port=True, backlog=BACKLOG)
-            )
-        except OSError as error:
-            raise InputError(f"{address}:{settings.port} cannot be listened on: {first_line(error)}") from None
-    working = asyncio.create_task(application.queue.work())
-    working.add_done_callback(lambda _: stop.set())
-    gc.collect()
-    gc.freeze()  # what was loaded stays; a collection is then as quick as what came since
-    done = threading.Event()
-    taking = threading.Thread(target=take_new_versions, args=(scorer, versions, metrics, done), daemon=True)
-    taking.start()
-    application.ready = True
-    ready.send(os.getpid())
-    await stop.wait()
-    done.set()
-    loop.remove_reader(parent.sentinel)
-    for server in listening:
-        server.close()  # which takes no connections any more, and keeps those that there are
-    await application.drain()
-    await runner.cleanup()
+    async with listening(application, addresses, settings.port):
+        working = asyncio.create_task(application.queue.work())
+        working.add_done_callback(lambda _: stop.set())
+        gc.collect()
+        gc.freeze()  # what was loaded stays; a collection is then as quick as what came since
+        done = threading.Event()
+        taking = threading.Thread(target=take_new_versions, args=(scorer, versions, metrics, done), daemon=True)
+        taking.start()
+        application.ready = True
+        ready.send(os.getpid())
+        await stop.wait()
+        done.set()
+        loop.remove_reader(parent.sentinel)
     if not parent.is_alive():  # nobody else is left to do it
         remove_metrics_folder()
         versions.remove_deltas()

@@ -1,14 +1,14 @@
 """Decode pipeline: contents of items decoded in threads, ahead of the encoder; batches depend on the items alone."""
 
-import re
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from embeddings.errors import first_line
+from recsys.scl.encoding_faults import decoded_or_reason
 from train.data.prefetch import PrefetchThread
 from train.encoding.item_files import ItemFiles
 
@@ -40,7 +40,7 @@ def decoded_batches(
     """
     total = sum(-(-items.rows(part) // batch_size) for run in runs for part in run)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        results = _submitted(items, runs, lambda contents: [_decode(decode, c) for c in contents], batch_size, pool)
+        results = _submitted(items, runs, partial(_decoded, decode), batch_size, pool)
         thread = PrefetchThread(results, AHEAD, "read items")
         try:
             for _ in range(total):
@@ -50,6 +50,10 @@ def decoded_batches(
         finally:
             thread.close()
             pool.shutdown(cancel_futures=True)
+
+
+def _decoded(decode: Callable[[Any], Any], contents: list[Any]) -> list[tuple[Any, str | None]]:
+    return [decoded_or_reason(decode, content) for content in contents]
 
 
 def _submitted(
@@ -67,15 +71,3 @@ def _submitted(
                 batch, held = held[:size], held[size:]
                 futures = [pool.submit(work, batch[i : i + SLICE]) for i in range(0, size, SLICE)]
                 yield part, items.ids[first + start : first + start + size], futures, start + size == rows
-
-
-def _decode(decode: Callable[[Any], Any], content: Any) -> tuple[Any, str | None]:
-    """What ``decode`` gives of ``content``, or why it gives nothing."""
-    if content is None:
-        return None, "it is null"
-    try:
-        return decode(content), None
-    except MemoryError:
-        raise
-    except Exception as error:  # image libraries raise many kinds for a broken file
-        return None, re.sub(r" <_io\.BytesIO.*?>", "", first_line(error))  # the address in memory means nothing

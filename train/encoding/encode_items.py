@@ -10,6 +10,7 @@ from tqdm import tqdm
 from embeddings.errors import InputError
 from embeddings.frozen.build_store import build_from_parquet
 from embeddings.frozen.store import FrozenStore
+from recsys.scl.encoding_faults import vector_faults
 from train.distributed.ranks import Ranks, on_first
 from train.encoding.decode_pipeline import DecodedBatch, decoded_batches
 from train.encoding.item_files import ItemFiles
@@ -85,15 +86,15 @@ def _part(batches: list[DecodedBatch], vectors: list[np.ndarray]) -> Part:
     reasons = [reason for batch in batches for _, reason in batch.values]
     good = np.flatnonzero([reason is None for reason in reasons])
     whole = np.concatenate([v for v in vectors if len(v)] or [np.zeros((0, 1), np.float32)])
-    finite = np.isfinite(whole).all(axis=1)
-    if finite.size and not finite.any():
+    faults = vector_faults(whole)
+    if faults and not np.isfinite(whole).all(axis=1).any():
         raise InputError(
-            f"the encoder gives no vector that is finite: none of {finite.size} items from item {ids[good[0]]} on; its "
+            f"the encoder gives no vector that is finite: none of {len(faults)} items from item {ids[good[0]]} on; its "
             "weights are broken, or its numbers overflow; train it again, or name another"
         )
-    usable = finite & (whole != 0).any(axis=1)
+    usable = np.array([fault is None for fault in faults], bool)
     for place in np.flatnonzero(~usable):
-        reasons[good[place]] = "its vector is zero" if finite[place] else "its vector is not finite"
+        reasons[good[place]] = faults[place]
     named = [f"item {i}: {reason}" for i, reason in zip(ids.tolist(), reasons, strict=True) if reason is not None]
     return Part(ids[good[usable]], whole[usable], len(named), named[:NAMED])
 

@@ -11,7 +11,7 @@ from embeddings.errors import InputError, listed
 from embeddings.files.parquet_batches import read_batches
 from embeddings.files.parquet_folder import parquet_paths
 from embeddings.files.parquet_footer import DataFile, read_footers, unreadable_group
-from train.data.content_columns import check_column, contents, read_ids
+from recsys.scl.content_columns import check_column, contents, read_ids
 from train.data.parquet_files import fingerprint
 
 PARTS = 64  # wanted; the more, the less is lost with a killed process

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from embeddings.errors import InputError, nearest
+from recsys.exported.versions import CURRENT
+from recsys.scl.encoders.about import OF_A_RUN
 from recsys.scl.raw_content import RAW, RawContent
 from train.encoding.decode_pipeline import decoded_batches
 from train.encoding.item_files import ItemFiles
@@ -57,13 +59,18 @@ class RawContentEncoder:
 
 
 def open_encoder(name: str, device: torch.device) -> ItemEncoder:
-    """The encoder that ``name`` means: of RAW, a run's folder, or an encoder's. Raises InputError where it is none."""
+    """The encoder that ``name`` means: of RAW, in the folder of a run, of an encoder or of exported ones.
+
+    Raises InputError where it is none.
+    """
     if name in RAW:
         return RawContentEncoder(name)
     path = Path(name)
     if not path.is_dir():
         hint = nearest(name, RAW) or f"; allowed: the folder of a run of scl, {', '.join(RAW)}"
         raise InputError(f"encoder '{name}' does not exist{hint}")
-    from train.encoding.trained_encoder import TrainedEncoder  # its libraries are heavy
+    from train.encoding.trained_encoder import TrainedEncoder, open_current  # their libraries are heavy
 
-    return TrainedEncoder(path / "encoder" if (path / "encoder").is_dir() else path, device)
+    if (path / CURRENT).is_file():
+        return open_current(path, device)
+    return TrainedEncoder(path / OF_A_RUN if (path / OF_A_RUN).is_dir() else path, device)

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import save
 
 from embeddings.errors import DISK_FULL, InputError, first_line, listed, nearest
-from embeddings.files.file_entry import FileEntry
 from embeddings.files.json_file import write_json
 from embeddings.frozen.table import FrozenTable
 from embeddings.frozen.vector_store import VectorStore
@@ -24,9 +23,9 @@ from recsys.exported.manifest import (
     Source,
     StoreEntry,
     TableEntry,
-    write_manifest,
 )
 from recsys.exported.model import build_arch
+from recsys.exported.version_manifest import file_entries, write_manifest
 from recsys.exported.versions import Versions
 from recsys.features.frozen_stores import open_stores
 from recsys.models.config import ArchConfig, MAKEConfig, MultimodalConfig
@@ -210,7 +209,7 @@ def _manifest(
         )
         for name, store in stores.items()
     }
-    files = {str(p.relative_to(folder)): FileEntry.of(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    files = file_entries(folder)
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     assert SCHEMA_FILE in files
     return Manifest(created=created, tierwise=installed("tierwise") or "", stores=entries, files=files, **facts)

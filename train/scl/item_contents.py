@@ -13,8 +13,8 @@ import pyarrow as pa
 from embeddings.errors import InputError, first_line
 from embeddings.files.parquet_batches import read_batches, refuse_many_values
 from embeddings.files.parquet_footer import DataFile, read_footers
+from recsys.scl.content_columns import as_content, check_column
 from recsys.scl.pairs_schema import Items
-from train.data.content_columns import as_content, check_column
 from train.data.parquet_files import find_files, fingerprint
 
 _ROWS = 1024  # read at once

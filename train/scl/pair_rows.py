@@ -9,8 +9,8 @@ import pyarrow as pa
 from embeddings.errors import InputError
 from embeddings.files.parquet_batches import read_batches
 from embeddings.files.parquet_footer import DataFile, read_footers, unreadable_group
+from recsys.scl.content_columns import contents, read_ids
 from recsys.scl.pairs_schema import Pairs, Reference
-from train.data.content_columns import contents, read_ids
 from train.data.parquet_files import find_files, fingerprint
 from train.scl.item_contents import ItemContents, check_pairs_column
 

@@ -10,6 +10,7 @@ from embeddings.files.json_file import read_json
 from embeddings.validation import validated
 
 ABOUT = "encoder.json"
+OF_A_RUN = "encoder"  # the folder of a run that holds its encoder
 
 Width = Annotated[int, Field(ge=1, le=1 << 16)]
 _Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -76,6 +77,11 @@ _KINDS: dict[tuple[str, str], type[_About]] = {
     ("timm", "image"): TimmEncoder,
     ("transformers", "text"): TransformersEncoder,
 }
+
+
+def encoder_folder(path: str | Path) -> Path | None:
+    """The encoder's folder that ``path`` means: a run's, or itself; None where it is neither."""
+    return next((place for place in (Path(path) / OF_A_RUN, Path(path)) if (place / ABOUT).is_file()), None)
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from embeddings.files.json_file import write_json
 from embeddings.frozen.store import FrozenStore, build_store
 from embeddings.frozen.table import FrozenTable
 from embeddings.tables import module_name
-from recsys.exported.manifest import DENSE, MANIFEST, READY, WARMUP, Manifest, StoreEntry, TableEntry, table_files
+from recsys.exported.manifest import DENSE, WARMUP, Manifest, StoreEntry, TableEntry, table_files
 from recsys.exported.table import quantised
+from recsys.exported.version_manifest import MANIFEST, READY
 from recsys.exported.versions import Versions
 from recsys.features.frozen_stores import open_stores
 from recsys.models.arch_config import arch_config

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from embeddings.errors import InputError
-from recsys.exported.manifest import check_content, read_manifest, table_files
+from recsys.exported.manifest import read_manifest, table_files
+from recsys.exported.version_manifest import check_content
 from tests.recsys.exported.artefacts import export, make_ready
 
 

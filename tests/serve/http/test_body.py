@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.http_exceptions import TransferEncodingError
 
-from serve.http import application
+from serve.http import guarded_application
 from serve.http.body import BodyReader
 from serve.request.media_types import JSON
 from tests.serve.http.served import head, served
@@ -43,8 +43,8 @@ RAW = {
 @pytest.mark.parametrize("case", RAW)
 def test_bytes_that_are_no_request(scorer, case, monkeypatch, capfd):
     sent, status, words = RAW[case]
-    monkeypatch.setattr(application, "HEADERS_S", 0.4)
-    monkeypatch.setattr(application, "LINGER_S", 0.2)
+    monkeypatch.setattr(guarded_application, "HEADERS_S", 0.4)
+    monkeypatch.setattr(guarded_application, "LINGER_S", 0.2)
     monkeypatch.setattr("socket.getfqdn", lambda *_: pytest.fail("the name of this machine was looked up"))
 
     async def ask():
