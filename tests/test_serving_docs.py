@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serve.commands.score import command
-from serve.http import application, metrics
+from serve.http import application, guarded_application, metrics
 from serve.page.openapi import STATUSES
 from tests.conftest import ROOT
 
@@ -108,7 +108,8 @@ def test_names_every_status() -> None:
     table = TEXT[TEXT.index("## Errors") : TEXT.index("## Limits")]
     rows = {status for row in re.findall(r"(?m)^\| ([\d, ]+) \|", table) for status in row.split(", ")}
     assert rows == {*STATUSES, "404", "405"}
-    routes = re.findall(r'web\.(?:get|post)\("(/[a-z0-9/.]*)"', Path(application.__file__).read_text())
+    source = "".join(Path(module.__file__).read_text() for module in (application, guarded_application))
+    routes = re.findall(r'web\.(?:get|post)\("(/[a-z0-9/.]*)"', source)
     assert len(routes) > 5 and all(path in TEXT for path in routes)
 
 

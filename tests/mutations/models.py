@@ -19,7 +19,7 @@ MUTATIONS = [
     mutation("model.multimodal.mode", CONFIG, 'self.mode.split("+")', '"simtier".split("+")', OF_CTR),
     mutation("model.multimodal.num_tiers", MULTI, "TierFeatures(table, config.num_tiers)", "TierFeatures(table, 20)", OF_MULTI, OF_CTR),
     mutation("model.multimodal.sa_ta", CONFIG, '["sa_ta"] * self.sa_ta', "[]", OF_CTR),
-    mutation("model.multimodal.placement", "train/ctr/build_planner_input.py", "placement=model.placement(name)", 'placement="auto"', "train/ctr/test_build.py"),
+    mutation("model.multimodal.placement", "train/ctr/build_planner_input.py", "_placement(model.placement(name), store)", '_placement("auto", store)', "train/ctr/test_build.py"),
     mutation("model.multimodal.make.run", TAKEN, "if make.run is None:", "if True:", VERB),
     mutation("model.multimodal.make.epoch", TAKEN, 'about.best_epoch if make.epoch is None else make.epoch', 'about.best_epoch', VERB),
     mutation("model.multimodal.make.epoch", TAKEN, 'about.best_epoch if make.epoch is None', 'there[-1] if make.epoch is None', VERB),

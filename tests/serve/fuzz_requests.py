@@ -31,7 +31,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
-from serve.http import application
+from serve.http import guarded_application
+from serve.request.media_types import ARROW, JSON
 from serve.scorer import Scorer
 from tests.fuzz.case import generator
 from tests.fuzz.mutate import binary, trees
@@ -63,7 +64,7 @@ def request(kind: str, body: bytes, path: str = "/v1/score", method: str = "POST
 
 def whole(rng: random.Random) -> bytes:
     """Bytes of a request, head and body."""
-    right = rng.choice([request(application.JSON, BODY), request(application.ARROW, arrow_body())])
+    right = rng.choice([request(JSON, BODY), request(ARROW, arrow_body())])
     chunked = right.replace(b"Content-Length", b"Transfer-Encoding: chunked\r\nX-Length") + b"0\r\n\r\n"
     head = right.index(b"\r\n\r\n")
     made = binary.mutated(rng.choice([right, chunked]), rng)
@@ -71,16 +72,16 @@ def whole(rng: random.Random) -> bytes:
 
 
 def json_bytes(rng: random.Random) -> bytes:
-    return request(application.JSON, binary.mutated(BODY, rng), rng.choice(["/v1/score", "/v1/page/explain"]))
+    return request(JSON, binary.mutated(BODY, rng), rng.choice(["/v1/score", "/v1/page/explain"]))
 
 
 def json_values(rng: random.Random) -> bytes:
     body = as_json(trees.mutated(REQUEST, rng, rng.choice([1, 1, 2, 5])))
-    return request(application.JSON, body, rng.choice(["/v1/score", "/v1/score", "/v1/page/explain"]))
+    return request(JSON, body, rng.choice(["/v1/score", "/v1/score", "/v1/page/explain"]))
 
 
 def arrow_bytes(rng: random.Random) -> bytes:
-    return request(application.ARROW, binary.mutated(arrow_body(), rng))
+    return request(ARROW, binary.mutated(arrow_body(), rng))
 
 
 def arrow_types(rng: random.Random) -> bytes:
@@ -108,7 +109,7 @@ def arrow_types(rng: random.Random) -> bytes:
             sides.append(stream({"x": [1]}))
     rng.shuffle(sides) if rng.random() < 0.05 else None
     body = b"".join(sides)
-    return request(application.ARROW, binary.mutated(body, rng) if rng.random() < 0.3 else body)
+    return request(ARROW, binary.mutated(body, rng) if rng.random() < 0.3 else body)
 
 
 def _as_long(array: pa.Array, rows: int) -> pa.Array:
@@ -214,11 +215,11 @@ def run(folder: Path, seed: int, numbers: range) -> Outcome:
     write_version(folder / "model", make_folder(folder / "data"), seed=1)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # as a worker does
     logged: list[str] = []
-    log, application.log = application.log, logged.append
+    log, guarded_application.log = guarded_application.log, logged.append
     try:
         return asyncio.run(_campaign(Scorer(folder / "model"), seed, numbers, logged))
     finally:
-        application.log = log
+        guarded_application.log = log
 
 
 def main() -> int:

@@ -135,7 +135,7 @@ def test_vectors_are_placed_where_the_config_says(task, placement):
 
 def test_a_store_may_be_a_uri(monkeypatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("train.ctr.build.FrozenStore.open", opened.append)
+    monkeypatch.setattr("recsys.features.frozen_stores.open_vectors", opened.append)
     text = tiny.SCHEMA.modalities["text"].model_copy(update={"store": "s3://bucket/text"})
     schema = tiny.SCHEMA.model_copy(update={"modalities": {"text": text}})
     open_stores(schema, load_config("configs/shop.yaml").model, "data")
