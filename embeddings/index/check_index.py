@@ -28,7 +28,7 @@ def verify(index: LiveIndex, advance: Callable[[int], None] = lambda count: None
     return ids.size
 
 
-def check_before_use(index: LiveIndex) -> None:
+def check_sample(index: LiveIndex) -> None:
     """Read SAMPLE vectors, at even distances. Raises InputError for a damaged one."""
     ids, rows, crcs = index.all_rows()
     sample = np.unique(np.linspace(0, max(0, ids.size - 1), min(SAMPLE, ids.size)).astype(np.int64))

@@ -1,4 +1,4 @@
-"""Opens and checks the vectors that an exported model was trained with: the store of that checksum, or an index."""
+"""Opens and checks an exported model's vectors: the store of its checksum, or an index of its encoder."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -45,9 +45,9 @@ def _say(text: str) -> None:
 
 
 def check_store(name: str, store: VectorStore, say: Callable[[str], None] = _say) -> None:
-    """Refuse a frozen store whose vectors are not what its checksum says, as far as ``check_before_use`` reads them.
+    """Refuse a store whose vectors are not what its checksum says, as far as ``check_before_use`` reads them.
 
-    A live index is left: what it takes is checked as it comes.
+    Of a live index, which has no checksum, a sample of rows is compared with their CRCs.
 
     Args:
         name: of its modality.
@@ -55,10 +55,15 @@ def check_store(name: str, store: VectorStore, say: Callable[[str], None] = _say
 
     Raises NoStore.
     """
-    if not isinstance(store, FrozenStore):
-        return
     try:
-        check_before_use(store, say, CHECK_S)
+        if isinstance(store, FrozenStore):
+            check_before_use(store, say, CHECK_S)
+        else:
+            from embeddings.index.check_index import check_sample  # lmdb, which stores do without
+            from embeddings.index.live_index import LiveIndex
+
+            assert isinstance(store, LiveIndex)
+            check_sample(store)
     except (InputError, OSError) as error:
         why = error if isinstance(error, InputError) else f"'{store.path}' cannot be read ({first_line(error)})"
         raise NoStore(f"modality '{name}': {why}; or name another copy by --store {name}=FOLDER") from None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from embeddings.frozen.store import FrozenStore
+from embeddings.index.create_index import create_index
 from recsys.exported.manifest import StoreEntry
 from recsys.exported.stores import NoStore, check_store, open_store
 from tests.embeddings.frozen.stores import change_store, flip_bits
@@ -53,3 +54,15 @@ def test_a_file_that_cannot_be_read_any_more(data, tmp_path):
     os.unlink(path / "vectors.npy")
     with pytest.raises(NoStore, match=r"modality 'text': .* cannot be read"):
         check_store("text", store)
+
+
+def test_an_index_in_a_stores_place_is_checked_by_a_sample_of_its_rows(data, tmp_path):
+    wanted = entry(FrozenStore.open(str(data / "frozen" / "text")), str(tmp_path / "index"))
+    with create_index(wanted.path, "e", wanted.width) as writer:
+        check_store("text", open_store("text", wanted, {}))  # of no rows
+        writer.put(np.arange(10), np.ones((10, wanted.width), np.float32))
+    check_store("text", open_store("text", wanted, {}))
+    with open(tmp_path / "index" / "vectors-1" / "00000000.vectors", "r+b") as out:
+        out.write(b"\x01")
+    with pytest.raises(NoStore, match=r"modality 'text': .*id 0 has another CRC.*--store text=FOLDER"):
+        check_store("text", open_store("text", wanted, {}))
