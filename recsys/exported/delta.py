@@ -20,18 +20,16 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from embeddings.errors import InputError, first_line
-from embeddings.files.file_entry import FileEntry, sha256
-from embeddings.files.json_file import read_json, write_json
+from embeddings.errors import InputError
+from embeddings.files.file_entry import FileEntry
 from embeddings.files.npy_file import map_npy
-from embeddings.validation import Count, FileName, Strict, validated
+from embeddings.validation import Count, FileName, Strict
 from recsys.exported.manifest import DENSE, TABLES, Manifest, TableEntry
-from recsys.exported.version_manifest import MANIFEST, READY, VERSION
+from recsys.exported.version_manifest import MANIFEST, VERSION, read_sealed
 from recsys.stream.position import StreamPosition
 
 NEXT_FULL = "it is tried again once its files change; the next full version does without it"
 MOST_DELTAS = 1 << 23  # of a version
-_MOST_MANIFEST_BYTES, _MOST_READY_BYTES = 16 << 20, 128
 
 
 class DeltaManifest(Strict):
@@ -128,28 +126,13 @@ def row_files(name: str, dtype: str) -> list[str]:
     return [f"{TABLES}/{name}{kind}.npy" for kind in kinds]
 
 
-def write_delta(folder: Path, manifest: DeltaManifest) -> None:
-    """Write manifest.json of a delta whose other files are there, then READY. Raises OSError."""
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
-    (folder / READY).write_text(sha256(folder / MANIFEST) + "\n")
-
-
 def read_delta(folder: Path, version: Manifest) -> DeltaManifest:
     """The manifest of the delta of ``version`` in ``folder``; what is beside it may be damaged.
 
     Raises InputError where it is missing, half-written, damaged, or of another model.
     """
     path = folder / MANIFEST
-    try:
-        if not (folder / READY).is_file():
-            raise InputError(f"'{folder}' has no {READY}: it is no delta, or was not written to the end")
-        raw = read_json(path, "manifest", _MOST_MANIFEST_BYTES)
-        with open(folder / READY, "rb") as ready:
-            if ready.read(_MOST_READY_BYTES).strip() != sha256(path).encode():
-                raise InputError(f"'{path}' has changed since it was written")
-        manifest = validated(DeltaManifest, raw, f"'{path}'")
-    except (InputError, OSError) as error:
-        raise InputError(f"{error if isinstance(error, InputError) else first_line(error)}; {NEXT_FULL}") from None
+    manifest = read_sealed(folder, DeltaManifest, "delta", NEXT_FULL)
     if (manifest.version, f"{manifest.number:06d}") != (version.version, folder.name):
         raise InputError(f"'{path}' is of {manifest.name}, and lies elsewhere; {NEXT_FULL}")
     wanted = {DENSE}

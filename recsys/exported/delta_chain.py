@@ -10,13 +10,13 @@ from pydantic import Field
 
 from embeddings.errors import InputError, first_line
 from embeddings.files.atomic_file import atomic_folder, sync_path
-from embeddings.files.file_entry import FileEntry, sha256
+from embeddings.files.file_entry import sha256
 from embeddings.files.json_file import read_json, write_json
 from embeddings.validation import Strict, validated
-from recsys.exported.delta import MOST_DELTAS, DeltaManifest, check_delta, open_tables, read_delta, write_delta
+from recsys.exported.delta import MOST_DELTAS, DeltaManifest, check_delta, open_tables, read_delta
 from recsys.exported.manifest import DENSE, TABLES, Manifest
 from recsys.exported.merged_deltas import MergedDeltas
-from recsys.exported.version_manifest import MANIFEST
+from recsys.exported.version_manifest import MANIFEST, file_entries, write_manifest
 from recsys.exported.versions import Versions
 from recsys.stream.position import StreamPosition
 
@@ -96,7 +96,6 @@ class DeltaChain:
         with atomic_folder(target) as folder:
             (folder / TABLES).mkdir()
             yield folder, tables
-            files = {str(p.relative_to(folder)): FileEntry.of(p) for p in sorted(folder.rglob("*")) if p.is_file()}
             manifest = DeltaManifest(
                 version=self.version.version,
                 number=number,
@@ -105,8 +104,8 @@ class DeltaChain:
                 created=created,
                 position=position,
                 tables=tables,
-                files=files,
+                files=file_entries(folder),
             )
-            write_delta(folder, manifest)
+            write_manifest(folder, manifest)
         write_json(self.root / LATEST, {"number": number, "published": time.time()})
         sync_path(self.root)

@@ -26,29 +26,42 @@ class VersionManifest(Strict):
     files: dict[str, FileEntry]
 
 
+Sealed = TypeVar("Sealed", bound=Strict)
 OfKind = TypeVar("OfKind", bound=VersionManifest)
 
 
-def read_version(folder: Path, kind: type[OfKind]) -> OfKind:
-    """The manifest of the version in ``folder``. Raises InputError where it is missing, half-written or damaged."""
+def read_sealed(folder: Path, kind: type[Sealed], what: str, next_step: str) -> Sealed:
+    """The manifest in ``folder`` that READY is beside.
+
+    Args:
+        what: the folder is to be, such as "version of a model".
+        next_step: what can be done about one that is not whole.
+
+    Raises InputError where it is missing, half-written or damaged.
+    """
     path = folder / MANIFEST
     try:
         if not (folder / READY).is_file():
-            raise InputError(f"'{folder}' has no {READY}: it is no version of a model, or was not written to the end")
+            raise InputError(f"'{folder}' has no {READY}: it is no {what}, or was not written to the end")
         raw = read_json(path, "manifest", _MOST_MANIFEST_BYTES)  # which refuses pipes, and what is too large
         with open(folder / READY, "rb") as ready:
             if ready.read(_MOST_READY_BYTES).strip() != sha256(path).encode():
                 raise InputError(f"'{path}' has changed since it was written")
-        manifest = validated(kind, raw, f"'{path}'")
+        return validated(kind, raw, f"'{path}'")
     except (InputError, OSError) as error:
-        raise InputError(f"{error if isinstance(error, InputError) else first_line(error)}; {EXPORT_AGAIN}") from None
+        raise InputError(f"{error if isinstance(error, InputError) else first_line(error)}; {next_step}") from None
+
+
+def read_version(folder: Path, kind: type[OfKind]) -> OfKind:
+    """The manifest of the version in ``folder``. Raises InputError where it is missing, half-written or damaged."""
+    manifest = read_sealed(folder, kind, "version of a model", EXPORT_AGAIN)
     if manifest.version != folder.name:
         raise InputError(f"'{folder}' is called {folder.name}, but its {MANIFEST} says {manifest.version}; name it so")
     return manifest
 
 
-def write_manifest(folder: Path, manifest: VersionManifest) -> None:
-    """Write manifest.json of a version whose other files are there, then READY. Raises OSError."""
+def write_manifest(folder: Path, manifest: Strict) -> None:
+    """Write manifest.json of a folder whose other files are there, then READY. Raises OSError."""
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     (folder / READY).write_text(sha256(folder / MANIFEST) + "\n")
 

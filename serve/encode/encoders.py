@@ -26,9 +26,7 @@ from serve.encode.metrics import EncodeMetrics
 from serve.encode.settings import EncodeSettings
 from serve.encode.waiting import Outcome, Waiting
 from serve.http.log import log as say
-from serve.http.retry_wait import RetryWait
-
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0  # before a version that cannot be opened is looked at again
+from serve.http.retry_wait import FIRST_WAIT_S, LONGEST_WAIT_S, RetryWait
 
 
 def current_manifest(root: str) -> EncoderManifest:
@@ -66,7 +64,7 @@ class Encoders:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._changing, self._telling = threading.Lock(), threading.Lock()
         self._said: set[str] = set()
-        self._wait = RetryWait(_FIRST_WAIT_S, _LONGEST_WAIT_S)
+        self._wait = RetryWait(FIRST_WAIT_S, LONGEST_WAIT_S)
         self._seen: str | None = None  # version of the encoder that was looked at last
         self._names_of: tuple[str, set[str]] = ("", set())  # version of the model, and its encoders
         self.next: Follower | None = None

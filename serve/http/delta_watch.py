@@ -10,10 +10,9 @@ from recsys.exported.merged_deltas import MergedDeltas
 from recsys.exported.versions import Versions
 from serve.http.log import log
 from serve.http.metrics import Refusals
-from serve.http.retry_wait import RetryWait
+from serve.http.retry_wait import FIRST_WAIT_S, LONGEST_WAIT_S, RetryWait
 from serve.http.versions_shared import SharedVersions
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0  # before a delta that was refused is looked at again
 _KEPT = 2  # merges, the newest: a worker may be about to map the one before
 
 
@@ -28,7 +27,7 @@ class DeltaWatch:
         self._versions, self._shared, self._refusals = versions, shared, refusals
         self._chain: DeltaChain | None = None
         self._merged: MergedDeltas
-        self._wait = RetryWait(_FIRST_WAIT_S, _LONGEST_WAIT_S)
+        self._wait = RetryWait(FIRST_WAIT_S, LONGEST_WAIT_S)
         self._said: set[str] = set()
 
     def look(self) -> None:

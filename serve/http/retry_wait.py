@@ -1,6 +1,6 @@
 """Growing wait between tries that fail: each is twice as long as the one before, up to a longest one."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0  # before a version is tried again that cannot be taken
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0  # before a version or a delta is tried again that cannot be taken
 
 
 class RetryWait:

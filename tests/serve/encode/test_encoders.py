@@ -131,7 +131,7 @@ def test_encoders_that_do_not_belong_to_the_index(tmp_path):
 def test_a_damaged_version_leaves_the_one_before(tmp_path, monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(encoders, "say", said.append)
-    monkeypatch.setattr(encoders, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(encoders, "FIRST_WAIT_S", 0.001)
     exported(tmp_path)
     with service(tmp_path) as at_work:
         (tmp_path / "encoder" / "000002").mkdir()

@@ -26,7 +26,7 @@ class Counted:
 @pytest.fixture
 def watched(own_model, monkeypatch):
     shared, refusals = SharedVersions(multiprocessing.get_context("spawn"), "000001"), Counted()
-    monkeypatch.setattr(delta_watch, "_FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(delta_watch, "FIRST_WAIT_S", 0.0)
     with shared.folder_of_deltas():
         yield DeltaWatch(Versions(own_model), shared, refusals), shared, refusals
 
